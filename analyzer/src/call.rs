@@ -1,0 +1,300 @@
+//! Call: the one wide row. Every column and every clock is defined here.
+
+use serde::Serialize;
+
+use crate::{exchange::Source, time::Timestamp};
+
+/// How a call ended; the first that matches, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its status or its ending was not observed.
+    Incomplete,
+    /// The client left (RST, or FIN with no complete answer following).
+    ClientAbort,
+    /// The server closed or reset before the answer was complete.
+    ServerAbort,
+    /// Status 429.
+    RateLimited,
+    /// Another 4xx.
+    ClientError,
+    /// A 5xx.
+    ServerError,
+    /// A 1xx or 3xx.
+    Other,
+    /// An error event or error body under a 2xx.
+    ErrorIn200,
+    /// A complete answer under a 2xx.
+    Ok,
+}
+
+impl Outcome {
+    /// The name used in rows and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::ClientAbort => "client_abort",
+            Self::ServerAbort => "server_abort",
+            Self::RateLimited => "rate_limited",
+            Self::ClientError => "client_error",
+            Self::ServerError => "server_error",
+            Self::Other => "other",
+            Self::ErrorIn200 => "error_in_200",
+            Self::Ok => "ok",
+        }
+    }
+}
+
+/// Where an effective token figure comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenSource {
+    /// The server's own usage.
+    Reported,
+    /// llmtap's tokenizer.
+    Counted,
+    /// There is no figure.
+    #[default]
+    None,
+}
+
+impl TokenSource {
+    /// The name used in rows and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Counted => "counted",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Whether a call's row rests on all of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// No byte of it was lost.
+    Complete,
+    /// Some were.
+    Partial,
+}
+
+impl Confidence {
+    /// The name used in rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+        }
+    }
+}
+
+/// One LLM call. Fields stand in the order of the columns; marks are microseconds since the Unix
+/// epoch, durations are microseconds, and `None` is SQL's NULL: not known, or not defined for this call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Hash of the two addresses, `request_start` and the exchange's number on the connection: a second insert is ignored.
+    pub call_key: CallKey,
+    /// Where it was seen.
+    pub source: Source,
+    /// The wire API, such as `openai_chat`; `None` where a report's bodies follow none.
+    pub dialect: Option<&'static str>,
+    /// The OpenTelemetry operation name: `chat`, `text_completion`, `embeddings`, …
+    pub operation: Option<&'static str>,
+    /// The dialect's family, such as `openai`: the provider's name unless one is set.
+    pub provider: Option<&'static str>,
+    /// Whether the answer was streamed (or, with no answer, whether a stream was asked for).
+    pub stream: Option<bool>,
+    /// The request's method.
+    pub method: Option<String>,
+    /// The request's path without its query string.
+    pub path: Option<String>,
+    /// The status code.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The `type` of the server's error object.
+    pub error_type: Option<String>,
+    /// The `code` of the server's error object.
+    pub error_code: Option<String>,
+    /// The model that was asked for.
+    pub request_model: Option<String>,
+    /// The model that answered.
+    pub response_model: Option<String>,
+    /// All prompt tokens, cached ones included.
+    pub input_tokens: Option<u64>,
+    /// All generated tokens, reasoning included.
+    pub output_tokens: Option<u64>,
+    /// The sum, where at least one is known.
+    pub total_tokens: Option<u64>,
+    /// Where `input_tokens` comes from.
+    pub input_source: TokenSource,
+    /// Where `output_tokens` comes from.
+    pub output_source: TokenSource,
+    /// Whether the call broke off before its end, so that `output_tokens` is what came until then.
+    pub output_partial: bool,
+    /// The server's figure, unchanged.
+    pub reported_input_tokens: Option<u64>,
+    /// The server's figure, unchanged.
+    pub reported_output_tokens: Option<u64>,
+    /// llmtap's count.
+    pub counted_input_tokens: Option<u64>,
+    /// llmtap's count.
+    pub counted_output_tokens: Option<u64>,
+    /// The tokenizer that counted.
+    pub tokenizer: Option<&'static str>,
+    /// Prompt tokens that came from a cache.
+    pub cached_tokens: Option<u64>,
+    /// Prompt tokens written to a cache.
+    pub cache_write_tokens: Option<u64>,
+    /// Generated tokens that were reasoning.
+    pub reasoning_tokens: Option<u64>,
+    /// Audio tokens, input and output.
+    pub audio_tokens: Option<u64>,
+    /// The points in time.
+    pub marks: Marks,
+    /// ended − request_start.
+    pub elapsed: Option<i64>,
+    /// request_end − request_start.
+    pub upload: Option<i64>,
+    /// first_token − request_start.
+    pub ttft: Option<i64>,
+    /// (last_token − first_token) / (output_tokens − 1), in fractional microseconds.
+    pub tpot: Option<f64>,
+    /// total_tokens / elapsed, a second.
+    pub tokens_per_second: Option<f64>,
+    /// Median gap between content events on the wire.
+    pub gap_p50: Option<i64>,
+    /// 95th percentile of those gaps.
+    pub gap_p95: Option<i64>,
+    /// The largest of those gaps.
+    pub gap_max: Option<i64>,
+    /// How many of those gaps passed the stall threshold; `None` without a stream.
+    pub stalls: Option<u64>,
+    /// The server's last payload after the client's FIN or RST, minus that FIN or RST; else 0.
+    pub wasted: i64,
+    /// Finish reasons in the order of the choices.
+    pub finish_reasons: Vec<String>,
+    /// The TCP client's address, without its port.
+    pub peer: Option<String>,
+    /// The client's address, by the headers of a trusted peer.
+    pub client: Option<String>,
+    /// The user, by the body's field or a configured header.
+    pub user: Option<String>,
+    /// Keyed hash of the bearer token or api-key.
+    pub key: Option<String>,
+    /// The TCP server's address and port.
+    pub server: Option<String>,
+    /// Request bytes that were not seen.
+    pub missing_request_bytes: u64,
+    /// Response bytes that were not seen.
+    pub missing_response_bytes: u64,
+    /// Whether something was seen but not read, for a cap or a coding.
+    pub truncated: bool,
+    /// Whether the row rests on all bytes.
+    pub confidence: Confidence,
+    /// A report's own `timestamp` text, unchanged.
+    pub reported_timestamp: Option<String>,
+}
+
+/// The marks of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Marks {
+    /// The first byte of the request.
+    pub request_start: Option<Timestamp>,
+    /// Its last byte.
+    pub request_end: Option<Timestamp>,
+    /// The last byte of the final response head.
+    pub response_head: Option<Timestamp>,
+    /// The first event that carries a choice or content block, even an empty one (streams).
+    pub first_event: Option<Timestamp>,
+    /// The first event with output in it (streams).
+    pub first_token: Option<Timestamp>,
+    /// The last such event (streams).
+    pub last_token: Option<Timestamp>,
+    /// The last byte of the response, if it came to an end.
+    pub response_end: Option<Timestamp>,
+    /// `response_end`, or what broke the exchange off.
+    pub ended: Option<Timestamp>,
+}
+
+/// The key that makes a row unique, whoever sends it and how often.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CallKey(pub [u8; 16]);
+
+impl std::fmt::Display for CallKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Text of a call's request and response as the wire had them (decoded), cut to what is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bodies {
+    /// The request's body.
+    pub request: StoredBody,
+    /// The response's body.
+    pub response: StoredBody,
+}
+
+/// A body as kept for storage: its first 256 KiB, its last 64 KiB, and what was left out between.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredBody {
+    /// The first bytes.
+    pub head: Vec<u8>,
+    /// The last bytes, where the body was longer than the head's cap.
+    pub tail: Vec<u8>,
+    /// Bytes left out between the two.
+    pub omitted: u64,
+}
+
+/// One finished exchange, LLM call or not: the row of `--rows exchanges`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExchangeRow {
+    /// The client's address.
+    pub peer: Option<String>,
+    /// The client's port.
+    pub client_port: Option<u16>,
+    /// The server's address and port.
+    pub server: Option<String>,
+    /// The method.
+    pub method: Option<String>,
+    /// The target as sent.
+    pub target: Option<String>,
+    /// The HTTP version of the request, else of the response.
+    pub version: Option<&'static str>,
+    /// The status code.
+    pub status: Option<u16>,
+    /// Length of the request's body, framing taken off.
+    pub request_body_len: u64,
+    /// Length of the response's body, framing taken off.
+    pub response_body_len: u64,
+    /// Length of the request's body, content coding taken off too.
+    pub request_decoded_len: u64,
+    /// Length of the response's body, content coding taken off too.
+    pub response_decoded_len: u64,
+    /// The first byte of the request, microseconds since the Unix epoch.
+    pub request_start: Option<Timestamp>,
+    /// Its last byte.
+    pub request_end: Option<Timestamp>,
+    /// The last byte of the final response head.
+    pub response_head: Option<Timestamp>,
+    /// The last byte of the response.
+    pub response_end: Option<Timestamp>,
+    /// The end of the exchange.
+    pub ended: Option<Timestamp>,
+    /// Bytes missing in the request's head.
+    pub missing_request_head: u64,
+    /// Bytes missing in the request's body.
+    pub missing_request_body: u64,
+    /// Bytes missing in the response's head.
+    pub missing_response_head: u64,
+    /// Bytes missing in the response's body.
+    pub missing_response_body: u64,
+    /// `http/1.1` and so on.
+    pub protocol: &'static str,
+    /// How it ended.
+    pub ending: &'static str,
+    /// The dialect, if it is an LLM call.
+    pub dialect: Option<&'static str>,
+}

@@ -1,0 +1,79 @@
+//! The only rooms with I/O: where packets come from.
+
+use analyzer::time::Timestamp;
+
+/// One captured frame, borrowed from the source's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// When it was captured, cut to microseconds.
+    pub time: Timestamp,
+    /// The kind of its outermost header.
+    pub link: LinkType,
+    /// The bytes that were captured.
+    pub data: &'a [u8],
+    /// Its length on the wire; more than `data.len()` where the capture cut it.
+    pub wire_len: u32,
+}
+
+/// The outermost header of a frame. Numbers are those of <https://www.tcpdump.org/linktypes.html>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkType {
+    /// LINKTYPE_ETHERNET, 1
+    Ethernet,
+    /// LINKTYPE_LINUX_SLL, 113
+    LinuxSll,
+    /// LINKTYPE_LINUX_SLL2, 276
+    LinuxSll2,
+    /// LINKTYPE_RAW 101 (also 12 and 14), LINKTYPE_IPV4 228, LINKTYPE_IPV6 229
+    RawIp,
+    /// LINKTYPE_NULL, 0: address family in the byte order of the capturing host
+    Null,
+    /// LINKTYPE_LOOP, 108: address family in network byte order
+    Loop,
+}
+
+/// What a source has to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<'a> {
+    /// A frame.
+    Packet(Packet<'a>),
+    /// Nothing at the moment (live sources only): the caller may do other work and asks again.
+    Idle,
+    /// Nothing will come any more.
+    End,
+}
+
+/// Where packets come from. A source owns its buffer; a packet lives until the next call.
+pub trait PacketSource {
+    /// The next frame, in the order of time.
+    ///
+    /// # Errors
+    /// Where the source cannot go on. Damage inside a capture file is no error: the source ends, and
+    /// [`PacketSource::stats`] says what was lost.
+    fn next(&mut self) -> Result<Next<'_>, CaptureError>;
+
+    /// What was delivered and lost so far.
+    fn stats(&mut self) -> CaptureStats;
+}
+
+/// What a source delivered and lost, cumulative.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureStats {
+    /// Frames handed on.
+    pub packets: u64,
+    /// Their captured bytes.
+    pub bytes: u64,
+    /// Frames that the kernel dropped because the ring was full.
+    pub dropped_ring: u64,
+    /// Frames that the interface or its driver dropped.
+    pub dropped_interface: u64,
+    /// Frames of link types that llmtap does not read.
+    pub unsupported_link: u64,
+    /// What a person should know, a sentence each: a file cut off, a damaged block.
+    pub warnings: Vec<String>,
+}
+
+/// Why packets cannot be had. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CaptureError(pub String);

@@ -1,0 +1,4 @@
+//! The one binary, `llmtap`.
+#![forbid(unsafe_code)]
+
+fn main() {}

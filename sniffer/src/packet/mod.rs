@@ -1,0 +1,5 @@
+//! Frames in, [`Segment`]s out: link layer, IP, defragmentation.
+
+mod segment;
+
+pub use segment::{Flags, Segment};

@@ -1,0 +1,4 @@
+//! All automation of llmtap.
+#![forbid(unsafe_code)]
+
+fn main() {}
