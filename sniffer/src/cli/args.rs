@@ -1,0 +1,178 @@
+//! The command line. Every flag that a daemon may want has an environment variable too.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
+/// call into one row: tokens, clocks, outcome. It never stands in the request path.
+#[derive(Debug, Parser)]
+#[command(name = "llmtap", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit status: 0 good; 1 it ran but found a fault or nothing; 2 a usage or runtime error.
+Rows go to standard output, everything else to standard error. LLMTAP_LOG sets what is logged
+(error, warn, info, debug; default info).")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tap a model server's port, store its calls and serve them
+    Run(RunArgs),
+    /// Read capture files and print what they hold
+    Replay(ReplayArgs),
+    /// Serve stored calls and take reports, without capturing
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Tap this interface; repeatable, `any` for all. Default: those that own the addresses
+    /// listening on the tapped ports, and `lo`
+    #[arg(short, long = "interface", value_name = "NAME", env = "LLMTAP_INTERFACE")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) interfaces: Vec<String>,
+
+    /// Tap this TCP port; repeatable. Default: the well-known model-server ports on which
+    /// something listens
+    #[arg(short, long = "port", value_name = "PORT", env = "LLMTAP_PORT")]
+    #[arg(value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+
+    /// How packets are taken
+    #[arg(long, value_enum, default_value = "auto", env = "LLMTAP_BACKEND")]
+    pub(crate) backend: Backend,
+
+    /// What is printed for each call as it ends
+    #[arg(long, value_enum, default_value = "table", env = "LLMTAP_FORMAT")]
+    pub(crate) format: LiveFormat,
+
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+
+    #[command(flatten)]
+    pub(crate) analysis: AnalysisArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+
+    #[command(flatten)]
+    pub(crate) analysis: AnalysisArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// pcap or pcapng files, also gzip- or zstd-compressed, merged in time; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Read this TCP port alone; repeatable. Default: HTTP on any port, recognised by content
+    #[arg(short, long = "port", value_name = "PORT")]
+    #[arg(value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+
+    /// How rows are printed
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+
+    /// Which rows are printed
+    #[arg(long, value_enum, default_value = "calls")]
+    pub(crate) rows: Rows,
+
+    /// Store the calls in this SQLite file as well. Without it nothing is stored
+    #[arg(long, value_name = "FILE")]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Whether request and response text is stored (with --db)
+    #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
+    pub(crate) bodies: Bodies,
+
+    #[command(flatten)]
+    pub(crate) analysis: AnalysisArgs,
+}
+
+/// Where rows are stored and served.
+#[derive(Debug, Args)]
+pub(crate) struct Serving {
+    /// Serve metrics and the API on this address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9464", env = "LLMTAP_LISTEN")]
+    pub(crate) listen: SocketAddr,
+
+    /// Store calls in this SQLite file. Default: /var/lib/llmtap/llmtap.db as root, else
+    /// llmtap/llmtap.db in the XDG state folder
+    #[arg(long, value_name = "FILE", env = "LLMTAP_DB")]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Whether request and response text is stored
+    #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
+    pub(crate) bodies: Bodies,
+}
+
+/// How exchanges become calls.
+#[derive(Debug, Args)]
+pub(crate) struct AnalysisArgs {
+    /// Count every model's tokens with this tokenizer. Default: by the model's name, cl100k_base
+    /// where that is unknown
+    #[arg(long, value_name = "NAME", env = "LLMTAP_TOKENIZER")]
+    pub(crate) tokenizer: Option<String>,
+
+    /// The secret with which API keys are hashed. Default: llmtap.key beside the store, made when
+    /// missing; without a store, keys are left out
+    #[arg(long, value_name = "FILE", env = "LLMTAP_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// The best that this machine allows
+    Auto,
+    /// The kernel's TC hook
+    Ebpf,
+    /// libpcap
+    Pcap,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bodies {
+    /// Kept for 7 days, 1 GiB in all
+    Full,
+    /// Not kept
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line a row, and a summary
+    Table,
+    /// One JSON array
+    Json,
+    /// A JSON object a line
+    Ndjson,
+    /// Comma-separated values with a header line
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LiveFormat {
+    /// A line a call
+    Table,
+    /// A JSON object a line
+    Ndjson,
+    /// Comma-separated values with a header line
+    Csv,
+    /// Nothing
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rows {
+    /// A row an LLM call
+    Calls,
+    /// A row an HTTP exchange, LLM or not
+    Exchanges,
+}

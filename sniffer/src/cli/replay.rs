@@ -1,0 +1,140 @@
+//! `llmtap replay`: capture files in, rows out.
+
+use std::{
+    io::{self, BufWriter, ErrorKind, Write},
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use analyzer::exchange::Source;
+use anyhow::Context as _;
+use sniffer::{
+    capture::FileSource,
+    pipeline::{self, Output, Pace, Report},
+};
+
+use super::{
+    EXIT_NOTHING, analysis_setup,
+    args::{Format, ReplayArgs, Rows},
+    places, print::Printer,
+    storage::Storage,
+    summary::Summary,
+};
+
+/// Standard output is written in blocks of this size: rows are many and small.
+const OUT_BUFFER: usize = 64 * 1024;
+
+/// Runs the command.
+pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let key = match (&args.analysis.key_file, &args.db) {
+        (Some(path), _) => Some(places::read_key(path)?),
+        (None, Some(db)) => Some(places::key_beside(db)?),
+        (None, None) => None,
+    };
+    let keep_bodies = if args.db.is_some() { args.bodies } else { super::args::Bodies::None };
+    let setup = analysis_setup(&args.analysis, key, keep_bodies)?;
+    let storage = args.db.as_ref().map(|db| Storage::open(db, args.bodies)).transpose()?;
+    let mut source = FileSource::open(&args.files)?;
+
+    let stop = AtomicBool::new(false);
+    let stdout = BufWriter::with_capacity(OUT_BUFFER, io::stdout().lock());
+    let mut sink = Sink {
+        printer: Printer::new(stdout, args.format, args.rows),
+        rows: args.rows,
+        storage: storage.as_ref(),
+        summary: Summary::default(),
+        stop: &stop,
+        failed: None,
+    };
+    sink.attempt(Printer::begin);
+    let settings = setup.pipeline(Source::File, Pace::Replay, args.ports.clone());
+    let result = pipeline::run(&mut source, &settings, &stop, |output| sink.take(output), |_| {});
+    let Sink { mut printer, summary, failed, .. } = sink;
+    // What was accepted is written, whatever happened to the file or to standard output.
+    if let Some(storage) = storage {
+        storage.close()?;
+    }
+    let report = result?;
+    for warning in &report.capture.warnings {
+        tracing::warn!("{warning}");
+    }
+    match failed {
+        // The reader has had enough: `llmtap replay F | head` is no error.
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+        Some(error) => return Err(error).context("cannot write to standard output"),
+        None => {}
+    }
+    let found = match args.rows {
+        Rows::Calls => summary.calls(),
+        Rows::Exchanges => summary.exchanges(),
+    };
+    conclude(&mut printer, args, summary, &report).context("cannot write to standard output")?;
+    Ok(if found > 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOTHING) })
+}
+
+/// Ends the rows, and says what was found.
+fn conclude<W: Write>(
+    printer: &mut Printer<W>,
+    args: &ReplayArgs,
+    summary: Summary,
+    report: &Report,
+) -> io::Result<()> {
+    let (found, wanted) = match args.rows {
+        Rows::Calls => (summary.calls(), "LLM calls"),
+        Rows::Exchanges => (summary.exchanges(), "HTTP exchanges"),
+    };
+    if found > 0 && args.format == Format::Table {
+        let text = match args.rows {
+            Rows::Calls => summary.of_calls(report),
+            Rows::Exchanges => summary.of_exchanges(report),
+        };
+        printer.text("\n")?;
+        printer.text(&text)?;
+    } else if found == 0 {
+        io::stderr().write_all(summary.nothing_found(report, wanted).as_bytes())?;
+    }
+    printer.end()
+}
+
+/// Takes the outputs: prints, sums up, stores.
+struct Sink<'a, W: Write> {
+    printer: Printer<W>,
+    rows: Rows,
+    storage: Option<&'a Storage>,
+    summary: Summary,
+    stop: &'a AtomicBool,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> Sink<'_, W> {
+    fn take(&mut self, output: Output) {
+        match output {
+            Output::Protocol(_, protocol) => self.summary.protocol(protocol),
+            Output::Exchange(row, record) => {
+                self.summary.exchange(&row);
+                if self.rows == Rows::Exchanges {
+                    self.attempt(|printer| printer.exchange(&row));
+                }
+                if let Some(record) = record {
+                    self.summary.call(&record.call);
+                    if self.rows == Rows::Calls {
+                        self.attempt(|printer| printer.call(&record.call));
+                    }
+                    if let Some(storage) = self.storage {
+                        storage.store(*record);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Prints, until printing fails: then the run ends.
+    fn attempt(&mut self, print: impl FnOnce(&mut Printer<W>) -> io::Result<()>) {
+        if self.failed.is_none()
+            && let Err(error) = print(&mut self.printer)
+        {
+            self.failed = Some(error);
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}

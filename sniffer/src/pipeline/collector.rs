@@ -1,0 +1,115 @@
+//! Counting, and putting the outputs back into one order.
+
+use std::collections::VecDeque;
+
+use analyzer::tokens::Tokenizers;
+use crossbeam_channel::{Receiver, Sender};
+
+use super::{
+    Output,
+    worker::{Counting, Order, Passed},
+};
+
+/// What a counter passes to the collector.
+pub(super) enum Merged {
+    /// An output of one worker; they come in order.
+    Output(usize, Order, Output),
+    /// One worker has come this far.
+    Watermark(usize, Order),
+}
+
+/// Counts the tokens of one worker's calls, until the worker ends.
+pub(super) fn count(
+    worker: usize,
+    uncounted: &Receiver<Passed>,
+    tokenizers: &Tokenizers,
+    merged: &Sender<Merged>,
+) {
+    for passed in uncounted {
+        let message = match passed {
+            Passed::Watermark(order) => Merged::Watermark(worker, order),
+            Passed::Protocol(order, info, protocol) => {
+                Merged::Output(worker, order, Output::Protocol(info, protocol))
+            }
+            Passed::Exchange(order, finished, counting) => {
+                let finished = *finished;
+                let record = finished.call.map(|call| {
+                    Box::new(match counting {
+                        Counting::Due => call.count(tokenizers),
+                        Counting::Shed => call.uncounted(),
+                    })
+                });
+                let output = Output::Exchange(Box::new(finished.exchange), record);
+                Merged::Output(worker, order, output)
+            }
+        };
+        if merged.send(message).is_err() {
+            return;
+        }
+    }
+    // Nothing can come after a worker's end, however it ended.
+    let _ = merged.send(Merged::Watermark(worker, Order::END));
+}
+
+/// Merges the workers' outputs: each comes in order, and a worker's watermark tells how far it has come.
+pub(super) struct Merge {
+    lanes: Vec<Lane>,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<(Order, Output)>,
+    reached: Option<Order>,
+}
+
+impl Lane {
+    /// Everything of this lane that comes before the returned place is here; `None`: nothing is known.
+    fn frontier(&self) -> Option<Order> {
+        self.waiting.front().map(|(order, _)| *order).or(self.reached)
+    }
+}
+
+impl Merge {
+    pub(super) fn new(workers: usize) -> Self {
+        Self { lanes: (0..workers).map(|_| Lane::default()).collect() }
+    }
+
+    /// Hands the outputs on in order, until all workers have ended.
+    pub(super) fn run(mut self, inbox: &Receiver<Merged>, mut on_output: impl FnMut(Output)) {
+        for message in inbox {
+            match message {
+                Merged::Output(worker, order, output) => {
+                    if let Some(lane) = self.lanes.get_mut(worker) {
+                        lane.waiting.push_back((order, output));
+                    }
+                }
+                Merged::Watermark(worker, order) => {
+                    if let Some(lane) = self.lanes.get_mut(worker) {
+                        lane.reached = lane.reached.max(Some(order));
+                    }
+                }
+            }
+            while let Some(output) = self.next() {
+                on_output(output);
+            }
+        }
+    }
+
+    /// The first output of all, if no lane can still bring one that comes before it.
+    fn next(&mut self) -> Option<Output> {
+        let first = self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, lane)| Some((lane.waiting.front()?.0, index)))
+            .min()?;
+        let settled = self
+            .lanes
+            .iter()
+            .all(|lane| lane.frontier().is_some_and(|frontier| frontier >= first.0));
+        if !settled {
+            return None;
+        }
+        self.lanes.get_mut(first.1)?.waiting.pop_front().map(|(_, output)| output)
+    }
+}

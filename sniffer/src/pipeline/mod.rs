@@ -1,0 +1,299 @@
+//! From a packet source to finished exchanges: shards, queues, back-pressure, shutdown.
+//!
+//! ```text
+//!  source ─ decoder ─┬─▶ worker 0 (shards 0, 2, …) ─▶ counter 0 ─┬─▶ collector ─▶ Output, in order
+//!   (this thread)    └─▶ worker 1 (shards 1, 3, …) ─▶ counter 1 ─┘
+//! ```
+//!
+//! Connections hash to [`SHARDS`](crate::tcp::SHARDS) shards, whatever the number of threads. A worker
+//! owns its shards whole: reassembly, HTTP and dialects of a connection happen on one thread, in the
+//! order of its packets. Counting tokens is slow beside the rest, so it has a thread of its own behind
+//! each worker. The collector puts the outputs back into the order of the packets that caused them.
+//! Time-outs are deadlines in packet time, driven by ticks that depend on the packets alone. So what
+//! comes out does not depend on the number of cores.
+//!
+//! Queues are bounded. Where one is full, the stage before it waits; in the end the source does, whose
+//! ring buffers and counts what it had to drop. One exception: live, a counter that cannot keep up is
+//! passed by (the call is handed on uncounted, and counted as such), since packets are worth more.
+
+mod batch;
+mod collector;
+mod observe;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::SystemTime,
+};
+
+use analyzer::{
+    analysis, call::ExchangeRow, exchange::Source, record::Record, time::Timestamp,
+    tokens::Tokenizers,
+};
+use crossbeam_channel::bounded;
+
+pub use self::observe::{Snapshot, Totals};
+use self::{
+    batch::{Batch, Item, Sender},
+    collector::Merge,
+    worker::{Passed, Worker},
+};
+use crate::{
+    capture::{CaptureError, CaptureStats, Next, PacketSource},
+    http::{HttpSettings, Protocol},
+    packet::{Decoded, Decoder, PacketCounters, Segment},
+    tcp::{ConnectionInfo, SHARDS, TcpSettings, shard_of},
+};
+
+/// Ticks are this far apart, in microseconds of packet time: fine enough for the 250 ms of the gap
+/// rule, and too few to cost anything.
+const TICK_INTERVAL: i64 = 100_000;
+
+/// Live and silent, packet time follows the clock this far behind it: packets still on their way
+/// through the kernel's ring must not find that their deadline has passed.
+const LIVE_LAG: i64 = 1_000_000;
+
+/// Batches that may wait for one worker. A batch holds up to 256 KiB and one packet more.
+const QUEUED_BATCHES: usize = 128;
+
+/// Finished exchanges that may wait for one counter.
+const QUEUED_EXCHANGES: usize = 1_024;
+
+/// Ports told apart in [`Report::ports`]; packets of more are summed under port 0.
+const REPORTED_PORTS: usize = 4_096;
+
+/// How the source behaves when the pipeline cannot keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A file: it waits, and every call is counted.
+    Replay,
+    /// A ring: it drops. Counting is shed before packets are lost.
+    Live,
+}
+
+/// What a run of the pipeline needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How the traffic is taken, for the rows.
+    pub source: Source,
+    /// Replay or live.
+    pub pace: Pace,
+    /// The tapped ports; empty: all, HTTP is recognised by content.
+    pub ports: Vec<u16>,
+    /// Worker threads: 1 to [`SHARDS`].
+    pub workers: usize,
+    /// Limits and time-outs of reassembly.
+    pub tcp: TcpSettings,
+    /// Limits of HTTP reading.
+    pub http: HttpSettings,
+    /// How exchanges become calls.
+    pub analysis: Arc<analysis::Settings>,
+    /// The vocabularies.
+    pub tokenizers: Arc<Tokenizers>,
+}
+
+/// What comes out, in the order of the packets that caused it.
+#[derive(Debug)]
+pub enum Output {
+    /// A finished exchange, and the call that it is, if it is one.
+    Exchange(Box<ExchangeRow>, Option<Box<Record>>),
+    /// A connection's protocol was recognised.
+    Protocol(ConnectionInfo, Protocol),
+}
+
+/// What a run saw, for people.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The source's own figures.
+    pub capture: CaptureStats,
+    /// What the decoder made of the frames.
+    pub packets: PacketCounters,
+    /// The sums of all workers.
+    pub totals: Totals,
+    /// Packets by the lower port of their connection.
+    pub ports: HashMap<u16, u64>,
+    /// Packets left out because neither port is tapped.
+    pub other_ports: u64,
+}
+
+/// Runs a source to its end, or until `stop` is set, and hands each output to `on_output` on a thread
+/// of the pipeline's own. All that was accepted comes out before this returns.
+///
+/// `on_progress` is called about every 100 ms of packet time (and when nothing comes) with the sums so
+/// far.
+///
+/// # Errors
+/// Where the source cannot go on. What came before it has been handed out all the same.
+pub fn run<S, P>(
+    source: &mut dyn PacketSource,
+    settings: &Settings,
+    stop: &AtomicBool,
+    on_output: S,
+    mut on_progress: P,
+) -> Result<Report, CaptureError>
+where
+    S: FnMut(Output) + Send,
+    P: FnMut(&Snapshot<'_>),
+{
+    let workers = settings.workers.clamp(1, SHARDS);
+    let totals = observe::Board::new(workers);
+    thread::scope(|scope| {
+        let (merged, outputs) = bounded(QUEUED_EXCHANGES);
+        let mut senders = Vec::with_capacity(workers);
+        for number in 0..workers {
+            let (batches, inbox) = bounded::<Batch>(QUEUED_BATCHES);
+            let (spare, spares) = bounded::<Batch>(QUEUED_BATCHES);
+            let (finished, uncounted) = bounded::<Passed>(QUEUED_EXCHANGES);
+            senders.push(Sender::new(batches, spares));
+            let worker = Worker::new(number, workers, settings, &totals);
+            scope.spawn(move || worker.run(&inbox, &spare, &finished));
+            let merged = merged.clone();
+            let tokenizers = Arc::clone(&settings.tokenizers);
+            scope.spawn(move || collector::count(number, &uncounted, &tokenizers, &merged));
+        }
+        drop(merged);
+        scope.spawn(move || Merge::new(workers).run(&outputs, on_output));
+
+        let mut feeder = Feeder::new(settings, senders);
+        let result = feeder.feed(source, stop, &totals, &mut on_progress);
+        let mut report = feeder.finish();
+        report.capture = source.stats();
+        result.map(|()| report)
+    })
+    .map(|mut report| {
+        report.totals = totals.sum();
+        report
+    })
+}
+
+/// Reads the source, decodes its frames, and deals segments to the workers.
+struct Feeder<'s> {
+    settings: &'s Settings,
+    senders: Vec<Sender>,
+    decoder: Decoder,
+    report: Report,
+    order: u64,
+    now: Timestamp,
+    next_tick: Option<Timestamp>,
+}
+
+impl<'s> Feeder<'s> {
+    fn new(settings: &'s Settings, senders: Vec<Sender>) -> Self {
+        Self {
+            settings,
+            senders,
+            decoder: Decoder::default(),
+            report: Report::default(),
+            order: 0,
+            now: Timestamp::default(),
+            next_tick: None,
+        }
+    }
+
+    fn feed(
+        &mut self,
+        source: &mut dyn PacketSource,
+        stop: &AtomicBool,
+        totals: &observe::Board,
+        on_progress: &mut dyn FnMut(&Snapshot<'_>),
+    ) -> Result<(), CaptureError> {
+        while !stop.load(Ordering::Relaxed) {
+            let ticked = match source.next()? {
+                Next::Packet(packet) => {
+                    self.order += 1;
+                    self.now = self.now.max(packet.time);
+                    let ticked = self.tick_if_due(self.now);
+                    if let Decoded::Segment(segment) = self.decoder.decode(&packet)
+                        && deal(self.settings, &mut self.senders, &mut self.report, self.order, &segment)
+                    {
+                        // All at once: the merge waits for the slowest, so none may hold back.
+                        self.flush();
+                    }
+                    ticked
+                }
+                Next::Idle => {
+                    let ticked = self.tick_if_due(clock().plus_micros(-LIVE_LAG));
+                    self.flush();
+                    ticked
+                }
+                Next::End => break,
+            };
+            if ticked {
+                let snapshot = Snapshot {
+                    capture: source.stats(),
+                    packets: self.decoder.counters(),
+                    totals: totals.sum(),
+                    other_ports: self.report.other_ports,
+                };
+                on_progress(&snapshot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends every worker the time where a tick is due. Whether it is depends on the packets alone.
+    fn tick_if_due(&mut self, now: Timestamp) -> bool {
+        if self.next_tick.is_some_and(|due| now < due) {
+            return false;
+        }
+        self.next_tick = Some(now.plus_micros(TICK_INTERVAL));
+        let mut full = self.settings.pace == Pace::Live;
+        for sender in &mut self.senders {
+            full |= sender.push(Item::Tick { order: self.order, now });
+        }
+        if full {
+            self.flush();
+        }
+        true
+    }
+
+    fn flush(&mut self) {
+        self.senders.iter_mut().for_each(Sender::flush);
+    }
+
+    /// Tells the workers that the capture has ended.
+    fn finish(mut self) -> Report {
+        for sender in &mut self.senders {
+            sender.push(Item::Finish { now: self.now });
+        }
+        self.flush();
+        self.report.packets = self.decoder.counters().clone();
+        self.report
+    }
+}
+
+/// Hands a segment to the worker that owns its connection, unless its ports are not tapped; says
+/// whether that worker's batch is full.
+fn deal(
+    settings: &Settings,
+    senders: &mut [Sender],
+    report: &mut Report,
+    order: u64,
+    segment: &Segment<'_>,
+) -> bool {
+    let (from, to) = (segment.source.port(), segment.destination.port());
+    if !settings.ports.is_empty()
+        && !settings.ports.contains(&from)
+        && !settings.ports.contains(&to)
+    {
+        report.other_ports += 1;
+        return false;
+    }
+    let lower = from.min(to);
+    let known = report.ports.len() < REPORTED_PORTS || report.ports.contains_key(&lower);
+    *report.ports.entry(if known { lower } else { 0 }).or_default() += 1;
+    let shard = shard_of(segment.source, segment.destination);
+    let count = senders.len();
+    senders.get_mut(shard % count).is_some_and(|s| s.push_segment(order, shard, segment))
+}
+
+/// The wall clock; read only where a live source is silent.
+fn clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
