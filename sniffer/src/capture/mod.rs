@@ -1,8 +1,12 @@
 //! The only rooms with I/O: where packets come from.
 //!
-//! [`file`] reads captures that were written before.
+//! [`file`] reads captures that were written before, `live` taps interfaces through libpcap, and
+//! [`discover`] finds out which interfaces and ports are worth tapping.
 
+pub mod discover;
 pub mod file;
+#[cfg(feature = "pcap")]
+pub mod live;
 
 use analyzer::time::Timestamp;
 

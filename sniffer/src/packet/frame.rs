@@ -80,7 +80,7 @@ impl TcpPacket {
             let place = start as u16;
             packets.push(match self.source.ip() {
                 IpAddr::V4(_) => {
-                    let field = place / 8 | more << 13;
+                    let field = (place / 8) | (more << 13);
                     self.ip_around(first, id as u16, field, &rest[start..end])
                 }
                 IpAddr::V6(_) => {

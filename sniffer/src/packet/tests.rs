@@ -141,18 +141,18 @@ fn a_cut_frame_says_what_was_on_the_wire() {
             for cut in 0..bytes.len() {
                 let mut decoder = Decoder::default();
                 let whole = at(0, link, &bytes);
-                let decoded = decoder.decode(&Packet {
+                let came = decoder.decode(&Packet {
                     data: &bytes[..cut],
                     ..whole
                 });
-                match decoded {
+                match came {
                     Decoded::Segment(segment) => {
                         assert!(cut >= headers);
                         assert_eq!(segment.payload, &bytes[headers..cut]);
                         assert_eq!(segment.wire_len, 10);
                     }
-                    decoded => {
-                        assert_eq!(decoded, Decoded::Ignored(Reason::Cut));
+                    came => {
+                        assert_eq!(came, Decoded::Ignored(Reason::Cut));
                         assert!(cut < headers, "{link:?} {cut}");
                     }
                 }
@@ -172,8 +172,8 @@ fn what_is_not_tcp_is_named() {
     for protocol in [17, 1, 58, 132] {
         let mut bytes = v4(b"").ip();
         bytes[9] = protocol;
-        let decoded = decoder.decode(&at(0, LinkType::RawIp, &bytes));
-        assert_eq!(decoded, Decoded::Ignored(Reason::NotTcp));
+        let came = decoder.decode(&at(0, LinkType::RawIp, &bytes));
+        assert_eq!(came, Decoded::Ignored(Reason::NotTcp));
     }
     let counters = decoder.counters();
     assert_eq!((counters.udp, counters.icmp, counters.other_ip), (1, 2, 1));
@@ -221,8 +221,8 @@ fn fragments_in_every_order() {
             let fragments = packet.fragments(77, &[8, 48]);
             let mut decoder = Decoder::default();
             for (n, index) in order.into_iter().enumerate() {
-                let decoded = decoder.decode(&at(n as i64, LinkType::RawIp, &fragments[index]));
-                match (n, decoded) {
+                let came = decoder.decode(&at(n as i64, LinkType::RawIp, &fragments[index]));
+                match (n, came) {
                     (0 | 1, Decoded::Fragment) => {}
                     (2, Decoded::Segment(segment)) => {
                         assert_eq!(segment.time.as_micros(), 2);
@@ -290,11 +290,11 @@ fn fragments_that_no_datagram_can_have() {
     let cut = &packet.fragments(1, &[40])[1];
     let mut decoder = Decoder::default();
     let whole = at(0, LinkType::RawIp, cut);
-    let decoded = decoder.decode(&Packet {
+    let came = decoder.decode(&Packet {
         data: &cut[..cut.len() - 1],
         ..whole
     });
-    assert_eq!(decoded, Decoded::Ignored(Reason::Cut));
+    assert_eq!(came, Decoded::Ignored(Reason::Cut));
 }
 
 #[test]
@@ -413,11 +413,11 @@ proptest! {
         twice.sort_by_key(|index| shuffle[*index + 8]);
         let mut decoder = Decoder::default();
         for index in twice {
-            let decoded = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[index])));
-            prop_assert_eq!(decoded, Ok(None));
+            let came = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[index])));
+            prop_assert_eq!(came, Ok(None));
         }
-        let decoded = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[last])));
-        prop_assert_eq!(decoded, Ok(Some((payload.clone(), payload.len() as u32))));
+        let came = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[last])));
+        prop_assert_eq!(came, Ok(Some((payload.clone(), payload.len() as u32))));
     }
 }
 
@@ -446,8 +446,8 @@ fn one(link: LinkType, bytes: &[u8]) -> Got {
     take(Decoder::default().decode(&at(0, link, bytes)))
 }
 
-fn take(decoded: Decoded<'_>) -> Got {
-    match decoded {
+fn take(came: Decoded<'_>) -> Got {
+    match came {
         Decoded::Segment(segment) => Ok(Some((segment.payload.to_vec(), segment.wire_len))),
         Decoded::Fragment => Ok(None),
         Decoded::Ignored(reason) => Err(reason),

@@ -1,6 +1,9 @@
 //! A read buffer from which records are borrowed.
 
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::{
+    io::{self, BufRead, ErrorKind, Read},
+    mem,
+};
 
 /// Reads in large pieces and hands out borrowed bytes. It grows only as bytes arrive, so a length
 /// field alone never makes it allocate.
@@ -11,8 +14,15 @@ pub(super) struct ReadBuffer {
     end: usize,
     /// Position of `data[start]` in the stream.
     offset: u64,
-    /// The stream is over: by its end, or by the error kept here.
-    over: Option<Option<io::Error>>,
+    stream: Stream,
+}
+
+/// What is known of the stream's end.
+#[derive(Debug)]
+enum Stream {
+    Open,
+    Ended,
+    Failed(io::Error),
 }
 
 impl ReadBuffer {
@@ -24,7 +34,7 @@ impl ReadBuffer {
             start: 0,
             end: 0,
             offset: 0,
-            over: None,
+            stream: Stream::Open,
         }
     }
 
@@ -35,7 +45,10 @@ impl ReadBuffer {
 
     /// The error that ended the stream, if one did.
     pub(super) fn error(&self) -> Option<&io::Error> {
-        self.over.as_ref()?.as_ref()
+        match &self.stream {
+            Stream::Failed(error) => Some(error),
+            Stream::Open | Stream::Ended => None,
+        }
     }
 
     /// The bytes at hand.
@@ -83,7 +96,7 @@ impl ReadBuffer {
     #[cold]
     fn fill_slowly(&mut self, wanted: usize) -> Fill {
         while self.end - self.start < wanted {
-            if self.over.is_some() {
+            if !matches!(self.stream, Stream::Open) {
                 return Fill::Short;
             }
             if self.start == self.end || self.end == self.data.len() {
@@ -100,10 +113,10 @@ impl ReadBuffer {
             };
             let room_len = room.len();
             match self.reader.read(room) {
-                Ok(0) => self.over = Some(None),
+                Ok(0) => self.stream = Stream::Ended,
                 Ok(count) => self.end += count.min(room_len),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => self.over = Some(Some(error)),
+                Err(error) => self.stream = Stream::Failed(error),
             }
         }
         Fill::Enough
@@ -131,7 +144,8 @@ impl Read for ReadBuffer {
 impl BufRead for ReadBuffer {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.fill(1) == Fill::Short
-            && let Some(error) = self.over.as_mut().and_then(Option::take)
+            && let Stream::Failed(_) = self.stream
+            && let Stream::Failed(error) = mem::replace(&mut self.stream, Stream::Ended)
         {
             return Err(error);
         }

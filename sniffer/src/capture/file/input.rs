@@ -24,7 +24,7 @@ pub(super) struct Input {
     name: String,
     buffer: ReadBuffer,
     packing: Packing,
-    state: State,
+    format: Format,
     head: Option<(Head, LinkType)>,
     /// Packets found so far.
     packets: u64,
@@ -32,7 +32,7 @@ pub(super) struct Input {
     unsupported: HashSet<u16>,
 }
 
-enum State {
+enum Format {
     Pcap(Pcap),
     Pcapng(Pcapng),
     /// Read to its end, or to its damage.
@@ -59,19 +59,19 @@ impl Input {
         let (mut buffer, packing) = unpack(&name, ReadBuffer::new(reader, capacity), capacity)?;
         buffer.fill(4);
         let magic = buffer.at_hand().first_chunk::<4>().copied();
-        let state = match magic {
-            Some(magic) if Pcap::recognises(magic) => Pcap::open(&mut buffer).map(State::Pcap),
+        let format = match magic {
+            Some(magic) if Pcap::recognises(magic) => Pcap::open(&mut buffer).map(Format::Pcap),
             Some(magic) if Pcapng::recognises(magic) => {
-                Pcapng::open(&mut buffer).map(State::Pcapng)
+                Pcapng::open(&mut buffer).map(Format::Pcapng)
             }
             _ => return Err(refuse(&name, packing, &mut buffer)),
         };
-        match state {
-            Ok(state) => Ok(Some(Self {
+        match format {
+            Ok(format) => Ok(Some(Self {
                 name,
                 buffer,
                 packing,
-                state,
+                format,
                 head: None,
                 packets: 0,
                 unsupported: HashSet::new(),
@@ -96,10 +96,10 @@ impl Input {
             self.buffer.consume_bytes(head.total);
         }
         loop {
-            let step = match &mut self.state {
-                State::Pcap(pcap) => pcap.next(&mut self.buffer),
-                State::Pcapng(pcapng) => pcapng.next(&mut self.buffer),
-                State::Done(_) => return None,
+            let step = match &mut self.format {
+                Format::Pcap(pcap) => pcap.next(&mut self.buffer),
+                Format::Pcapng(pcapng) => pcapng.next(&mut self.buffer),
+                Format::Done(_) => return None,
             };
             match step {
                 Step::Packet(head) => {
@@ -135,10 +135,10 @@ impl Input {
 
     /// What the capturing program says that it lost.
     pub(super) fn lost(&self) -> Lost {
-        match &self.state {
-            State::Pcap(_) => Lost::default(),
-            State::Pcapng(pcapng) => pcapng.lost(),
-            State::Done(lost) => *lost,
+        match &self.format {
+            Format::Pcap(_) => Lost::default(),
+            Format::Pcapng(pcapng) => pcapng.lost(),
+            Format::Done(lost) => *lost,
         }
     }
 
@@ -156,7 +156,7 @@ impl Input {
     }
 
     fn finish(&mut self) {
-        self.state = State::Done(self.lost());
+        self.format = Format::Done(self.lost());
         // A merge of many files holds no memory for those that are done.
         self.buffer = ReadBuffer::new(Box::new(std::io::empty()), 0);
     }
