@@ -1,6 +1,18 @@
 //! The only rooms with I/O: where packets come from.
+//!
+//! [`file`] reads captures that were written before, `live` taps interfaces through libpcap, and
+//! [`discover`] finds out which interfaces and ports are worth tapping.
+
+pub mod discover;
+pub mod file;
+#[cfg(feature = "pcap")]
+pub mod live;
 
 use analyzer::time::Timestamp;
+
+/// Sentences that one source keeps for a person. A damaged capture can give one for each of its
+/// interfaces; what comes after these is left out, and the last sentence says so.
+const MAX_WARNINGS: usize = 100;
 
 /// One captured frame, borrowed from the source's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +42,22 @@ pub enum LinkType {
     Null,
     /// LINKTYPE_LOOP, 108: address family in network byte order
     Loop,
+}
+
+impl LinkType {
+    /// The link type of a number in a capture file (LINKTYPE_…) or from libpcap (DLT_…): for the kinds
+    /// read here the two sets do not contradict each other. `None` for those that are not read.
+    pub const fn from_number(number: u16) -> Option<Self> {
+        match number {
+            0 => Some(Self::Null),
+            1 => Some(Self::Ethernet),
+            12 | 14 | 101 | 228 | 229 => Some(Self::RawIp),
+            108 => Some(Self::Loop),
+            113 => Some(Self::LinuxSll),
+            276 => Some(Self::LinuxSll2),
+            _ => None,
+        }
+    }
 }
 
 /// What a source has to give.
@@ -69,8 +97,21 @@ pub struct CaptureStats {
     pub dropped_interface: u64,
     /// Frames of link types that llmtap does not read.
     pub unsupported_link: u64,
+    /// Interfaces that went away while they were tapped.
+    pub lost_interfaces: u64,
     /// What a person should know, a sentence each: a file cut off, a damaged block.
     pub warnings: Vec<String>,
+}
+
+impl CaptureStats {
+    /// Keeps a sentence for a person, up to a bound.
+    fn warn(&mut self, sentence: String) {
+        match self.warnings.len() {
+            MAX_WARNINGS => self.warnings.push("Further warnings were left out.".into()),
+            n if n < MAX_WARNINGS => self.warnings.push(sentence),
+            _ => {}
+        }
+    }
 }
 
 /// Why packets cannot be had. The text says what to do.
