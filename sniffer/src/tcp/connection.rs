@@ -14,8 +14,8 @@ use std::net::SocketAddr;
 use analyzer::time::Timestamp;
 
 use super::{
-    handler::{CloseReason, StreamHandler},
     half::{Half, Item, Mark, Origin, Phase},
+    handler::{CloseReason, StreamHandler},
     key::{End, Pair},
     outlet::{Context, Outlet},
     seq::{SeqNumber, StreamOffset},
@@ -369,7 +369,9 @@ impl<S> Connection<S> {
         }
         let refuses = !own.seen && segment.ack.is_some_and(|ack| peer.has_sent(ack));
         let offset = match own.space() {
-            Some(space) => Some(space.offset(segment.seq, own.next())).filter(|at| own.may_reset_at(*at)),
+            Some(space) => {
+                Some(space.offset(segment.seq, own.next())).filter(|at| own.may_reset_at(*at))
+            }
             None => None,
         };
         let Some(offset) = offset.or(refuses.then(|| own.next())) else {
@@ -414,12 +416,17 @@ impl<S> Connection<S> {
             let first = self.outlet.first();
             let heads = [first, first.other()].map(|end| {
                 let (own, peer) = self.halves.split(end);
-                own.head().map(|(_, time, ack)| (end, time, peer.holds(ack)))
+                own.head()
+                    .map(|(_, time, ack)| (end, time, peer.holds(ack)))
             });
             let next = match heads {
                 [Some((end, _, false)), _] | [_, Some((end, _, false))] => end,
                 [Some((one, time, true)), Some((other, later, true))] => {
-                    if later > time { other } else { one }
+                    if later > time {
+                        other
+                    } else {
+                        one
+                    }
                 }
                 _ => return,
             };

@@ -5,9 +5,7 @@ use analyzer::time::Timestamp;
 use super::{
     assembler::Assembler,
     seq::{SeqNumber, SeqSpace, StreamOffset},
-    settings::{
-        ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, PLAUSIBLE_WINDOW, TcpSettings,
-    },
+    settings::{ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, PLAUSIBLE_WINDOW, TcpSettings},
 };
 
 /// How well the beginning of a direction is known.
@@ -74,8 +72,8 @@ pub(super) struct Half {
     pub(super) fin: Option<Mark>,
     pub(super) rst: Option<Mark>,
     wait: Option<Wait>,
-    /// When the one octet after the last of the data was known to be acknowledged but never seen.
-    suspect: Option<Timestamp>,
+    /// The one octet after the last of the data that was acknowledged but never seen, and since when.
+    suspect: Option<(StreamOffset, Timestamp)>,
     pub(super) phase: Phase,
     /// Whether any segment of this sender was seen.
     pub(super) seen: bool,
@@ -263,12 +261,12 @@ impl Half {
 
     /// Whether the one octet missing after all data is taken for a FIN that was not captured.
     pub(super) fn lost_fin(&self) -> bool {
-        self.suspect.is_some() && self.acked == self.next().plus(1) && self.assembler.is_empty()
+        self.suspected().is_some() && self.acked == self.next().plus(1) && self.assembler.is_empty()
     }
 
     /// When that FIN was known to be missing.
     pub(super) fn lost_fin_time(&self) -> Option<Timestamp> {
-        self.suspect.filter(|_| self.lost_fin())
+        self.suspected().filter(|_| self.lost_fin())
     }
 
     /// Whether anything waits, so that [`Half::due`] and [`Half::head`] have to be asked.
@@ -295,7 +293,8 @@ impl Half {
         if let Some(rst) = self.rst {
             limit = limit.max(rst.offset).max(self.assembler.end());
         }
-        if (self.fin.is_some() || self.rst.is_some()) && (peer.fin.is_some() || peer.rst.is_some()) {
+        if (self.fin.is_some() || self.rst.is_some()) && (peer.fin.is_some() || peer.rst.is_some())
+        {
             // Both ends are done: nobody is left to send what is missing again.
             let end = self.fin.map_or(limit, |fin| fin.offset);
             limit = limit.max(end).max(self.assembler.end());
@@ -324,17 +323,28 @@ impl Half {
             return None;
         };
         let next = self.next();
-        let wait = self.wait.filter(|wait| wait.upto > next).unwrap_or(Wait {
-            since: last,
-            packet: peer.seen.then_some(packets),
-            upto: limit,
-        });
+        let packet = peer.seen.then_some(packets);
+        let fresh = || match self.suspected() {
+            // It was no FIN, since more follows; it has waited long enough.
+            Some(since) => Wait {
+                since,
+                packet,
+                upto: next.plus(1),
+            },
+            None => Wait {
+                since: last,
+                packet,
+                upto: limit,
+            },
+        };
+        let wait = self
+            .wait
+            .filter(|wait| wait.upto > next)
+            .unwrap_or_else(fresh);
         self.wait = Some(wait);
         let to = wait.upto.min(limit);
         let deadline = wait.since.plus_micros(GAP_MICROS);
-        let passed = wait
-            .packet
-            .map_or(0, |first| packets.saturating_sub(first));
+        let passed = wait.packet.map_or(0, |first| packets.saturating_sub(first));
         if now >= deadline {
             Some((to, deadline))
         } else if passed >= GAP_PACKETS {
@@ -373,7 +383,7 @@ impl Half {
         let tail = self.assembler.is_empty() && self.fin.is_none() && self.acked == to;
         if tail && to == next.plus(1) {
             // A FIN that was not captured looks the same as a lost octet, and is far more common.
-            self.suspect = Some(self.wait.map_or(time, |wait| wait.since));
+            self.suspect = Some((next, self.wait.map_or(time, |wait| wait.since)));
             self.wait = None;
             return 0;
         }
@@ -396,6 +406,12 @@ impl Half {
     /// Whether its chunks pass the limit of their number.
     pub(super) fn has_too_many_chunks(&self, settings: &TcpSettings) -> bool {
         self.assembler.chunks() > settings.max_chunks
+    }
+
+    /// Since when the next octet is suspected to be a FIN.
+    fn suspected(&self) -> Option<Timestamp> {
+        let (offset, since) = self.suspect?;
+        (offset == self.next()).then_some(since)
     }
 
     /// How far ahead a number may lie.

@@ -110,16 +110,26 @@ impl<S> Outlet<S> {
         }
     }
 
-    pub(super) fn data<H>(&mut self, from: End, bytes: &[u8], time: Timestamp, cx: &mut Context<'_, H>)
-    where
+    pub(super) fn data<H>(
+        &mut self,
+        from: End,
+        bytes: &[u8],
+        time: Timestamp,
+        cx: &mut Context<'_, H>,
+    ) where
         H: StreamHandler<Stream = S>,
     {
         let (stream, side) = self.open(from, cx);
         cx.handler.data(stream, side, bytes, time);
     }
 
-    pub(super) fn gap<H>(&mut self, from: End, length: u64, time: Timestamp, cx: &mut Context<'_, H>)
-    where
+    pub(super) fn gap<H>(
+        &mut self,
+        from: End,
+        length: u64,
+        time: Timestamp,
+        cx: &mut Context<'_, H>,
+    ) where
         H: StreamHandler<Stream = S>,
     {
         cx.counters.gaps += 1;

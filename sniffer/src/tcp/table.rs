@@ -303,7 +303,8 @@ impl<H: StreamHandler> ConnectionTable<H> {
             let (patience, last) = entry.connection.patience(handler);
             if patience != Patience::Waiting {
                 let deadline = last.plus_micros(self.settings.patience_micros(patience));
-                self.queues.move_to(slot, &mut entry.patience, (patience, deadline));
+                self.queues
+                    .move_to(slot, &mut entry.patience, (patience, deadline));
             }
         }
     }
@@ -329,7 +330,8 @@ impl<H: StreamHandler> ConnectionTable<H> {
         let truth = self.true_deadline(slot, handler);
         match (self.slots.get_mut(slot as usize), truth) {
             (Some(Slot::Open(entry)), Some((patience, later))) if later > deadline => {
-                self.queues.move_to(slot, &mut entry.patience, (patience, later));
+                self.queues
+                    .move_to(slot, &mut entry.patience, (patience, later));
             }
             (Some(Slot::Open(_)), _) => self.close(slot, CloseReason::TimedOut, deadline, handler),
             _ => self.queues.of(was).remove(deadline, slot),
@@ -348,7 +350,8 @@ impl<H: StreamHandler> ConnectionTable<H> {
                 let is_stale = patience > class || (patience == class && later > deadline);
                 match self.slots.get_mut(slot as usize) {
                     Some(Slot::Open(entry)) if is_stale => {
-                        self.queues.move_to(slot, &mut entry.patience, (patience, later));
+                        self.queues
+                            .move_to(slot, &mut entry.patience, (patience, later));
                     }
                     _ => {
                         self.close(slot, CloseReason::Evicted, now, handler);
@@ -364,7 +367,10 @@ impl<H: StreamHandler> ConnectionTable<H> {
             return None;
         };
         let (patience, last) = entry.connection.patience(handler);
-        Some((patience, last.plus_micros(self.settings.patience_micros(patience))))
+        Some((
+            patience,
+            last.plus_micros(self.settings.patience_micros(patience)),
+        ))
     }
 
     /// Closes a connection; one that ended by itself is remembered.

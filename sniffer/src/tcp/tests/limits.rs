@@ -7,7 +7,10 @@ use Side::{Client, Server};
 #[test]
 fn a_hole_that_is_never_acknowledged_stays_in_the_budget() {
     let max_connection_bytes = 64 << 10;
-    let mut bench = Bench::with(TcpSettings { max_connection_bytes, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        max_connection_bytes,
+        ..TcpSettings::default()
+    });
     bench.take(&[syn(1), syn_ack(2)]);
     let block = "x".repeat(1_000);
     for n in 0..200 {
@@ -23,7 +26,10 @@ fn a_hole_that_is_never_acknowledged_stays_in_the_budget() {
 #[test]
 fn an_answer_held_too_long_gives_up_its_request() {
     let max_connection_bytes = 64 << 10;
-    let mut bench = Bench::with(TcpSettings { max_connection_bytes, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        max_connection_bytes,
+        ..TcpSettings::default()
+    });
     bench.take(&[syn(1), syn_ack(2)]);
     let block = "x".repeat(10_000);
     for n in 0..7 {
@@ -37,7 +43,10 @@ fn an_answer_held_too_long_gives_up_its_request() {
 #[test]
 fn the_number_of_chunks_is_bounded() {
     let max_chunks = 100;
-    let mut bench = Bench::with(TcpSettings { max_chunks, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        max_chunks,
+        ..TcpSettings::default()
+    });
     bench.take(&[syn(1), syn_ack(2)]);
     for n in 0..1_000 {
         bench.take(&[send(Client, 10, 1 + n * 2, "x", 0)]);
@@ -50,13 +59,21 @@ fn the_number_of_chunks_is_bounded() {
 #[test]
 fn the_shards_budget_is_taken_from_the_heaviest() {
     let max_buffered_bytes = SHARDS * 20_000;
-    let mut bench = Bench::with(TcpSettings { max_buffered_bytes, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        max_buffered_bytes,
+        ..TcpSettings::default()
+    });
     for (port, length) in [(1, 2_000), (2, 9_000), (3, 3_000), (4, 8_000)] {
         bench.client.set_port(port);
         let block = "x".repeat(length);
         bench.take(&[syn(1), syn_ack(2), send(Client, 10, 5, &block, 0)]);
     }
-    let ids: Vec<u64> = bench.handler.told.iter().map(|(id, _)| *id & 0xff).collect();
+    let ids: Vec<u64> = bench
+        .handler
+        .told
+        .iter()
+        .map(|(id, _)| *id & 0xff)
+        .collect();
     assert_eq!(ids, [1, 1, 1], "open, gap and data of the second");
     assert_eq!(bench.table.buffered(), 2_000 + 3_000 + 8_000 + 3 * 128);
 }
@@ -64,7 +81,10 @@ fn the_shards_budget_is_taken_from_the_heaviest() {
 #[test]
 fn a_flood_of_syns_is_bounded_and_spares_the_open() {
     let max_connections = SHARDS * 100;
-    let mut bench = Bench::with(TcpSettings { max_connections, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        max_connections,
+        ..TcpSettings::default()
+    });
     bench.take(&[syn(1), syn_ack(2), send(Client, 3, 0, "GET", 0)]);
     let client = bench.client;
     for n in 0..10_000u16 {
@@ -81,7 +101,10 @@ fn a_flood_of_syns_is_bounded_and_spares_the_open() {
 #[test]
 fn the_idlest_is_evicted() {
     let max_connections = SHARDS * 2;
-    let mut bench = Bench::with(TcpSettings { max_connections, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        max_connections,
+        ..TcpSettings::default()
+    });
     for (port, time) in [(1, 10), (2, 20), (1, 30), (3, 40)] {
         bench.client.set_port(port);
         let first = [syn(time), syn_ack(time), send(Client, time, 0, "GET", 0)];
@@ -100,11 +123,18 @@ fn the_idlest_is_evicted() {
 #[test]
 fn closed_connections_are_forgotten_in_time_and_number() {
     let max_closed = SHARDS * 10;
-    let mut bench = Bench::with(TcpSettings { max_closed, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        max_closed,
+        ..TcpSettings::default()
+    });
     for port in 0..100 {
         bench.client.set_port(port);
         let time = i64::from(port);
-        bench.take(&[syn(time), fin(Client, time, 0, "", 0), fin(Server, time, 0, "", 1)]);
+        bench.take(&[
+            syn(time),
+            fin(Client, time, 0, "", 0),
+            fin(Server, time, 0, "", 1),
+        ]);
     }
     let late = send(Client, 1_000, 0, "GET", 1);
     bench.client.set_port(95);
@@ -112,10 +142,18 @@ fn closed_connections_are_forgotten_in_time_and_number() {
     assert_eq!(bench.counters().connections, 100, "remembered");
     bench.client.set_port(5);
     bench.take(std::slice::from_ref(&late));
-    assert_eq!(bench.counters().connections, 101, "forgotten, one of too many");
+    assert_eq!(
+        bench.counters().connections,
+        101,
+        "forgotten, one of too many"
+    );
     bench.client.set_port(95);
     bench.take(&[send(Client, 60_000_095, 0, "GET", 1)]);
-    assert_eq!(bench.counters().connections, 102, "forgotten after a minute");
+    assert_eq!(
+        bench.counters().connections,
+        102,
+        "forgotten after a minute"
+    );
 }
 
 #[test]

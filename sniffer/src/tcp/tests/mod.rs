@@ -19,7 +19,10 @@ use crate::packet::{Flags, Segment};
 /// What a handler was told. Times are microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
-    Open { from_start: bool, client: SocketAddr },
+    Open {
+        from_start: bool,
+        client: SocketAddr,
+    },
     Data(Side, Vec<u8>, i64),
     Gap(Side, u64, i64),
     Fin(Side, i64),

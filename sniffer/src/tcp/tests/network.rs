@@ -48,7 +48,10 @@ struct Luck(u64);
 
 impl Luck {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) % limit
     }
 }
@@ -105,7 +108,11 @@ struct Sum {
 
 impl Sum {
     fn of(&self, side: Side) -> usize {
-        if side == Client { self.client } else { self.server }
+        if side == Client {
+            self.client
+        } else {
+            self.server
+        }
     }
 
     fn add(&mut self, side: Side, octets: usize) {
@@ -134,7 +141,9 @@ impl Sum {
 
 fn total(turns: &[Turn], side: Side) -> usize {
     let of_side = turns.iter().filter(|(from, _)| *from == side);
-    of_side.map(|(_, lengths)| lengths.iter().sum::<usize>()).sum()
+    of_side
+        .map(|(_, lengths)| lengths.iter().sum::<usize>())
+        .sum()
 }
 
 proptest! {
@@ -212,7 +221,7 @@ proptest! {
             let mut draft = send(from, i64::from(time) * 1_000, seq * stretch, "", 0);
             draft.ack = ack.map(|ack| isn(from.other()).wrapping_add(ack * stretch));
             draft.payload = vec![far; length];
-            draft.flags.syn = flags & 15 == 0;
+            draft.flags.syn = flags % 16 == 0;
             draft.flags.fin = flags >> 4 == 0;
             draft.flags.rst = flags == 77;
             draft.cut = u32::from(far % 7 == 1) * 20;

@@ -7,8 +7,15 @@ use Side::{Client, Server};
 fn a_handshake_opens_nothing_until_there_is_something_to_hand_on() {
     let mut bench = Bench::connected();
     assert_eq!(bench.told(), []);
-    bench.take(&[send(Client, 10, 0, "GET", 0), send(Server, 20, 0, "HTTP", 3)]);
-    let told = [bench.opened(true), data(Client, "GET", 10), data(Server, "HTTP", 20)];
+    bench.take(&[
+        send(Client, 10, 0, "GET", 0),
+        send(Server, 20, 0, "HTTP", 3),
+    ]);
+    let told = [
+        bench.opened(true),
+        data(Client, "GET", 10),
+        data(Server, "HTTP", 20),
+    ];
     assert_eq!(bench.told(), told);
 }
 
@@ -36,7 +43,11 @@ fn sequence_numbers_wrap() {
         shift(send(Client, 3, 4, "ef", 0)),
         shift(send(Client, 4, 2, "cd", 0)),
     ]);
-    let parts = [data(Client, "ab", 2), data(Client, "cd", 4), data(Client, "ef", 3)];
+    let parts = [
+        data(Client, "ab", 2),
+        data(Client, "cd", 4),
+        data(Client, "ef", 3),
+    ];
     assert_eq!(bench.told().get(1..), Some(&parts[..]));
 }
 
@@ -71,15 +82,26 @@ fn fast_open_has_its_data_behind_the_syn() {
     let mut first = syn(1);
     first.payload = b"GET".to_vec();
     bench.take(&[first, syn_ack(2), send(Client, 3, 3, " /", 0)]);
-    let told = [bench.opened(true), data(Client, "GET", 1), data(Client, " /", 3)];
+    let told = [
+        bench.opened(true),
+        data(Client, "GET", 1),
+        data(Client, " /", 3),
+    ];
     assert_eq!(bench.told(), told);
 }
 
 #[test]
 fn joined_late_the_bytes_tell_the_roles() {
     let mut bench = Bench::new();
-    bench.take(&[send(Server, 5, 700, "HTTP/1.1", 300), send(Client, 6, 300, "more", 708)]);
-    let told = [bench.opened(false), data(Server, "HTTP/1.1", 5), data(Client, "more", 6)];
+    bench.take(&[
+        send(Server, 5, 700, "HTTP/1.1", 300),
+        send(Client, 6, 300, "more", 708),
+    ]);
+    let told = [
+        bench.opened(false),
+        data(Server, "HTTP/1.1", 5),
+        data(Client, "more", 6),
+    ];
     assert_eq!(bench.told(), told);
     assert_eq!(bench.counters().joined_late, 1);
 }
@@ -87,10 +109,19 @@ fn joined_late_the_bytes_tell_the_roles() {
 #[test]
 fn joined_late_the_servers_ports_tell_the_roles() {
     let server_ports = vec![40_000];
-    let mut bench = Bench::with(TcpSettings { server_ports, ..TcpSettings::default() });
+    let mut bench = Bench::with(TcpSettings {
+        server_ports,
+        ..TcpSettings::default()
+    });
     bench.take(&[send(Client, 5, 0, "body", 0)]);
     let client = bench.server;
-    let told = [Told::Open { from_start: false, client }, data(Server, "body", 5)];
+    let told = [
+        Told::Open {
+            from_start: false,
+            client,
+        },
+        data(Server, "body", 5),
+    ];
     assert_eq!(bench.told(), told);
 }
 
@@ -100,7 +131,11 @@ fn joined_late_payload_waits_a_little_for_a_sign_of_the_roles() {
     bench.take(&[send(Server, 5, 0, "body", 0)]);
     assert_eq!(bench.told(), []);
     bench.take(&[send(Client, 6, 0, "GET", 4)]);
-    let told = [bench.opened(false), data(Server, "body", 5), data(Client, "GET", 6)];
+    let told = [
+        bench.opened(false),
+        data(Server, "body", 5),
+        data(Client, "GET", 6),
+    ];
     assert_eq!(bench.told(), told);
     assert_eq!(bench.counters().roles_guessed, 0);
 }
@@ -129,7 +164,11 @@ fn joined_late_without_a_sign_the_lower_port_is_the_server() {
 fn a_lost_syn_leaves_the_beginning_known_from_the_syn_ack() {
     let mut bench = Bench::new();
     // The request's first half is lost.
-    bench.take(&[syn_ack(2), send(Client, 3, 2, "T /", 0), send(Server, 4, 0, "HTTP", 5)]);
+    bench.take(&[
+        syn_ack(2),
+        send(Client, 3, 2, "T /", 0),
+        send(Server, 4, 0, "HTTP", 5),
+    ]);
     bench.tick(1_000_000);
     let told = [
         bench.opened(true),
@@ -143,7 +182,11 @@ fn a_lost_syn_leaves_the_beginning_known_from_the_syn_ack() {
 #[test]
 fn a_lost_syn_ack_leaves_the_beginning_known_from_the_first_ack() {
     let mut bench = Bench::new();
-    bench.take(&[syn(1), send(Client, 3, 0, "GET", 0), send(Server, 4, 2, "TP", 3)]);
+    bench.take(&[
+        syn(1),
+        send(Client, 3, 0, "GET", 0),
+        send(Server, 4, 2, "TP", 3),
+    ]);
     bench.take(&[ack(Client, 5, 3, 4)]);
     bench.tick(1_000_000);
     let told = bench.told();
@@ -154,8 +197,16 @@ fn a_lost_syn_ack_leaves_the_beginning_known_from_the_first_ack() {
 fn joined_late_the_beginning_may_turn_up_late() {
     let mut bench = Bench::new();
     // The answer was captured before the end of the request that it acknowledges.
-    bench.take(&[ack(Server, 4, 0, 3), send(Client, 5, 0, "GET", 0), send(Server, 6, 0, "HTTP", 3)]);
-    let told = [bench.opened(false), data(Client, "GET", 5), data(Server, "HTTP", 6)];
+    bench.take(&[
+        ack(Server, 4, 0, 3),
+        send(Client, 5, 0, "GET", 0),
+        send(Server, 6, 0, "HTTP", 3),
+    ]);
+    let told = [
+        bench.opened(false),
+        data(Client, "GET", 5),
+        data(Server, "HTTP", 6),
+    ];
     assert_eq!(bench.told(), told);
 }
 
@@ -172,8 +223,16 @@ fn joined_late_a_keep_alive_probe_is_no_beginning() {
 #[test]
 fn a_syn_captured_late_still_tells_the_beginning() {
     let mut bench = Bench::new();
-    bench.take(&[send(Client, 2, 0, "x", 0), syn(1), send(Client, 3, 1, "y", 0)]);
-    let told = [bench.opened(true), data(Client, "x", 2), data(Client, "y", 3)];
+    bench.take(&[
+        send(Client, 2, 0, "x", 0),
+        syn(1),
+        send(Client, 3, 1, "y", 0),
+    ]);
+    let told = [
+        bench.opened(true),
+        data(Client, "x", 2),
+        data(Client, "y", 3),
+    ];
     assert_eq!(bench.told(), told);
     assert_eq!(bench.counters().connections, 1);
 }
