@@ -1,0 +1,316 @@
+//! Puts the bytes of one direction in order.
+//!
+//! What arrives at the expected offset while nothing waits is handed on without a copy
+//! ([`Assembler::in_order`]). All else is kept in chunks that never overlap. Of bytes that came twice
+//! the first stand, as most receivers have it; where the second differ, that is reported, since an
+//! overlap with other bytes is how a watcher is deceived.
+
+use std::collections::BTreeMap;
+
+use analyzer::time::Timestamp;
+
+use super::seq::StreamOffset;
+
+/// What a stored chunk costs beside its bytes (tree node, allocation), in octets. It counts towards
+/// the budgets, so that a flood of one-byte segments cannot take a hundred times what it brings.
+pub(super) const CHUNK_OVERHEAD: usize = 128;
+
+/// Bytes that wait for their turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// The bytes, at least one.
+    pub(super) bytes: Vec<u8>,
+    /// When the packet that brought them was captured.
+    pub(super) time: Timestamp,
+    /// How much of the other direction their sender had received when it sent them.
+    pub(super) ack: StreamOffset,
+}
+
+/// What became of the bytes of a segment. The sum of `stored` and `repeated` is its length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Inserted {
+    /// Octets that are new.
+    pub(super) stored: u64,
+    /// Octets that were there before, handed on or waiting.
+    pub(super) repeated: u64,
+    /// Of these, octets that differ from the waiting ones.
+    pub(super) conflicting: u64,
+}
+
+/// One direction's bytes. Invariant: chunks are not empty, do not overlap, and none starts before
+/// `next`; `buffered` is the sum of their costs.
+#[derive(Debug)]
+pub(super) struct Assembler {
+    next: StreamOffset,
+    chunks: BTreeMap<StreamOffset, Chunk>,
+    buffered: usize,
+}
+
+impl Assembler {
+    /// An empty one that expects `next`.
+    pub(super) const fn new(next: StreamOffset) -> Self {
+        Self {
+            next,
+            chunks: BTreeMap::new(),
+            buffered: 0,
+        }
+    }
+
+    /// The offset up to which everything was handed on or given up.
+    pub(super) const fn next(&self) -> StreamOffset {
+        self.next
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// How many chunks wait.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// What the waiting chunks cost, in octets.
+    pub(super) const fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Where the first waiting chunk starts.
+    pub(super) fn first_start(&self) -> Option<StreamOffset> {
+        self.chunks.first_key_value().map(|(start, _)| *start)
+    }
+
+    /// Where the last waiting chunk ends; `next` where none waits.
+    pub(super) fn end(&self) -> StreamOffset {
+        self.chunks
+            .last_key_value()
+            .map_or(self.next, |(start, chunk)| end_of(*start, &chunk.bytes))
+    }
+
+    /// The new part of a segment that can be handed on at once: it covers `next`, and nothing waits.
+    /// The caller hands it on and then calls [`Assembler::advance`].
+    pub(super) fn in_order<'a>(&self, at: StreamOffset, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        if !self.chunks.is_empty() || at > self.next {
+            return None;
+        }
+        let known = usize::try_from(self.next.octets_since(at)).ok()?;
+        bytes.get(known..).filter(|fresh| !fresh.is_empty())
+    }
+
+    /// Moves `next` on by what was handed on without being stored.
+    pub(super) fn advance(&mut self, octets: usize) {
+        debug_assert!(self.chunks.is_empty(), "waiting chunks are handed on first");
+        self.next = self.next.plus(octets as u64);
+    }
+
+    /// Stores what is new in a segment. The cost is logarithmic for each chunk that it touches.
+    pub(super) fn insert(
+        &mut self,
+        at: StreamOffset,
+        bytes: &[u8],
+        time: Timestamp,
+        ack: StreamOffset,
+    ) -> Inserted {
+        let mut done = Inserted::default();
+        let (old, mut rest) = split(bytes, self.next.octets_since(at));
+        done.repeated += old.len() as u64;
+        let mut at = at.plus(old.len() as u64);
+
+        if let Some((start, chunk)) = self.chunks.range(..at).next_back() {
+            let (_, overlapped) = split(&chunk.bytes, at.octets_since(*start));
+            let known = compare(overlapped, rest, &mut done);
+            rest = split(rest, known).1;
+            at = at.plus(known);
+        }
+        while !rest.is_empty() {
+            let follower = self.chunks.range(at..).next();
+            let room = follower.map_or(u64::MAX, |(start, _)| start.octets_since(at));
+            let (fresh, beyond) = split(rest, room);
+            let known = follower.map_or(0, |(_, chunk)| compare(&chunk.bytes, beyond, &mut done));
+            // A later octet was first sent no earlier, so its sender knew no less by then: a smaller
+            // acknowledgement there shows that this one belongs to a retransmission.
+            let ack = follower.map_or(ack, |(_, chunk)| chunk.ack.min(ack));
+            if !fresh.is_empty() {
+                done.stored += fresh.len() as u64;
+                self.buffered += fresh.len() + CHUNK_OVERHEAD;
+                let bytes = fresh.to_vec();
+                self.chunks.insert(at, Chunk { bytes, time, ack });
+            }
+            at = at.plus(fresh.len() as u64).plus(known);
+            rest = split(beyond, known).1;
+        }
+        done
+    }
+
+    /// The chunk that comes next, if it is there.
+    pub(super) fn head(&self) -> Option<&Chunk> {
+        let (start, chunk) = self.chunks.first_key_value()?;
+        (*start == self.next).then_some(chunk)
+    }
+
+    /// Takes the chunk that comes next, if it is there.
+    pub(super) fn take_head(&mut self) -> Option<Chunk> {
+        let entry = self.chunks.first_entry()?;
+        if *entry.key() != self.next {
+            return None;
+        }
+        let chunk = entry.remove();
+        self.buffered = self
+            .buffered
+            .saturating_sub(chunk.bytes.len() + CHUNK_OVERHEAD);
+        self.next = end_of(self.next, &chunk.bytes);
+        Some(chunk)
+    }
+
+    /// Gives up what is missing before `to`, at most up to the first waiting chunk; says how many octets.
+    pub(super) fn skip_to(&mut self, to: StreamOffset) -> u64 {
+        let to = self.first_start().map_or(to, |start| start.min(to));
+        let skipped = to.octets_since(self.next);
+        self.next = self.next.plus(skipped);
+        skipped
+    }
+
+    /// Expects an earlier offset than before. Only right while nothing was handed on.
+    pub(super) fn start_earlier(&mut self, at: StreamOffset) {
+        self.next = self.next.min(at);
+    }
+}
+
+/// Counts how the overlap of stored and new bytes agrees; says how many octets it is long.
+fn compare(stored: &[u8], new: &[u8], done: &mut Inserted) -> u64 {
+    let length = stored.len().min(new.len());
+    let (stored, new) = (split(stored, length as u64).0, split(new, length as u64).0);
+    done.repeated += length as u64;
+    if stored != new {
+        done.conflicting += stored.iter().zip(new).filter(|(a, b)| a != b).count() as u64;
+    }
+    length as u64
+}
+
+/// Splits at `at`, or at the end where that is further than the bytes go.
+fn split(bytes: &[u8], at: u64) -> (&[u8], &[u8]) {
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    bytes.split_at(at.min(bytes.len()))
+}
+
+fn end_of(start: StreamOffset, bytes: &[u8]) -> StreamOffset {
+    start.plus(bytes.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIME: Timestamp = Timestamp::from_micros(0);
+
+    /// The slow twin: a map from octet to byte.
+    #[derive(Default)]
+    struct Twin {
+        next: u64,
+        bytes: BTreeMap<u64, u8>,
+    }
+
+    impl Twin {
+        fn insert(&mut self, at: u64, bytes: &[u8]) -> Inserted {
+            let mut done = Inserted::default();
+            for (place, byte) in (at..).zip(bytes) {
+                if place < self.next {
+                    done.repeated += 1;
+                } else if let Some(first) = self.bytes.get(&place) {
+                    done.repeated += 1;
+                    done.conflicting += u64::from(first != byte);
+                } else {
+                    done.stored += 1;
+                    self.bytes.insert(place, *byte);
+                }
+            }
+            done
+        }
+
+        fn take(&mut self) -> Vec<u8> {
+            let mut taken = Vec::new();
+            while let Some(byte) = self.bytes.remove(&self.next) {
+                taken.push(byte);
+                self.next += 1;
+            }
+            taken
+        }
+
+        fn skip_to(&mut self, to: u64) -> u64 {
+            let to = self.bytes.keys().next().map_or(to, |first| to.min(*first));
+            let skipped = to.saturating_sub(self.next);
+            self.next += skipped;
+            skipped
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Segment(u64, Vec<u8>),
+        Take,
+        Skip(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0u64..96, prop::collection::vec(0u8..3, 0..24)).prop_map(|(at, bytes)| Step::Segment(at, bytes)),
+            2 => Just(Step::Take),
+            1 => (0u64..96).prop_map(Step::Skip),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+        #[test]
+        fn the_same_as_a_map_of_bytes(steps in prop::collection::vec(step(), 0..60)) {
+            let place = |at: u64| StreamOffset::ORIGIN.plus(at);
+            let (mut twin, mut real) = (Twin::default(), Assembler::new(StreamOffset::ORIGIN));
+            for step in steps {
+                match step {
+                    Step::Segment(at, bytes) => {
+                        if let Some(fresh) = real.in_order(place(at), &bytes) {
+                            let length = fresh.len();
+                            prop_assert_eq!(twin.insert(at, &bytes).stored, length as u64);
+                            prop_assert_eq!(twin.take(), fresh);
+                            real.advance(length);
+                        } else {
+                            let done = real.insert(place(at), &bytes, TIME, StreamOffset::NOTHING);
+                            prop_assert_eq!(done, twin.insert(at, &bytes));
+                        }
+                    }
+                    Step::Take => {
+                        let mut taken = Vec::new();
+                        while let Some(chunk) = real.take_head() {
+                            taken.extend(chunk.bytes);
+                        }
+                        prop_assert_eq!(taken, twin.take());
+                    }
+                    Step::Skip(to) => {
+                        if real.head().is_none() {
+                            prop_assert_eq!(real.skip_to(place(to)), twin.skip_to(to));
+                        }
+                    }
+                }
+                let cost: usize = real.chunks.values().map(|c| c.bytes.len() + CHUNK_OVERHEAD).sum();
+                prop_assert_eq!(real.buffered(), cost);
+                prop_assert_eq!(real.next(), place(twin.next));
+                prop_assert_eq!(real.end(), place(twin.bytes.keys().next_back().map_or(twin.next, |b| b + 1)));
+                prop_assert_eq!(real.first_start(), twin.bytes.keys().next().map(|b| place(*b)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_knows_no_more_than_those_after_it() {
+        let at = |octets| StreamOffset::ORIGIN.plus(octets);
+        let mut assembler = Assembler::new(at(0));
+        assembler.insert(at(4), b"later", TIME, at(10));
+        assembler.insert(at(0), b"sent", TIME, at(90));
+        assert_eq!(assembler.head().map(|chunk| chunk.ack), Some(at(10)));
+    }
+}

@@ -1,0 +1,426 @@
+//! What is known of one direction of a connection.
+
+use analyzer::time::Timestamp;
+
+use super::{
+    assembler::Assembler,
+    seq::{SeqNumber, SeqSpace, StreamOffset},
+    settings::{ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, PLAUSIBLE_WINDOW, TcpSettings},
+};
+
+/// How well the beginning of a direction is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    /// Nothing was seen of it.
+    Unknown,
+    /// Joined late: the first thing seen stands for it.
+    Guessed(SeqSpace),
+    /// From a SYN, or from the acknowledgement of one.
+    Exact(SeqSpace),
+}
+
+/// How far a direction has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// More may come.
+    Open,
+    /// Its FIN was handed on.
+    Finished,
+    /// Its RST was handed on.
+    Reset,
+}
+
+/// A FIN or RST that was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) offset: StreamOffset,
+    pub(super) time: Timestamp,
+    pub(super) ack: StreamOffset,
+}
+
+/// What can be handed on next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Item {
+    Data,
+    Fin,
+    Rst,
+}
+
+/// A hole whose octets the other end is known to have.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    since: Timestamp,
+    /// The connection's packet at which it was first known; `None` where packets do not count, since
+    /// no acknowledgement was seen and the octets may yet be sent again.
+    packet: Option<u64>,
+    /// What was acknowledged by then. What is acknowledged later waits anew: on a tap an ACK is often
+    /// captured before its data.
+    upto: StreamOffset,
+}
+
+/// One direction. Offsets count the octets of its data from [`StreamOffset::ORIGIN`]; its FIN is one more.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) origin: Origin,
+    /// Where its data begins.
+    start: StreamOffset,
+    pub(super) assembler: Assembler,
+    /// The end of the furthest segment seen.
+    seen_end: StreamOffset,
+    /// The furthest acknowledgement of it by the other end.
+    acked: StreamOffset,
+    pub(super) fin: Option<Mark>,
+    pub(super) rst: Option<Mark>,
+    wait: Option<Wait>,
+    /// The one octet after the last of the data that was acknowledged but never seen, and since when.
+    suspect: Option<(StreamOffset, Timestamp)>,
+    pub(super) phase: Phase,
+    /// Whether any segment of this sender was seen.
+    pub(super) seen: bool,
+}
+
+impl Half {
+    pub(super) const fn new() -> Self {
+        Self {
+            origin: Origin::Unknown,
+            start: StreamOffset::ORIGIN,
+            assembler: Assembler::new(StreamOffset::ORIGIN),
+            seen_end: StreamOffset::ORIGIN,
+            acked: StreamOffset::ORIGIN,
+            fin: None,
+            rst: None,
+            wait: None,
+            suspect: None,
+            phase: Phase::Open,
+            seen: false,
+        }
+    }
+
+    /// One whose first octet of data has this number.
+    pub(super) const fn exact(first: SeqNumber) -> Self {
+        let mut half = Self::new();
+        half.origin = Origin::Exact(SeqSpace::starting_at(first));
+        half
+    }
+
+    pub(super) const fn next(&self) -> StreamOffset {
+        self.assembler.next()
+    }
+
+    pub(super) const fn space(&self) -> Option<SeqSpace> {
+        match self.origin {
+            Origin::Unknown => None,
+            Origin::Guessed(space) | Origin::Exact(space) => Some(space),
+        }
+    }
+
+    /// The sequence numbers of its first octet of data, where that was seen, and of what comes next.
+    pub(super) fn numbers(&self) -> (Option<SeqNumber>, Option<SeqNumber>) {
+        let first = match self.origin {
+            Origin::Exact(space) => Some(space.seq(self.start)),
+            Origin::Unknown | Origin::Guessed(_) => None,
+        };
+        (first, self.space().map(|space| space.seq(self.next())))
+    }
+
+    /// Whether nothing was handed on or given up.
+    pub(super) fn is_pristine(&self) -> bool {
+        self.phase == Phase::Open && self.next() == self.start
+    }
+
+    /// The offset of what a segment of this sender carries; a sender of whom nothing is known begins
+    /// here. `None` where the number is too far ahead to believe.
+    pub(super) fn place(&mut self, seq: SeqNumber) -> Option<StreamOffset> {
+        let Some(space) = self.space() else {
+            self.origin = Origin::Guessed(SeqSpace::starting_at(seq));
+            return Some(self.next());
+        };
+        let at = space.offset(seq, self.next());
+        (at <= self.horizon()).then_some(at)
+    }
+
+    /// Takes an acknowledgement by the other end. `None` where it is too far ahead to believe.
+    pub(super) fn acknowledge(&mut self, ack: SeqNumber) -> Option<StreamOffset> {
+        let Some(space) = self.space() else {
+            self.origin = Origin::Guessed(SeqSpace::starting_at(ack));
+            return Some(self.next());
+        };
+        let at = space.offset(ack, self.next());
+        if at > self.horizon() {
+            return None;
+        }
+        let is_guess = matches!(self.origin, Origin::Guessed(_));
+        if is_guess && self.is_pristine() && self.is_bare() && at == self.next().plus(1) {
+            // The first thing seen of this sender was a keep-alive probe, one octet back.
+            self.assembler.skip_to(at);
+            self.start = at;
+        }
+        self.acked = self.acked.max(at);
+        Some(at)
+    }
+
+    /// Learns its beginning from a SYN; starts anew where that is another than before.
+    pub(super) fn begin(&mut self, first: SeqNumber) {
+        if !self.is_beginning(first) {
+            *self = Self::exact(first);
+            return;
+        }
+        match self.origin {
+            Origin::Guessed(space) => {
+                let at = space.offset(first, self.start);
+                if self.is_pristine() {
+                    self.begin_at(at);
+                }
+                if at == self.start {
+                    self.origin = Origin::Exact(space);
+                }
+            }
+            Origin::Unknown => self.origin = Origin::Exact(SeqSpace::starting_at(first)),
+            Origin::Exact(_) => {}
+        }
+    }
+
+    /// Whether a SYN with this first octet of data can be the one that this direction began with.
+    pub(super) fn is_beginning(&self, first: SeqNumber) -> bool {
+        match self.origin {
+            Origin::Unknown => true,
+            Origin::Exact(space) => space.seq(self.start) == first,
+            Origin::Guessed(space) => {
+                let at = space.offset(first, self.start);
+                at <= self.start && self.start.octets_since(at) <= LATE_WINDOW
+            }
+        }
+    }
+
+    /// Whether data at `at` shows that a direction joined late began earlier than was guessed.
+    pub(super) fn began_earlier(&self, at: StreamOffset) -> bool {
+        matches!(self.origin, Origin::Guessed(_))
+            && self.is_pristine()
+            && at < self.start
+            && self.start.octets_since(at) <= LATE_WINDOW
+    }
+
+    /// Puts the beginning at an earlier place.
+    pub(super) fn begin_at(&mut self, at: StreamOffset) {
+        self.assembler.start_earlier(at);
+        self.start = self.assembler.next();
+    }
+
+    /// Notes that a segment reached up to `end`.
+    pub(super) fn reach(&mut self, end: StreamOffset) {
+        self.seen_end = self.seen_end.max(end);
+    }
+
+    /// Notes a FIN; the first stands. One before data that was seen is false.
+    pub(super) fn finish(&mut self, mark: Mark) -> bool {
+        if self.fin.is_some() || self.phase != Phase::Open || mark.offset < self.assembler.end() {
+            return false;
+        }
+        self.fin = Some(mark);
+        true
+    }
+
+    /// Whether an RST at this place can be the sender's.
+    pub(super) fn may_reset_at(&self, at: StreamOffset) -> bool {
+        at.plus(PLAUSIBLE_WINDOW) >= self.next()
+            && at <= self.seen_end.max(self.acked).plus(PLAUSIBLE_WINDOW)
+    }
+
+    /// Whether an acknowledgement is of something that was seen: what proves the answer to a SYN.
+    pub(super) fn has_sent(&self, ack: SeqNumber) -> bool {
+        self.space().is_some_and(|space| {
+            let at = space.offset(ack, self.next());
+            self.start <= at && at <= self.seen_end
+        })
+    }
+
+    /// What can be handed on next, with its time and acknowledgement.
+    pub(super) fn head(&self) -> Option<(Item, Timestamp, StreamOffset)> {
+        if let Some(chunk) = self.assembler.head() {
+            return Some((Item::Data, chunk.time, chunk.ack));
+        }
+        if self.phase == Phase::Open
+            && let Some(fin) = self.fin.filter(|fin| fin.offset == self.next())
+        {
+            return Some((Item::Fin, fin.time, fin.ack));
+        }
+        let rst = self.rst.filter(|rst| {
+            self.phase != Phase::Reset
+                && self.assembler.is_empty()
+                && (rst.offset <= self.next() || self.phase == Phase::Finished || self.lost_fin())
+        })?;
+        Some((Item::Rst, rst.time, rst.ack))
+    }
+
+    /// Whether what acknowledges `ack` has to wait: the octets before it may yet come.
+    pub(super) fn holds(&self, ack: StreamOffset) -> bool {
+        ack.min(self.acked) > self.next()
+            && self.phase == Phase::Open
+            && !(self.lost_fin() && ack == self.next().plus(1))
+    }
+
+    /// Whether the one octet missing after all data is taken for a FIN that was not captured.
+    pub(super) fn lost_fin(&self) -> bool {
+        self.suspected().is_some() && self.acked == self.next().plus(1) && self.assembler.is_empty()
+    }
+
+    /// When that FIN was known to be missing.
+    pub(super) fn lost_fin_time(&self) -> Option<Timestamp> {
+        self.suspected().filter(|_| self.lost_fin())
+    }
+
+    /// Whether anything waits, so that [`Half::due`] and [`Half::head`] have to be asked.
+    pub(super) fn is_unsettled(&self) -> bool {
+        match self.phase {
+            Phase::Open => {
+                self.acked > self.next()
+                    || !self.assembler.is_empty()
+                    || self.fin.is_some()
+                    || self.rst.is_some()
+                    || self.wait.is_some()
+            }
+            Phase::Finished => self.rst.is_some(),
+            Phase::Reset => false,
+        }
+    }
+
+    /// Up to where something is missing that the receiver is known to have, or that cannot come any more.
+    fn hole(&self, peer: &Self) -> Option<StreamOffset> {
+        if self.phase != Phase::Open || self.lost_fin() || self.head().is_some() {
+            return None;
+        }
+        let mut limit = self.acked;
+        if let Some(rst) = self.rst {
+            limit = limit.max(rst.offset).max(self.assembler.end());
+        }
+        if (self.fin.is_some() || self.rst.is_some()) && (peer.fin.is_some() || peer.rst.is_some())
+        {
+            // Both ends are done: nobody is left to send what is missing again.
+            let end = self.fin.map_or(limit, |fin| fin.offset);
+            limit = limit.max(end).max(self.assembler.end());
+        }
+        if !peer.seen {
+            // One direction alone is captured: there are no acknowledgements to wait for.
+            limit = limit.max(self.assembler.end());
+        }
+        if let Some(fin) = self.fin {
+            limit = limit.min(fin.offset);
+        }
+        (limit > self.next()).then_some(limit)
+    }
+
+    /// Looks at the hole before the next byte: up to where it is to be given up now, and the time
+    /// for which that counts.
+    pub(super) fn due(
+        &mut self,
+        peer: &Self,
+        packets: u64,
+        last: Timestamp,
+        now: Timestamp,
+    ) -> Option<(StreamOffset, Timestamp)> {
+        let Some(limit) = self.hole(peer) else {
+            self.wait = None;
+            return None;
+        };
+        let next = self.next();
+        let packet = peer.seen.then_some(packets);
+        let fresh = || match self.suspected() {
+            // It was no FIN, since more follows; it has waited long enough.
+            Some(since) => Wait {
+                since,
+                packet,
+                upto: next.plus(1),
+            },
+            None => Wait {
+                since: last,
+                packet,
+                upto: limit,
+            },
+        };
+        let wait = self
+            .wait
+            .filter(|wait| wait.upto > next)
+            .unwrap_or_else(fresh);
+        self.wait = Some(wait);
+        let to = wait.upto.min(limit);
+        let deadline = wait.since.plus_micros(GAP_MICROS);
+        let passed = wait.packet.map_or(0, |first| packets.saturating_sub(first));
+        if now >= deadline {
+            Some((to, deadline))
+        } else if passed >= GAP_PACKETS {
+            Some((to, last.min(deadline)))
+        } else {
+            None
+        }
+    }
+
+    /// When the hole before the next byte is due.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.wait.map(|wait| wait.since.plus_micros(GAP_MICROS))
+    }
+
+    /// Up to where [`Half::give_up`] may go when everything that waits is to be handed on.
+    pub(super) fn forced_limit(&self) -> StreamOffset {
+        let fin = self.fin.map(|fin| fin.offset);
+        let first = self.assembler.first_start();
+        first.or(fin).unwrap_or(self.acked)
+    }
+
+    /// Gives up what is missing before `to`; says how many octets are known to be lost.
+    pub(super) fn give_up(&mut self, to: StreamOffset, time: Timestamp) -> u64 {
+        let next = self.next();
+        let fin = self.fin.map_or(next, |fin| fin.offset);
+        let first = self.assembler.first_start().unwrap_or(next);
+        // An RST further on is no proof that there were octets before it.
+        let to = to.min(self.acked.max(fin).max(first));
+        if to <= next {
+            if let Some(rst) = &mut self.rst {
+                rst.offset = next;
+            }
+            self.wait = None;
+            return 0;
+        }
+        let tail = self.assembler.is_empty() && self.fin.is_none() && self.acked == to;
+        if tail && to == next.plus(1) {
+            // A FIN that was not captured looks the same as a lost octet, and is far more common.
+            self.suspect = Some((next, self.wait.map_or(time, |wait| wait.since)));
+            self.wait = None;
+            return 0;
+        }
+        self.assembler.skip_to(to)
+    }
+
+    /// Passes the octet that a FIN takes.
+    pub(super) fn pass_fin(&mut self) {
+        self.assembler.skip_to(self.next().plus(1));
+        self.phase = Phase::Finished;
+        self.wait = None;
+    }
+
+    /// Ends at its RST.
+    pub(super) fn pass_rst(&mut self) {
+        self.phase = Phase::Reset;
+        self.wait = None;
+    }
+
+    /// Whether its chunks pass the limit of their number.
+    pub(super) fn has_too_many_chunks(&self, settings: &TcpSettings) -> bool {
+        self.assembler.chunks() > settings.max_chunks
+    }
+
+    /// Since when the next octet is suspected to be a FIN.
+    fn suspected(&self) -> Option<Timestamp> {
+        let (offset, since) = self.suspect?;
+        (offset == self.next()).then_some(since)
+    }
+
+    /// How far ahead a number may lie.
+    fn horizon(&self) -> StreamOffset {
+        self.seen_end.max(self.acked).plus(ABSURD_JUMP)
+    }
+
+    /// Whether no data was seen of it.
+    fn is_bare(&self) -> bool {
+        self.assembler.is_empty() && self.seen_end <= self.start
+    }
+}

@@ -1,0 +1,504 @@
+//! The connections of one shard.
+
+use std::{collections::BTreeSet, mem};
+
+use analyzer::time::Timestamp;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::{
+    closed::Closed,
+    connection::{Connection, Patience, Verdict},
+    counters::TcpCounters,
+    deadlines::{Deadlines, SlotIndex},
+    handler::{CloseReason, StreamHandler},
+    key::{End, Key, Pair},
+    outlet::Context,
+    settings::{CLOSED_MICROS, TcpSettings},
+};
+use crate::packet::Segment;
+
+/// Where the shard's number stands in a connection's: ids stay below 2⁵³, which JSON keeps exact.
+const SHARD_SHIFT: u32 = 48;
+
+/// The connections of one shard: takes their segments, and hands their streams to a [`StreamHandler`].
+///
+/// What it hands on depends on the segments alone, in the order in which they came: not on how often
+/// [`ConnectionTable::tick`] is called between them.
+#[derive(Debug)]
+pub struct ConnectionTable<H: StreamHandler> {
+    settings: TcpSettings,
+    shard: u64,
+    connections: u64,
+    index: HashMap<Key, SlotIndex, RandomState>,
+    slots: Vec<Slot<H::Stream>>,
+    free: Vec<SlotIndex>,
+    open: usize,
+    queues: Queues,
+    /// The connections in which something waits, by its cost; and the sum.
+    weights: BTreeSet<(usize, SlotIndex)>,
+    buffered: usize,
+    counters: TcpCounters,
+}
+
+#[derive(Debug)]
+enum Slot<S> {
+    Free,
+    Open(Box<Entry<S>>),
+    Closed(Key, Timestamp, Box<Closed>),
+}
+
+/// A connection, and where it stands in the table's queues.
+#[derive(Debug)]
+struct Entry<S> {
+    key: Key,
+    connection: Connection<S>,
+    patience: (Patience, Timestamp),
+    deadline: Option<Timestamp>,
+    weight: usize,
+}
+
+/// The deadlines of all slots, by kind.
+#[derive(Debug)]
+struct Queues {
+    urgent: Deadlines,
+    half_open: Deadlines,
+    idle: Deadlines,
+    waiting: Deadlines,
+    closed: Deadlines,
+    /// No deadline is before this.
+    next: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Urgent,
+    Silent(Patience),
+    Forgotten,
+}
+
+impl<H: StreamHandler> ConnectionTable<H> {
+    /// An empty table for the shard of this number, below [`SHARDS`](super::SHARDS).
+    pub fn new(settings: TcpSettings, shard: usize) -> Self {
+        Self {
+            settings,
+            shard: shard as u64,
+            connections: 0,
+            index: HashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            open: 0,
+            queues: Queues::new(),
+            weights: BTreeSet::new(),
+            buffered: 0,
+            counters: TcpCounters::default(),
+        }
+    }
+
+    /// What was seen, lost and refused so far.
+    pub const fn counters(&self) -> &TcpCounters {
+        &self.counters
+    }
+
+    /// How many connections are open.
+    pub const fn len(&self) -> usize {
+        self.open
+    }
+
+    /// Whether no connection is open.
+    pub const fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// What waits for its turn in all connections, in octets with their overhead.
+    pub const fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Takes a segment of this shard. Deadlines up to its time are kept first.
+    pub fn segment(&mut self, segment: &Segment<'_>, handler: &mut H) {
+        self.counters.segments += 1;
+        self.counters.payload_bytes += segment.payload.len() as u64;
+        self.tick(segment.time, handler);
+        let (key, from) = Key::of(segment.source, segment.destination);
+        let Some(&slot) = self.index.get(&key) else {
+            if segment.flags.rst {
+                self.counters.after_end += 1;
+            } else {
+                self.create(key, from, segment, handler);
+            }
+            return;
+        };
+        match self.slots.get_mut(slot as usize) {
+            Some(Slot::Open(entry)) => {
+                let mut cx = Context {
+                    handler: &mut *handler,
+                    counters: &mut self.counters,
+                    settings: &self.settings,
+                };
+                match entry.connection.segment(from, segment, &mut cx) {
+                    Verdict::Reopen => {
+                        let reason = if entry.connection.is_reset() {
+                            CloseReason::Closed
+                        } else {
+                            CloseReason::Replaced
+                        };
+                        self.close(slot, reason, segment.time, handler);
+                        self.forget(slot);
+                        self.create(key, from, segment, handler);
+                    }
+                    verdict => self.after(slot, verdict, handler),
+                }
+            }
+            Some(Slot::Closed(_, _, closed)) if closed.is_succeeded_by(from, segment) => {
+                self.forget(slot);
+                self.create(key, from, segment, handler);
+            }
+            _ => self.counters.after_end += 1,
+        }
+    }
+
+    /// Does what is due at this packet time: gives up holes, and connections that are silent too long.
+    pub fn tick(&mut self, now: Timestamp, handler: &mut H) {
+        if now < self.queues.next {
+            return;
+        }
+        while let Some((deadline, due, slot)) = self.queues.first() {
+            if deadline > now {
+                break;
+            }
+            match due {
+                Due::Urgent => self.advance(slot, deadline, handler),
+                Due::Silent(patience) => self.check(slot, patience, deadline, handler),
+                Due::Forgotten => self.forget(slot),
+            }
+        }
+        self.queues.renew();
+    }
+
+    /// The capture ended: hands on all that waits and closes every connection, in the order of their ids.
+    pub fn finish(&mut self, now: Timestamp, handler: &mut H) {
+        self.tick(now, handler);
+        let mut left: Vec<(u64, SlotIndex)> = (0..)
+            .zip(&self.slots)
+            .filter_map(|(slot, state)| match state {
+                Slot::Open(entry) => Some((entry.connection.id(), slot)),
+                Slot::Free | Slot::Closed(..) => None,
+            })
+            .collect();
+        left.sort_unstable();
+        for (_, slot) in left {
+            self.close(slot, CloseReason::CaptureEnd, now, handler);
+        }
+    }
+
+    fn create(&mut self, key: Key, from: End, segment: &Segment<'_>, handler: &mut H) {
+        if self.open >= TcpSettings::share(self.settings.max_connections) {
+            self.evict(segment.time, handler);
+        }
+        let mut ends = Pair {
+            low: segment.source,
+            high: segment.destination,
+        };
+        if from == End::High {
+            mem::swap(&mut ends.low, &mut ends.high);
+        }
+        let id = self.shard << SHARD_SHIFT | self.connections;
+        self.connections += 1;
+        self.counters.connections += 1;
+        let mut connection = Connection::new(id, ends, segment.time);
+        let mut cx = Context {
+            handler: &mut *handler,
+            counters: &mut self.counters,
+            settings: &self.settings,
+        };
+        let verdict = connection.segment(from, segment, &mut cx);
+        self.counters.joined_late += u64::from(!connection.is_from_start());
+
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::Free);
+            (self.slots.len() - 1) as SlotIndex
+        });
+        let (patience, last) = connection.patience(handler);
+        let deadline = last.plus_micros(self.settings.patience_micros(patience));
+        self.queues.of(patience).insert(deadline, slot);
+        self.queues.note(deadline);
+        let entry = Entry {
+            key,
+            connection,
+            patience: (patience, deadline),
+            deadline: None,
+            weight: 0,
+        };
+        if let Some(state) = self.slots.get_mut(slot as usize) {
+            *state = Slot::Open(Box::new(entry));
+        }
+        self.index.insert(key, slot);
+        self.open += 1;
+        self.after(slot, verdict, handler);
+    }
+
+    /// Keeps the budgets and queues right after a connection changed.
+    fn after(&mut self, slot: SlotIndex, mut verdict: Verdict, handler: &mut H) {
+        let Some(Slot::Open(entry)) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let mut cx = Context {
+            handler: &mut *handler,
+            counters: &mut self.counters,
+            settings: &self.settings,
+        };
+        if entry.connection.is_too_heavy(&cx) {
+            let limit = self.settings.max_connection_bytes;
+            verdict = entry.connection.relieve(limit, &mut cx);
+        }
+        self.note(slot, verdict, handler);
+        while self.buffered > TcpSettings::share(self.settings.max_buffered_bytes) {
+            let Some((_, heaviest)) = self.weights.last().copied() else {
+                break;
+            };
+            let Some(Slot::Open(entry)) = self.slots.get_mut(heaviest as usize) else {
+                break;
+            };
+            let mut cx = Context {
+                handler: &mut *handler,
+                counters: &mut self.counters,
+                settings: &self.settings,
+            };
+            let verdict = entry.connection.relieve(0, &mut cx);
+            self.note(heaviest, verdict, handler);
+        }
+    }
+
+    /// Notes what a connection weighs and when it is due, or closes it.
+    fn note(&mut self, slot: SlotIndex, verdict: Verdict, handler: &mut H) {
+        if let Verdict::Over(time) = verdict {
+            self.close(slot, CloseReason::Closed, time, handler);
+            return;
+        }
+        let Some(Slot::Open(entry)) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let weight = entry.connection.buffered();
+        if weight != entry.weight {
+            self.weights.remove(&(entry.weight, slot));
+            if weight > 0 {
+                self.weights.insert((weight, slot));
+            }
+            self.buffered = self.buffered.saturating_sub(entry.weight) + weight;
+            entry.weight = weight;
+        }
+        if let Some(deadline) = entry.connection.deadline()
+            && entry.deadline.is_none_or(|queued| deadline < queued)
+        {
+            if let Some(queued) = entry.deadline.replace(deadline) {
+                self.queues.urgent.remove(queued, slot);
+            }
+            self.queues.urgent.insert(deadline, slot);
+            self.queues.note(deadline);
+        }
+        // Elsewhere a later deadline is found when the earlier one is due; an answer that came makes
+        // it earlier.
+        if entry.patience.0 == Patience::Waiting {
+            let (patience, last) = entry.connection.patience(handler);
+            if patience != Patience::Waiting {
+                let deadline = last.plus_micros(self.settings.patience_micros(patience));
+                self.queues
+                    .move_to(slot, &mut entry.patience, (patience, deadline));
+            }
+        }
+    }
+
+    /// Lets a connection do what is due at `now`.
+    fn advance(&mut self, slot: SlotIndex, now: Timestamp, handler: &mut H) {
+        self.queues.urgent.remove(now, slot);
+        let Some(Slot::Open(entry)) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        entry.deadline = None;
+        let mut cx = Context {
+            handler: &mut *handler,
+            counters: &mut self.counters,
+            settings: &self.settings,
+        };
+        let verdict = entry.connection.advance(now, &mut cx);
+        self.after(slot, verdict, handler);
+    }
+
+    /// Closes a connection that was silent until `deadline`, or moves it to its true one.
+    fn check(&mut self, slot: SlotIndex, was: Patience, deadline: Timestamp, handler: &mut H) {
+        let truth = self.true_deadline(slot, handler);
+        match (self.slots.get_mut(slot as usize), truth) {
+            (Some(Slot::Open(entry)), Some((patience, later))) if later > deadline => {
+                self.queues
+                    .move_to(slot, &mut entry.patience, (patience, later));
+            }
+            (Some(Slot::Open(_)), _) => self.close(slot, CloseReason::TimedOut, deadline, handler),
+            _ => self.queues.of(was).remove(deadline, slot),
+        }
+    }
+
+    /// Gives up the idlest connection: of those that never carried anything if there are such, of
+    /// those that wait for an answer only if there are no others.
+    fn evict(&mut self, now: Timestamp, handler: &mut H) {
+        for class in [Patience::HalfOpen, Patience::Idle, Patience::Waiting] {
+            while let Some((deadline, slot)) = self.queues.of(class).first() {
+                let Some((patience, later)) = self.true_deadline(slot, handler) else {
+                    self.queues.of(class).remove(deadline, slot);
+                    continue;
+                };
+                let is_stale = patience > class || (patience == class && later > deadline);
+                match self.slots.get_mut(slot as usize) {
+                    Some(Slot::Open(entry)) if is_stale => {
+                        self.queues
+                            .move_to(slot, &mut entry.patience, (patience, later));
+                    }
+                    _ => {
+                        self.close(slot, CloseReason::Evicted, now, handler);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn true_deadline(&self, slot: SlotIndex, handler: &H) -> Option<(Patience, Timestamp)> {
+        let Some(Slot::Open(entry)) = self.slots.get(slot as usize) else {
+            return None;
+        };
+        let (patience, last) = entry.connection.patience(handler);
+        Some((
+            patience,
+            last.plus_micros(self.settings.patience_micros(patience)),
+        ))
+    }
+
+    /// Closes a connection; one that ended by itself is remembered.
+    fn close(&mut self, slot: SlotIndex, reason: CloseReason, time: Timestamp, handler: &mut H) {
+        let Some(state) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let Slot::Open(entry) = mem::replace(state, Slot::Free) else {
+            return;
+        };
+        let entry = *entry;
+        let (patience, deadline) = entry.patience;
+        self.queues.of(patience).remove(deadline, slot);
+        if let Some(deadline) = entry.deadline {
+            self.queues.urgent.remove(deadline, slot);
+        }
+        self.weights.remove(&(entry.weight, slot));
+        self.buffered = self.buffered.saturating_sub(entry.weight);
+        self.open -= 1;
+        *match reason {
+            CloseReason::Closed => &mut self.counters.closed,
+            CloseReason::TimedOut => &mut self.counters.timed_out,
+            CloseReason::CaptureEnd => &mut self.counters.capture_end,
+            CloseReason::Evicted => &mut self.counters.evicted,
+            CloseReason::Replaced => &mut self.counters.replaced,
+        } += 1;
+
+        if reason == CloseReason::Closed {
+            let until = time.plus_micros(CLOSED_MICROS);
+            let closed = Box::new(Closed::new(entry.connection.numbers()));
+            *state = Slot::Closed(entry.key, until, closed);
+            self.queues.closed.insert(until, slot);
+            self.queues.note(until);
+        } else {
+            self.index.remove(&entry.key);
+            self.free.push(slot);
+        }
+        let mut cx = Context {
+            handler: &mut *handler,
+            counters: &mut self.counters,
+            settings: &self.settings,
+        };
+        entry.connection.close(reason, time, &mut cx);
+        if self.queues.closed.len() > TcpSettings::share(self.settings.max_closed)
+            && let Some((_, oldest)) = self.queues.closed.first()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Forgets a connection that ended.
+    fn forget(&mut self, slot: SlotIndex) {
+        if let Some(state) = self.slots.get_mut(slot as usize)
+            && let Slot::Closed(key, until, _) = state
+        {
+            self.queues.closed.remove(*until, slot);
+            self.index.remove(key);
+            *state = Slot::Free;
+            self.free.push(slot);
+        }
+    }
+}
+
+impl TcpSettings {
+    const fn patience_micros(&self, patience: Patience) -> i64 {
+        match patience {
+            Patience::HalfOpen => self.half_open_micros,
+            Patience::Idle => self.idle_micros,
+            Patience::Waiting => self.waiting_micros,
+        }
+    }
+}
+
+impl Queues {
+    const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
+    fn new() -> Self {
+        Self {
+            urgent: Deadlines::default(),
+            half_open: Deadlines::default(),
+            idle: Deadlines::default(),
+            waiting: Deadlines::default(),
+            closed: Deadlines::default(),
+            next: Self::NEVER,
+        }
+    }
+
+    fn of(&mut self, patience: Patience) -> &mut Deadlines {
+        match patience {
+            Patience::HalfOpen => &mut self.half_open,
+            Patience::Idle => &mut self.idle,
+            Patience::Waiting => &mut self.waiting,
+        }
+    }
+
+    /// Moves a slot from one queue to another, or to another place in the same.
+    fn move_to(
+        &mut self,
+        slot: SlotIndex,
+        queued: &mut (Patience, Timestamp),
+        to: (Patience, Timestamp),
+    ) {
+        self.of(queued.0).remove(queued.1, slot);
+        self.of(to.0).insert(to.1, slot);
+        self.note(to.1);
+        *queued = to;
+    }
+
+    /// A deadline was queued.
+    fn note(&mut self, deadline: Timestamp) {
+        self.next = self.next.min(deadline);
+    }
+
+    /// What is due first; urgent things before others of the same time.
+    fn first(&self) -> Option<(Timestamp, Due, SlotIndex)> {
+        [
+            (&self.urgent, Due::Urgent),
+            (&self.half_open, Due::Silent(Patience::HalfOpen)),
+            (&self.idle, Due::Silent(Patience::Idle)),
+            (&self.waiting, Due::Silent(Patience::Waiting)),
+            (&self.closed, Due::Forgotten),
+        ]
+        .into_iter()
+        .filter_map(|(queue, due)| queue.first().map(|(deadline, slot)| (deadline, due, slot)))
+        .min_by_key(|(deadline, ..)| *deadline)
+    }
+
+    fn renew(&mut self) {
+        self.next = self.first().map_or(Self::NEVER, |(deadline, ..)| deadline);
+    }
+}
