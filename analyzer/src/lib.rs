@@ -7,7 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod columns;
 pub mod exchange;
+#[cfg(test)]
+mod fixtures;
 pub mod record;
 pub mod report;
 pub mod time;
