@@ -11,6 +11,7 @@ pub mod columns;
 pub mod exchange;
 #[cfg(test)]
 mod fixtures;
+pub mod metrics;
 pub mod record;
 pub mod report;
 pub mod time;
