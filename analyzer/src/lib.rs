@@ -14,4 +14,5 @@ mod fixtures;
 pub mod metrics;
 pub mod record;
 pub mod report;
+pub mod store;
 pub mod time;
