@@ -7,7 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod columns;
 pub mod exchange;
+#[cfg(test)]
+mod fixtures;
+pub mod metrics;
 pub mod record;
 pub mod report;
+pub mod store;
 pub mod time;

@@ -1,0 +1,248 @@
+//! The table of metrics: every name, type, unit and label that llmtap exports.
+//!
+//! Names under `gen_ai_` are those of OpenTelemetry's GenAI conventions in their Prometheus form.
+//! That set is moving, so it stands here alone.
+
+/// One metric family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The whole name in Prometheus text, with the unit; `_total` is left to the type.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// What it measures in.
+    pub unit: Unit,
+    /// The labels that its samples may have.
+    pub labels: &'static [&'static str],
+    /// What it means, without a full stop at the end.
+    pub help: &'static str,
+}
+
+/// The type of a metric family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; its samples end in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts values in buckets.
+    Histogram,
+}
+
+/// The unit of a metric family; the last part of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A count of things.
+    None,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// The model that was asked for.
+pub const REQUEST_MODEL: &str = "gen_ai_request_model";
+/// The model that answered.
+pub const RESPONSE_MODEL: &str = "gen_ai_response_model";
+/// What was done: `chat`, `text_completion`, …
+pub const OPERATION: &str = "gen_ai_operation_name";
+/// Whose wire API it was.
+pub const PROVIDER: &str = "gen_ai_provider_name";
+/// `input` or `output`.
+pub const TOKEN_TYPE: &str = "gen_ai_token_type";
+/// The outcome, where it is not `ok`; absent where it is.
+pub const ERROR_TYPE: &str = "error_type";
+
+const GEN_AI: &[&str] = &[
+    OPERATION,
+    PROVIDER,
+    REQUEST_MODEL,
+    RESPONSE_MODEL,
+    ERROR_TYPE,
+];
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $ident:ident = $name:literal, $kind:ident, $unit:ident, $labels:expr, $help:literal;)*) => {
+        $($(#[$doc])* pub const $ident: Metric = Metric {
+            name: $name, kind: Kind::$kind, unit: Unit::$unit, labels: $labels, help: $help,
+        };)*
+
+        /// All of them, in the order of the table.
+        pub const ALL: &[Metric] = &[$($ident),*];
+    };
+}
+
+metrics! {
+    /// LLM calls.
+    CALLS = "llmtap_calls", Counter, None, &["outcome", "operation", "model"],
+        "LLM calls that came to an end, by outcome";
+    /// HTTP exchanges.
+    EXCHANGES = "llmtap_exchanges", Counter, None, &["kind"],
+        "HTTP exchanges that came to an end, LLM calls (call) and others (other)";
+    /// Tokens.
+    TOKENS = "llmtap_tokens", Counter, None, &["kind", "source", "model"],
+        "Tokens by kind and by who counted them; cached, cache_write, reasoning and audio are parts of input and output";
+    /// Calls in flight.
+    CALLS_IN_FLIGHT = "llmtap_calls_in_flight", Gauge, None, &[],
+        "LLM calls whose request began and whose answer has not ended";
+    /// Stalls.
+    STALLS = "llmtap_stalls", Counter, None, &["model"],
+        "Gaps between content events of a stream that passed the stall threshold";
+    /// Wasted time.
+    WASTED = "llmtap_wasted_seconds", Counter, Seconds, &["model"],
+        "Time for which servers went on sending after the client had left";
+    /// What the analysis met.
+    ANALYSIS_EVENTS = "llmtap_analysis_events", Counter, None, &["event"],
+        "What the analysis met and counted, such as durations below zero";
+    /// Whole calls.
+    REQUEST_DURATION = "gen_ai_server_request_duration_seconds", Histogram, Seconds, GEN_AI,
+        "Time from the first byte of the request to the end of the answer";
+    /// First tokens.
+    TIME_TO_FIRST_TOKEN = "gen_ai_server_time_to_first_token_seconds", Histogram, Seconds, GEN_AI,
+        "Time from the first byte of the request to the first token of a stream";
+    /// Later tokens.
+    TIME_PER_OUTPUT_TOKEN = "gen_ai_server_time_per_output_token_seconds", Histogram, Seconds, GEN_AI,
+        "Time per output token after the first one of a stream";
+    /// Tokens of a call.
+    TOKEN_USAGE = "gen_ai_client_token_usage", Histogram, None,
+        &[OPERATION, PROVIDER, REQUEST_MODEL, RESPONSE_MODEL, TOKEN_TYPE, ERROR_TYPE],
+        "Input and output tokens of a call";
+    /// Packets seen.
+    CAPTURE_PACKETS = "llmtap_capture_packets", Counter, None, &[],
+        "Packets that the capture handed on";
+    /// Bytes seen.
+    CAPTURE_BYTES = "llmtap_capture_bytes", Counter, Bytes, &[],
+        "Captured bytes of these packets";
+    /// Packets lost before llmtap.
+    CAPTURE_DROPPED = "llmtap_capture_dropped_packets", Counter, None, &["reason"],
+        "Packets that were lost before llmtap could read them";
+    /// Packets that were left aside.
+    PACKETS_IGNORED = "llmtap_packets_ignored", Counter, None, &["reason"],
+        "Packets that were seen and not used";
+    /// What TCP met.
+    TCP_EVENTS = "llmtap_tcp_events", Counter, None, &["event"],
+        "What TCP reassembly met: retransmissions, gaps, evictions and so on";
+    /// What HTTP met.
+    HTTP_EVENTS = "llmtap_http_events", Counter, None, &["event"],
+        "What the HTTP reader met: bodies past a cap, bytes that are no HTTP and so on";
+    /// Connections.
+    CONNECTIONS = "llmtap_connections", Counter, None, &["protocol"],
+        "TCP connections by the protocol that they carry";
+    /// Packets without exchanges.
+    BLIND = "llmtap_capture_blind", Gauge, None, &[],
+        "1 while packets come and for 60 seconds no HTTP exchange was found in them, else 0";
+    /// Rows that wait.
+    STORE_QUEUE_ROWS = "llmtap_store_queue_rows", Gauge, None, &[],
+        "Rows that wait to be written";
+    /// Bytes that wait.
+    STORE_QUEUE_BYTES = "llmtap_store_queue_bytes", Gauge, Bytes, &[],
+        "Memory that these rows and their bodies take";
+    /// Rows written.
+    STORE_ROWS = "llmtap_store_rows", Counter, None, &["result"],
+        "Rows that were committed: new ones, and duplicates that were there already";
+    /// Commits.
+    STORE_BATCHES = "llmtap_store_batches", Counter, None, &[],
+        "Batches that were committed";
+    /// Failures.
+    STORE_ERRORS = "llmtap_store_errors", Counter, None, &["kind"],
+        "Batches that could not be written; they are tried again";
+    /// Rows lost.
+    STORE_SHED = "llmtap_store_shed", Counter, None, &["reason"],
+        "Rows (reason bodies: only their bodies) that were given up";
+    /// Time of a commit.
+    STORE_COMMIT = "llmtap_store_commit_seconds", Histogram, Seconds, &[],
+        "Time to write and commit a batch";
+    /// Size of the store.
+    STORE_SIZE = "llmtap_store_size_bytes", Gauge, Bytes, &[],
+        "Size of the store on disk, its log included";
+    /// Bodies removed.
+    STORE_BODIES_REMOVED = "llmtap_store_bodies_removed", Counter, None, &["reason"],
+        "Stored bodies that were removed for their age or for the size of all of them";
+    /// Start of the process.
+    START_TIME = "process_start_time_seconds", Gauge, Seconds, &[],
+        "Start of the process, seconds since the Unix epoch";
+    /// The version that runs.
+    BUILD_INFO = "llmtap_build_info", Gauge, None, &["version"],
+        "The version that runs; always 1";
+}
+
+/// Buckets of `gen_ai_server_request_duration_seconds`: OpenTelemetry's, then on past its 81.92 s.
+pub const DURATION_BUCKETS: [f64; 18] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
+    327.68, 655.36, 1310.72,
+];
+
+/// Buckets of `gen_ai_server_time_to_first_token_seconds`: OpenTelemetry's, then on past its 10 s:
+/// a queued call waits minutes.
+pub const FIRST_TOKEN_BUCKETS: [f64; 23] = [
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+    15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0,
+];
+
+/// Buckets of `gen_ai_server_time_per_output_token_seconds`: OpenTelemetry's, with three below its
+/// 0.01 s for small models and two above its 2.5 s.
+pub const PER_TOKEN_BUCKETS: [f64; 18] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
+    5.0, 10.0,
+];
+
+/// Buckets of `gen_ai_client_token_usage`: OpenTelemetry's.
+pub const USAGE_BUCKETS: [f64; 14] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+/// Buckets of `llmtap_store_commit_seconds`: from a fast disk's flush to a stuck one.
+pub const COMMIT_BUCKETS: [f64; 10] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_end_in_their_unit_and_help_needs_no_escaping() {
+        for metric in ALL {
+            let suffix = match metric.unit {
+                Unit::None => "",
+                Unit::Seconds => "_seconds",
+                Unit::Bytes => "_bytes",
+            };
+            assert!(metric.name.ends_with(suffix), "{}", metric.name);
+            assert!(!metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(!metric.help.contains(['"', '\\', '\n']), "{}", metric.name);
+            assert!(!metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::HashSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn buckets_rise() {
+        for buckets in [
+            &DURATION_BUCKETS[..],
+            &FIRST_TOKEN_BUCKETS,
+            &PER_TOKEN_BUCKETS,
+            &USAGE_BUCKETS,
+            &COMMIT_BUCKETS,
+        ] {
+            assert!(buckets.is_sorted_by(|a, b| a < b));
+        }
+    }
+}

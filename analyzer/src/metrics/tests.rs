@@ -1,0 +1,197 @@
+use super::*;
+use crate::fixtures;
+
+/// The samples of a text whose name is `name` or `name` with a suffix that its type gives.
+fn samples<'a>(text: &'a str, name: &'a str) -> Vec<&'a str> {
+    text.lines().filter(|line| line.starts_with(name)).collect()
+}
+
+fn sample(text: &str, start: &str) -> f64 {
+    let lines = samples(text, start);
+    assert_eq!(lines.len(), 1, "{start}: {lines:?}");
+    lines[0].rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn a_call_reaches_its_families() {
+    let metrics = Metrics::new();
+    let mut call = fixtures::call(1);
+    call.wasted = 2_500_000;
+    call.stalls = Some(3);
+    metrics.observe_call(&call);
+    metrics.observe_exchange(ExchangeKind::Call);
+    let text = metrics.render(Format::Prometheus);
+    for (start, value) in [
+        (
+            r#"llmtap_calls_total{outcome="ok",operation="chat",model="qwen3"}"#,
+            1.0,
+        ),
+        (
+            r#"llmtap_tokens_total{kind="input",source="reported",model="qwen3"}"#,
+            10.0,
+        ),
+        (
+            r#"llmtap_tokens_total{kind="output",source="counted",model="qwen3"}"#,
+            20.0,
+        ),
+        (r#"llmtap_stalls_total{model="qwen3"}"#, 3.0),
+        (r#"llmtap_wasted_seconds_total{model="qwen3"}"#, 2.5),
+        (r#"llmtap_exchanges_total{kind="call"}"#, 1.0),
+        ("gen_ai_server_request_duration_seconds_sum{", 1.5),
+        ("gen_ai_server_time_to_first_token_seconds_sum{", 0.052),
+        ("gen_ai_server_time_per_output_token_seconds_count{", 1.0),
+    ] {
+        assert!(
+            (sample(&text, start) - value).abs() < 1e-9,
+            "{start}\n{text}"
+        );
+    }
+    let usage = samples(&text, "gen_ai_client_token_usage_sum");
+    assert_eq!(usage.len(), 2, "{usage:?}");
+    assert!(
+        usage
+            .iter()
+            .any(|line| line.contains(r#"gen_ai_token_type="output""#) && line.ends_with(" 20.0"))
+    );
+    assert!(!text.contains("error_type"), "{text}");
+}
+
+#[test]
+fn an_error_is_named_and_its_model_is_not() {
+    let metrics = Metrics::new();
+    let mut call = fixtures::call(1);
+    call.outcome = Outcome::ClientError;
+    call.status = Some(404);
+    call.request_model = Some("made-up".into());
+    call.response_model = None;
+    metrics.observe_call(&call);
+    let text = metrics.render(Format::Prometheus);
+    assert!(
+        text.contains(r#"gen_ai_request_model="~unconfirmed",error_type="client_error""#),
+        "{text}"
+    );
+    assert!(!text.contains("made-up"));
+    assert!(!text.contains("gen_ai_response_model"));
+}
+
+#[test]
+fn made_up_models_do_not_grow_the_text() {
+    let metrics = Metrics::new();
+    let mut call = fixtures::call(1);
+    for i in 0..100_000 {
+        call.request_model = Some(format!("model-{i}"));
+        call.response_model = Some(format!("model-{}", i + 50_000));
+        metrics.observe_call(&call);
+    }
+    let text = metrics.render(Format::Prometheus);
+    for family in [
+        "llmtap_calls_total{",
+        "gen_ai_server_request_duration_seconds_count{",
+    ] {
+        let series = samples(&text, family).len();
+        assert!(
+            series <= cardinality::LABEL_SET_CAP + 1,
+            "{family} {series}"
+        );
+    }
+    let calls = samples(&text, "llmtap_calls_total{");
+    let total: f64 = calls
+        .iter()
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+        .sum();
+    assert!((total - 100_000.0).abs() < 0.5);
+}
+
+#[test]
+fn hostile_names_stay_inside_their_quotes() {
+    let metrics = Metrics::new();
+    let mut call = fixtures::call(1);
+    call.request_model = Some("a\"} 1\nevil_total 7\\".into());
+    metrics.observe_call(&call);
+    for format in [Format::Prometheus, Format::OpenMetrics] {
+        let text = metrics.render(format);
+        assert!(samples(&text, "evil").is_empty());
+        assert!(
+            text.contains("model=\"a\\\"} 1\u{fffd}evil_total 7\\\\\""),
+            "{text}"
+        );
+    }
+}
+
+/// Every family of the table is registered, and every sample has a family and only the labels of its row.
+#[test]
+fn the_text_is_the_table() {
+    let metrics = Metrics::new();
+    let mut call = fixtures::call(1);
+    call.wasted = 1;
+    call.outcome = Outcome::ErrorIn200;
+    metrics.observe_call(&call);
+    metrics.observe_exchange(ExchangeKind::Other);
+    let (capture, store) = (metrics.capture(), metrics.store());
+    for counters in [
+        &capture.dropped,
+        &capture.ignored,
+        &capture.tcp_events,
+        &capture.http_events,
+        &capture.connections,
+        &store.rows,
+        &store.errors,
+        &store.shed,
+        &store.bodies_removed,
+        metrics.analysis_events(),
+    ] {
+        counters.inc("something");
+    }
+    let text = metrics.render(Format::Prometheus);
+    for row in names::ALL {
+        let (name, kind) = match row.kind {
+            names::Kind::Counter => (format!("{}_total", row.name), "counter"),
+            names::Kind::Gauge => (row.name.to_owned(), "gauge"),
+            names::Kind::Histogram => (row.name.to_owned(), "histogram"),
+        };
+        assert!(
+            text.contains(&format!("# TYPE {name} {kind}\n")),
+            "{name}\n{text}"
+        );
+        assert!(
+            text.contains(&format!("# HELP {name} {}.\n", row.help)),
+            "{name}"
+        );
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| {
+                line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name}_sum{{"))
+            })
+            .collect();
+        for line in lines {
+            let labels = line.split_once('{').unwrap().1.split_once('}').unwrap().0;
+            for label in labels.split(',').filter(|label| !label.is_empty()) {
+                let label = label.split_once('=').unwrap().0;
+                assert!(row.labels.contains(&label), "{name} {label}");
+            }
+        }
+    }
+    let families = text
+        .lines()
+        .filter(|line| line.starts_with("# TYPE "))
+        .count();
+    assert_eq!(families, names::ALL.len());
+}
+
+#[test]
+fn losses_show_what_is_not_zero() {
+    let metrics = Metrics::new();
+    metrics
+        .capture()
+        .dropped
+        .publisher()
+        .publish(&[("ring", 3), ("interface", 0)]);
+    metrics.store().shed.inc("queue_rows");
+    assert_eq!(
+        metrics.losses(),
+        [
+            ("llmtap_capture_dropped_packets", "ring", 3),
+            ("llmtap_store_shed", "queue_rows", 1)
+        ]
+    );
+}

@@ -1,0 +1,143 @@
+//! What can go wrong with a store, said so that a person can act on it.
+
+use std::{io, path::PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the store cannot be opened, read or written. Each text is: what happened, why, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder of the database cannot be made or entered.
+    #[error(
+        "cannot use the folder {path} for the database: {cause}. \
+         Give a place that this user may write to with --db PATH"
+    )]
+    Directory {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The database file cannot be made or opened.
+    #[error(
+        "cannot open the database {path} for writing: {cause}. \
+         Give a file that this user may write to with --db PATH"
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The file is something else.
+    #[error(
+        "{path} is not an SQLite database, or it is damaged; nothing in it was changed. \
+         Move it away, or give another file with --db PATH"
+    )]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is a database of another program.
+    #[error(
+        "{path} is an SQLite database of another program; nothing in it was changed. \
+         Give another file with --db PATH"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database was written by a newer llmtap.
+    #[error(
+        "{path} has schema {found}, and this llmtap knows schemas up to {known}; nothing in it was changed. \
+         Run the newer llmtap that wrote it, or give another file with --db PATH"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
+    /// There is no room to write.
+    #[error(
+        "the disk under {path} is full. Free some space (rows wait in memory meanwhile), \
+         or give a place on another disk with --db PATH"
+    )]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds the database.
+    #[error(
+        "{path} is locked by another process for longer than llmtap waits. \
+         End what holds it, or give another file with --db PATH"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database may not be written.
+    #[error(
+        "{path} may be read but not written: it or its folder is read-only. \
+         Make both writable for this user, or give another file with --db PATH"
+    )]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The device failed.
+    #[error("reading or writing {path} failed: {cause}. Check the disk and the system's log")]
+    Device {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: rusqlite::Error,
+    },
+    /// Something else.
+    #[error("the database {path} refused: {cause}")]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: rusqlite::Error,
+    },
+    /// The writer's thread cannot be started.
+    #[error("cannot start the thread that writes the store: {0}")]
+    Thread(io::Error),
+}
+
+impl StoreError {
+    /// An error of SQLite about the database at `path`.
+    pub(super) fn sqlite(path: &std::path::Path, cause: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match cause.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::NotADatabase { path }
+            }
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+            Some(ErrorCode::SystemIoFailure) => Self::Device { path, cause },
+            _ => Self::Other { path, cause },
+        }
+    }
+
+    /// The name used in the metric `llmtap_store_errors_total`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Directory { .. } => "directory",
+            Self::File { .. } => "file",
+            Self::NotADatabase { .. } => "not_a_database",
+            Self::Foreign { .. } => "foreign",
+            Self::Newer { .. } => "newer",
+            Self::Full { .. } => "full",
+            Self::Locked { .. } => "locked",
+            Self::ReadOnly { .. } => "read_only",
+            Self::Device { .. } => "device",
+            Self::Other { .. } => "other",
+            Self::Thread(_) => "thread",
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Where rows are kept: a trait with one writer, SQLite behind it, and a reader beside it.
+//!
+//! Capture never waits for storage: [`WriterHandle::submit`] sheds, and counts, when the queue is
+//! full. Storage never loses what it acknowledged: a receipt comes after its batch is committed.
+
+mod error;
+mod queue;
+mod reader;
+mod schema;
+mod sqlite;
+mod text;
+mod writer;
+
+use crate::record::Record;
+
+pub use error::StoreError;
+pub use queue::Shed;
+pub use reader::{Reader, TokenStat};
+pub use sqlite::{BodiesMode, BodyRetention, SqliteSettings, SqliteStore, system_clock};
+pub use writer::{
+    Health, NotStored, Receipt, Summary, WriterHandle, WriterSettings, WriterThread, start,
+};
+
+/// A place for rows. One thread owns it.
+pub trait Store: Send {
+    /// Writes a batch in one transaction: all of it or, with an error, nothing.
+    ///
+    /// # Errors
+    /// Where the batch could not be committed; it may be tried again, rows are never doubled.
+    fn write(&mut self, batch: &[Record]) -> Result<Written, StoreError>;
+
+    /// Does a small step of upkeep (old bodies out) and says whether more is to be done.
+    ///
+    /// # Errors
+    /// Where the step could not be committed.
+    fn upkeep(&mut self) -> Result<Upkeep, StoreError>;
+
+    /// Bytes on disk, if that is known.
+    fn size(&self) -> Option<u64>;
+}
+
+/// What became of a batch, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The number that each row got; `None` where its key was there already.
+    pub ids: Vec<Option<i64>>,
+}
+
+impl Written {
+    /// Rows that were not there before.
+    pub fn new_rows(&self) -> usize {
+        self.ids.iter().flatten().count()
+    }
+}
+
+/// What a step of upkeep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upkeep {
+    /// Bodies removed for their age.
+    pub removed_by_age: u64,
+    /// Bodies removed because all of them together are too large.
+    pub removed_by_size: u64,
+}
+
+impl Upkeep {
+    /// Whether the step found nothing to do.
+    pub const fn is_done(self) -> bool {
+        self.removed_by_age == 0 && self.removed_by_size == 0
+    }
+}

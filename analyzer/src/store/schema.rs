@@ -1,0 +1,164 @@
+//! The schema, and its numbered migrations.
+//!
+//! `PRAGMA user_version` holds the number of the schema. A step to version N adds the columns of
+//! calls that came with N ([`Column::since`](crate::columns::Column::since)) and then runs its SQL.
+
+use std::fmt::Write as _;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::call::Call;
+use crate::columns::{CALL_COLUMNS, Column, Kind};
+
+/// `PRAGMA application_id` of our databases: "LLMT".
+pub(super) const APPLICATION_ID: i32 = 0x4c4c_4d54;
+
+/// What each version brings beside columns of calls; the first makes version 1.
+const STEPS: &[&str] = &[VERSION_1];
+
+/// The newest schema version that this program knows.
+pub(super) const NEWEST: u32 = newest();
+
+/// Bodies, and the old tracker's view. `stored_at` and `bytes` stand before the texts: the index of
+/// the two answers all questions of retention without touching a text.
+const VERSION_1: &str = "
+CREATE TABLE bodies (
+    call_id INTEGER PRIMARY KEY REFERENCES calls (id),
+    stored_at INTEGER NOT NULL, -- when it was written: microseconds since the Unix epoch
+    bytes INTEGER NOT NULL, -- of the four texts together
+    request_head TEXT NOT NULL, -- the first part
+    request_tail TEXT NOT NULL, -- the last part, where something between is left out
+    request_omitted INTEGER NOT NULL, -- bytes left out between the two
+    response_head TEXT NOT NULL,
+    response_tail TEXT NOT NULL,
+    response_omitted INTEGER NOT NULL
+) STRICT;
+CREATE INDEX bodies_by_age ON bodies (stored_at, bytes);
+CREATE VIEW token_stats AS SELECT
+    c.id AS id,
+    ifnull(c.input_tokens, 0) AS input_tokens,
+    ifnull(c.output_tokens, 0) AS output_tokens,
+    ifnull(c.total_tokens, 0) AS total_tokens,
+    ifnull(c.elapsed / 1e6, 0.0) AS elapsed_time, -- seconds
+    ifnull(c.tokens_per_second, 0.0) AS tokens_per_second,
+    ifnull(c.reported_timestamp,
+        strftime('%Y-%m-%dT%H:%M:%S', c.ended / 1000000, 'unixepoch')
+            || printf('.%06dZ', c.ended % 1000000)) AS timestamp,
+    c.path AS path,
+    c.request_model AS model,
+    ifnull(c.client, c.peer) AS ip_address,
+    CASE WHEN b.request_omitted > 0
+        THEN b.request_head || printf('[... %d bytes left out ...]', b.request_omitted) || b.request_tail
+        ELSE b.request_head END AS request_body,
+    CASE WHEN b.response_omitted > 0
+        THEN b.response_head || printf('[... %d bytes left out ...]', b.response_omitted) || b.response_tail
+        ELSE b.response_head END AS response_body
+FROM calls AS c LEFT JOIN bodies AS b ON b.call_id = c.id;
+";
+
+/// What a file turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Empty: a new database.
+    New,
+    /// Ours, of this version.
+    Version(u32),
+    /// Another program's.
+    Foreign,
+}
+
+/// Looks at a database without changing it; in one snapshot, since another process may be making it.
+pub(super) fn look(db: &Connection) -> rusqlite::Result<Found> {
+    let db = db.unchecked_transaction()?;
+    let id: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (id, u32::try_from(version)) {
+        (APPLICATION_ID, Ok(version)) => Found::Version(version),
+        (0, Ok(0)) if tables == 0 => Found::New,
+        _ => Found::Foreign,
+    })
+}
+
+/// Brings a database to [`NEWEST`], each step in a transaction of its own.
+pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    for step in 1..=NEWEST {
+        // Two processes may open a new file at once: whoever comes second finds the step done.
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: u32 = transaction.pragma_query_value(None, "user_version", |r| r.get(0))?;
+        if version < step {
+            apply(&transaction, step)?;
+            transaction.commit()?;
+        }
+    }
+    Ok(())
+}
+
+/// The insertion of a call: its columns in the order of the table.
+pub(super) fn insert_call() -> String {
+    let names: Vec<_> = CALL_COLUMNS
+        .iter()
+        .map(|column| format!("\"{}\"", column.name))
+        .collect();
+    let places = vec!["?"; names.len()];
+    format!(
+        "INSERT OR IGNORE INTO calls ({}) VALUES ({})",
+        names.join(", "),
+        places.join(", ")
+    )
+}
+
+fn apply(transaction: &Transaction<'_>, step: u32) -> rusqlite::Result<()> {
+    if step == 1 {
+        transaction.execute_batch(&create_calls())?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    } else {
+        for column in CALL_COLUMNS.iter().filter(|column| column.since == step) {
+            let definition = definition(column);
+            transaction.execute_batch(&format!("ALTER TABLE calls ADD COLUMN {definition}"))?;
+        }
+    }
+    if let Some(sql) = STEPS.get(step as usize - 1) {
+        transaction.execute_batch(sql)?;
+    }
+    transaction.pragma_update(None, "user_version", step)
+}
+
+/// The table of calls as of version 1, with what each column means as SQL comments: `.schema` shows them.
+fn create_calls() -> String {
+    let mut sql = "CREATE TABLE calls (\n    \"id\" INTEGER PRIMARY KEY AUTOINCREMENT".to_owned();
+    for column in CALL_COLUMNS.iter().filter(|column| column.since == 1) {
+        let _ = write!(sql, ", {}", definition(column));
+    }
+    sql.push_str("\n) STRICT");
+    sql
+}
+
+fn definition(column: &Column<Call>) -> String {
+    let unit = match column.kind.sql_unit() {
+        Some(unit) => format!("; {unit}"),
+        None => String::new(),
+    };
+    let constraint = match column.kind {
+        Kind::Key => " NOT NULL UNIQUE",
+        _ => "",
+    };
+    format!(
+        "\n    \"{}\" {}{constraint} /* {}{unit} */",
+        column.name,
+        column.kind.sql_type(),
+        column.doc,
+    )
+}
+
+const fn newest() -> u32 {
+    let mut newest = STEPS.len() as u32;
+    let mut i = 0;
+    while i < CALL_COLUMNS.len() {
+        if CALL_COLUMNS[i].since > newest {
+            newest = CALL_COLUMNS[i].since;
+        }
+        i += 1;
+    }
+    newest
+}
