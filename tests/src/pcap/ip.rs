@@ -1,0 +1,105 @@
+//! TCP in IPv4 or IPv6, with right checksums.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// TCP's control bits (RFC 9293 §3.1).
+pub(super) mod flag {
+    pub(crate) const FIN: u8 = 0x01;
+    pub(crate) const SYN: u8 = 0x02;
+    pub(crate) const RST: u8 = 0x04;
+    pub(crate) const PSH: u8 = 0x08;
+    pub(crate) const ACK: u8 = 0x10;
+}
+
+const TCP: u8 = 6;
+const HOP_LIMIT: u8 = 64;
+const WINDOW: u16 = 512;
+
+/// What a TCP header says, but for the addresses.
+#[derive(Clone, Copy)]
+pub(super) struct Tcp {
+    pub(super) seq: u32,
+    pub(super) ack: u32,
+    pub(super) flags: u8,
+}
+
+/// A whole IP packet. Both addresses must be of one family; a mixed pair is written as IPv6.
+pub(super) fn packet(from: SocketAddr, to: SocketAddr, tcp: Tcp, payload: &[u8]) -> Vec<u8> {
+    let segment = segment(from, to, tcp, payload);
+    let mut bytes = if let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) {
+        let length = 20 + segment.len() as u16;
+        let mut header = vec![0x45, 0];
+        header.extend(length.to_be_bytes());
+        header.extend([0, 0, 0x40, 0, HOP_LIMIT, TCP, 0, 0]);
+        header.extend(source.octets());
+        header.extend(destination.octets());
+        let checksum = !ones_sum(0, &header);
+        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        header
+    } else {
+        let mut header = vec![0x60, 0, 0, 0];
+        header.extend((segment.len() as u16).to_be_bytes());
+        header.extend([TCP, HOP_LIMIT]);
+        header.extend(v6(from).octets());
+        header.extend(v6(to).octets());
+        header
+    };
+    bytes.extend(segment);
+    bytes
+}
+
+/// Whether a packet of [`packet`] is IPv4.
+pub(super) fn is_v4(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first >> 4 == 4)
+}
+
+fn segment(from: SocketAddr, to: SocketAddr, tcp: Tcp, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(20 + payload.len());
+    bytes.extend(from.port().to_be_bytes());
+    bytes.extend(to.port().to_be_bytes());
+    bytes.extend(tcp.seq.to_be_bytes());
+    bytes.extend(tcp.ack.to_be_bytes());
+    bytes.extend([0x50, tcp.flags]);
+    bytes.extend(WINDOW.to_be_bytes());
+    bytes.extend([0, 0, 0, 0]);
+    bytes.extend(payload);
+    let checksum = !ones_sum(pseudo_header(from, to, bytes.len()), &bytes);
+    bytes[16..18].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+/// The sum over the pseudo header (RFC 9293 §3.1, RFC 8200 §8.1).
+fn pseudo_header(from: SocketAddr, to: SocketAddr, length: usize) -> u16 {
+    let mut bytes = Vec::with_capacity(40);
+    if let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) {
+        bytes.extend(source.octets());
+        bytes.extend(destination.octets());
+    } else {
+        bytes.extend(v6(from).octets());
+        bytes.extend(v6(to).octets());
+    }
+    bytes.extend((length as u32).to_be_bytes());
+    bytes.extend([0, 0, 0, TCP]);
+    ones_sum(0, &bytes)
+}
+
+/// The ones' complement sum of RFC 1071.
+fn ones_sum(start: u16, bytes: &[u8]) -> u16 {
+    let mut sum = u64::from(start);
+    for pair in bytes.chunks(2) {
+        let high = pair.first().copied().unwrap_or(0);
+        let low = pair.get(1).copied().unwrap_or(0);
+        sum += u64::from(u16::from_be_bytes([high, low]));
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+fn v6(address: SocketAddr) -> std::net::Ipv6Addr {
+    match address.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}

@@ -1,0 +1,64 @@
+//! Where the programs are that the tests run.
+//!
+//! `cargo xtask test` builds and fetches them into the target folder. A missing one is an error that
+//! says so: a test that cannot run has not passed.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, ensure};
+
+/// The binary under test: `LLMTAP_BIN`, else the release build.
+///
+/// # Errors
+/// Where it was not built.
+pub fn llmtap() -> Result<PathBuf> {
+    let path = env::var_os("LLMTAP_BIN")
+        .map_or_else(|| target_folder().join("release/llmtap"), PathBuf::from);
+    ensure!(
+        path.is_file(),
+        "{} is not there: `cargo xtask test` builds it, or: cargo build --release -p sniffer",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A Python that has the packages of `tests/requirements.txt`.
+///
+/// # Errors
+/// Where it was not set up.
+pub fn python() -> Result<PathBuf> {
+    let path = target_folder().join("xtask/venv/bin/python");
+    ensure!(
+        path.exists(),
+        "{} is not there: `cargo xtask test` makes it",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// Prometheus's checker of metrics.
+pub fn promtool() -> PathBuf {
+    let unpacked = target_folder().join("xtask/tools/usr/bin/promtool");
+    if unpacked.is_file() {
+        unpacked
+    } else {
+        "promtool".into()
+    }
+}
+
+/// A file of this crate's folder, such as `tools/gen_llm_pcap.py`.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Cargo's target folder.
+fn target_folder() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => workspace.join(folder),
+        None => workspace.join("target"),
+    }
+}

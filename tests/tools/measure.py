@@ -1,0 +1,16 @@
+"""Runs a command and writes what it took: measure.py REPORT COMMAND…
+
+REPORT gets three figures: CPU seconds (user and system), wall seconds, peak resident KiB. The exit code is the command's.
+"""
+import resource
+import subprocess
+import sys
+import time
+
+begin = time.monotonic()
+status = subprocess.run(sys.argv[2:]).returncode
+wall = time.monotonic() - begin
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as report:
+    report.write(f"{usage.ru_utime + usage.ru_stime:.6f} {wall:.6f} {usage.ru_maxrss}\n")
+sys.exit(status)
