@@ -1,0 +1,109 @@
+//! The command line: settings in, one of the commands run, an exit code out.
+
+mod args;
+mod daemon;
+mod human;
+mod places;
+mod print;
+mod replay;
+mod run;
+mod serve;
+mod storage;
+mod summary;
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+    num::NonZeroUsize,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+};
+
+use analyzer::{analysis, exchange::Source, tokens::Tokenizers};
+use clap::Parser as _;
+use sniffer::{
+    capture::WELL_KNOWN_PORTS,
+    http::HttpSettings,
+    pipeline::{Pace, Settings},
+    tcp::TcpSettings,
+};
+use tracing_subscriber::EnvFilter;
+
+use self::args::{AnalysisArgs, Bodies, Cli, Command};
+
+/// It ran, but found a fault or nothing.
+const EXIT_NOTHING: u8 = 1;
+
+/// A usage or runtime error.
+const EXIT_ERROR: u8 = 2;
+
+/// Runs what the arguments ask for.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let result = match &cli.command {
+        Command::Run(args) => run::main(args),
+        Command::Replay(args) => replay::main(args),
+        Command::Serve(args) => serve::main(args),
+    };
+    result.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "llmtap: {error:#}");
+        ExitCode::from(EXIT_ERROR)
+    })
+}
+
+/// Logs go to standard error; `LLMTAP_LOG` filters them, `NO_COLOR` takes their colours.
+fn start_log() {
+    let filter = EnvFilter::try_from_env("LLMTAP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && !plain)
+        .with_env_filter(filter)
+        .with_target(false)
+        .init();
+}
+
+/// What the analysis needs, ready.
+struct Setup {
+    analysis: Arc<analysis::Settings>,
+    tokenizers: Arc<Tokenizers>,
+}
+
+/// Makes the analysis' settings from the command line's.
+fn analysis_setup(
+    args: &AnalysisArgs,
+    key: Option<Vec<u8>>,
+    bodies: Bodies,
+) -> anyhow::Result<Setup> {
+    Ok(Setup {
+        analysis: Arc::new(analysis::Settings {
+            keep_bodies: bodies == Bodies::Full,
+            key,
+            ..analysis::Settings::default()
+        }),
+        tokenizers: Arc::new(Tokenizers::new(args.tokenizer.as_deref())?),
+    })
+}
+
+impl Setup {
+    /// The pipeline's settings for one kind of source. No ports: all.
+    fn pipeline(&self, source: Source, pace: Pace, ports: Vec<u16>) -> Settings {
+        let server_ports = if ports.is_empty() {
+            WELL_KNOWN_PORTS.iter().map(|(port, _)| *port).collect()
+        } else {
+            ports.clone()
+        };
+        Settings {
+            source,
+            pace,
+            ports,
+            workers: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            tcp: TcpSettings { server_ports, ..TcpSettings::default() },
+            http: HttpSettings::new(source),
+            analysis: Arc::clone(&self.analysis),
+            tokenizers: Arc::clone(&self.tokenizers),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! `llmtap run`: the sidecar.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufWriter, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use analyzer::{
+    exchange::Source,
+    metrics::{ExchangeKind, Gauge, Metrics, Publisher},
+    store::WriterHandle,
+};
+use anyhow::{Context as _, bail};
+use sniffer::{
+    capture::{LiveSettings, LiveSource, discover},
+    http::Protocol,
+    pipeline::{self, Output, Pace, Snapshot, Totals},
+    tcp::ConnectionInfo,
+};
+
+use super::{
+    args::{Backend, Format, LiveFormat, Rows, RunArgs},
+    daemon::{Capturing, Daemon},
+    print::Printer,
+    summary,
+};
+
+/// Packets but no exchange for so long: something is wrong with what is tapped, and somebody should know.
+const BLIND_AFTER: Duration = Duration::from_secs(60);
+
+/// Runs the command.
+pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let source = match args.backend {
+        Backend::Pcap | Backend::Auto => Source::Pcap,
+        Backend::Ebpf => bail!(
+            "this version has no eBPF capture yet: use --backend pcap, or leave --backend out"
+        ),
+    };
+    let targets = discover::targets(&args.interfaces, &args.ports)
+        .context("cannot find out what listens here: name it with -i INTERFACE and -p PORT")?;
+    let daemon = Daemon::start(&args.serving, &args.analysis, Capturing::Yes)?;
+    let mut packets =
+        LiveSource::open(&LiveSettings::new(targets.interfaces.clone(), targets.ports.clone()))?;
+    if args.backend == Backend::Auto {
+        tracing::info!("capturing with libpcap (this version has no eBPF capture yet)");
+    }
+    tracing::info!("{targets}");
+    daemon.ready(&format!("capturing on {}", targets.interfaces.join(", ")));
+
+    let format = match args.format {
+        LiveFormat::Table => Some(Format::Table),
+        LiveFormat::Ndjson => Some(Format::Ndjson),
+        LiveFormat::Csv => Some(Format::Csv),
+        LiveFormat::None => None,
+    };
+    let mut sink = Sink {
+        printer: format.map(|f| Printer::new(BufWriter::new(io::stdout()), f, Rows::Calls)),
+        metrics: daemon.metrics().clone(),
+        writer: daemon.writer(),
+        named: BTreeSet::new(),
+    };
+    sink.print(Printer::begin);
+    let mut watch = Watch::new(daemon.metrics());
+    let settings = daemon.setup().pipeline(source, Pace::Live, targets.ports);
+    let result = pipeline::run(
+        &mut packets,
+        &settings,
+        daemon.stop_flag(),
+        |output| sink.take(output),
+        |snapshot| watch.look(snapshot),
+    );
+    sink.print(Printer::end);
+    daemon.close()?;
+    result?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the outputs: prints, counts, stores.
+struct Sink<W: Write> {
+    printer: Option<Printer<W>>,
+    metrics: Metrics,
+    writer: WriterHandle,
+    named: BTreeSet<Protocol>,
+}
+
+impl<W: Write> Sink<W> {
+    fn take(&mut self, output: Output) {
+        match output {
+            Output::Protocol(info, protocol) => self.name(&info, protocol),
+            Output::Exchange(_, None) => self.metrics.observe_exchange(ExchangeKind::Other),
+            Output::Exchange(_, Some(record)) => {
+                self.metrics.observe_exchange(ExchangeKind::Call);
+                self.metrics.observe_call(&record.call);
+                self.print(|printer| {
+                    printer.call(&record.call)?;
+                    printer.flush()
+                });
+                // Never waits. What is shed is counted, and logged by the writer.
+                let _ = self.writer.submit(*record);
+            }
+        }
+    }
+
+    /// Logs the first connection of each kind that cannot be read, with what to do.
+    fn name(&mut self, info: &ConnectionInfo, protocol: Protocol) {
+        if let Some(advice) = summary::advice(protocol)
+            && self.named.insert(protocol)
+        {
+            tracing::warn!(
+                "the connection from {} to {} is {}: {advice} (further ones are counted, not logged)",
+                info.client,
+                info.server,
+                protocol.as_str()
+            );
+        }
+    }
+
+    /// Prints, until printing fails: rows go on to the store.
+    fn print(&mut self, print: impl FnOnce(&mut Printer<W>) -> io::Result<()>) {
+        if let Some(printer) = &mut self.printer
+            && let Err(error) = print(printer)
+        {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::warn!("calls are no longer printed: cannot write to standard output: {error}");
+            }
+            self.printer = None;
+        }
+    }
+}
+
+/// Publishes what the pipeline counts, and notices when nothing comes of the packets.
+struct Watch {
+    metrics: Metrics,
+    dropped: Publisher,
+    ignored: Publisher,
+    tcp: Publisher,
+    http: Publisher,
+    analysis: Publisher,
+    connections: Publisher,
+    packets: u64,
+    bytes: u64,
+    warnings: usize,
+    blind: Blind,
+}
+
+impl Watch {
+    fn new(metrics: &Metrics) -> Self {
+        let capture = metrics.capture();
+        Self {
+            dropped: capture.dropped.publisher(),
+            ignored: capture.ignored.publisher(),
+            tcp: capture.tcp_events.publisher(),
+            http: capture.http_events.publisher(),
+            analysis: metrics.analysis_events().publisher(),
+            connections: capture.connections.publisher(),
+            packets: 0,
+            bytes: 0,
+            warnings: 0,
+            blind: Blind::new(capture.blind.clone(), Instant::now()),
+            metrics: metrics.clone(),
+        }
+    }
+
+    fn look(&mut self, seen: &Snapshot<'_>) {
+        let capture = self.metrics.capture();
+        capture.packets.inc_by(seen.capture.packets.saturating_sub(self.packets));
+        capture.bytes.inc_by(seen.capture.bytes.saturating_sub(self.bytes));
+        (self.packets, self.bytes) = (seen.capture.packets, seen.capture.bytes);
+        self.dropped.publish(&[
+            ("ring", seen.capture.dropped_ring),
+            ("interface", seen.capture.dropped_interface),
+        ]);
+        let mut ignored: Vec<_> = seen.packets.iter().collect();
+        ignored.push(("unsupported_link", seen.capture.unsupported_link));
+        ignored.push(("other_port", seen.other_ports));
+        self.ignored.publish(&ignored);
+        self.tcp.publish(&seen.totals.tcp.iter().collect::<Vec<_>>());
+        self.http.publish(&seen.totals.http.iter().collect::<Vec<_>>());
+        let mut analysis: Vec<_> = seen.totals.analysis.iter().collect();
+        analysis.push(("uncounted", seen.totals.uncounted));
+        self.analysis.publish(&analysis);
+        self.connections.publish(&seen.totals.http.protocols().collect::<Vec<_>>());
+        self.metrics.in_flight().set(i64::try_from(seen.totals.in_flight).unwrap_or(i64::MAX));
+        for warning in seen.capture.warnings.iter().skip(self.warnings) {
+            tracing::warn!("{warning}");
+        }
+        self.warnings = seen.capture.warnings.len();
+        self.blind.look(seen.packets.segments, &seen.totals, Instant::now());
+    }
+}
+
+/// Notices packets without exchanges.
+struct Blind {
+    gauge: Gauge,
+    exchanges: u64,
+    /// When an exchange was last seen, or else packets first came after it.
+    since: Instant,
+    /// How many segments there were then.
+    segments: u64,
+}
+
+impl Blind {
+    fn new(gauge: Gauge, now: Instant) -> Self {
+        Self { gauge, exchanges: 0, since: now, segments: 0 }
+    }
+
+    fn look(&mut self, segments: u64, totals: &Totals, now: Instant) {
+        let blind = self.gauge.get() == 1;
+        // A long answer is packets without a finished exchange: what is open counts as seen.
+        let seeing = totals.exchanges != self.exchanges || totals.in_flight > 0;
+        if seeing || segments == self.segments {
+            (self.exchanges, self.segments, self.since) = (totals.exchanges, segments, now);
+            if blind {
+                self.gauge.set(0);
+                tracing::info!("exchanges are read again");
+            }
+        } else if !blind && now.duration_since(self.since) >= BLIND_AFTER {
+            self.gauge.set(1);
+            tracing::warn!(
+                "{} packets came in the last {} s, and no HTTP exchange among them: is the tapped \
+                 port the model server's, and is the traffic unencrypted HTTP/1 there?",
+                segments - self.segments,
+                BLIND_AFTER.as_secs()
+            );
+        }
+    }
+}
