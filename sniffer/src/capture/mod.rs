@@ -1,6 +1,6 @@
 //! The only rooms with I/O: where packets come from.
 //!
-//! [`file`] reads captures that were written before, `live` taps interfaces through libpcap, and
+//! [`mod@file`] reads captures that were written before, `live` taps interfaces through libpcap, and
 //! [`discover`] finds out which interfaces and ports are worth tapping.
 
 pub mod discover;

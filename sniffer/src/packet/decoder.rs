@@ -28,7 +28,7 @@ pub enum Decoded<'a> {
 pub struct Decoder {
     defragmenter: Defragmenter,
     counters: PacketCounters,
-    /// Segments by the lower of their two ports.
+    /// Segments from or to each port.
     ports: Vec<u32>,
 }
 
@@ -62,9 +62,10 @@ impl Decoder {
                 counters.segments += 1;
                 counters.segments_cut +=
                     u64::from(segment.payload.len() < segment.wire_len as usize);
-                let lower = segment.source.port().min(segment.destination.port());
-                if let Some(count) = ports.get_mut(usize::from(lower)) {
-                    *count = count.saturating_add(1);
+                for end in [segment.source, segment.destination] {
+                    if let Some(count) = ports.get_mut(usize::from(end.port())) {
+                        *count = count.saturating_add(1);
+                    }
                 }
                 Decoded::Segment(segment)
             }
@@ -81,8 +82,8 @@ impl Decoder {
         &self.counters
     }
 
-    /// The `most` busiest TCP ports and their segments, busiest first. A segment counts for the lower of
-    /// its two ports, which is nearly always the server's.
+    /// The `most` busiest TCP ports and the segments from or to them, busiest first. A server's port
+    /// stands before its clients', for it is in all their segments; on ties the lower comes first.
     pub fn busiest_ports(&self, most: usize) -> Vec<(u16, u32)> {
         let counts = self.ports.iter().zip(0u16..=u16::MAX);
         let mut seen: Vec<_> = counts

@@ -38,7 +38,8 @@ fn a_segment_of_every_link_type() {
             assert_eq!(segment.ack, Some(SeqNumber(0x0506_0708)));
             assert_eq!(segment.flags, Flags::default());
             assert_eq!((segment.payload, segment.wire_len), (&b"hello"[..], 5));
-            assert_eq!(decoder.busiest_ports(3), [(8000, 1)]);
+            assert_eq!(decoder.busiest_ports(3), [(8000, 1), (40000, 1)]);
+            assert_eq!(decoder.busiest_ports(1), [(8000, 1)]);
         }
     }
 }

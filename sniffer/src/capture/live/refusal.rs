@@ -1,8 +1,6 @@
 //! Why an interface cannot be tapped, and what to do about it.
 
-use pcap::Device;
-
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, discover};
 
 /// What stood in the way.
 #[derive(Debug)]
@@ -21,11 +19,16 @@ impl From<pcap::Error> for Cause {
 
 /// A sentence for the user. Names the interfaces that there are, so it asks the kernel for them.
 pub(super) fn explain(name: &str, cause: &Cause) -> CaptureError {
-    let there = Device::list()
+    // libpcap's own list has nflog, bluetooth and the like in it, which carry no TCP.
+    let mut there: Vec<_> = discover::interfaces()
         .unwrap_or_default()
         .into_iter()
-        .map(|device| device.name);
-    sentence(name, cause, &there.collect::<Vec<_>>())
+        .map(|known| known.name)
+        .collect();
+    if !there.is_empty() {
+        there.push("any".into());
+    }
+    sentence(name, cause, &there)
 }
 
 /// What libpcap says, without the name of its error's kind.
@@ -52,8 +55,7 @@ fn sentence(name: &str, cause: &Cause, there: &[String]) -> CaptureError {
             format!(
                 "{name} may not be tapped by this user ({said}): run llmtap as root, give it the capability (sudo setcap cap_net_raw+ep $(command -v llmtap)), or in a container add --cap-add NET_RAW"
             )
-        } else if name != "any" && !there.is_empty() && !there.iter().any(|known| known == name) {
-            let there: Vec<_> = there.iter().map(String::as_str).collect();
+        } else if !there.is_empty() && !there.iter().any(|known| known == name) {
             format!(
                 "there is no interface {name}: choose one of {}",
                 there.join(", ")
