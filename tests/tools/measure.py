@@ -1,6 +1,7 @@
 """Runs a command and writes what it took: measure.py REPORT COMMAND…
 
 REPORT gets three figures: CPU seconds (user and system), wall seconds, peak resident KiB. The exit code is the command's.
+The peak is never below that of Python itself (about 14 MiB), which the kernel counts in.
 """
 import resource
 import subprocess
