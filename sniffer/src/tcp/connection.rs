@@ -182,8 +182,14 @@ impl<S> Connection<S> {
     {
         self.guess_roles(cx);
         while self.buffered() > limit || self.has_too_many_chunks(cx) {
-            let (low, high) = (&self.halves.low.assembler, &self.halves.high.assembler);
-            let end = if low.buffered() > high.buffered() {
+            let load = |end| {
+                let half: &Half = self.halves.get(end);
+                (
+                    half.has_too_many_chunks(cx.settings),
+                    half.assembler.buffered(),
+                )
+            };
+            let end = if load(End::Low) > load(End::High) {
                 End::Low
             } else {
                 End::High

@@ -69,6 +69,28 @@ fn a_fin_that_was_not_captured_is_no_lost_octet() {
 }
 
 #[test]
+fn a_fin_that_was_not_captured_ends_its_direction_when_the_capture_ends() {
+    let mut bench = Bench::connected();
+    bench.take(&[send(Server, 20, 0, "HTTP", 0), ack(Client, 30, 0, 5)]);
+    bench.finish(40);
+    let told = [
+        Told::Fin(Server, 30),
+        Told::Close(CloseReason::CaptureEnd, 40),
+    ];
+    assert_eq!(bench.told().get(2..), Some(&told[..]));
+}
+
+#[test]
+fn a_fin_before_the_data_is_false() {
+    let mut bench = Bench::connected();
+    bench.take(&[
+        fin(Client, 10, u32::MAX, "", 0),
+        send(Client, 20, 0, "GET", 0),
+    ]);
+    assert_eq!(bench.told(), [bench.opened(true), data(Client, "GET", 20)]);
+}
+
+#[test]
 fn one_octet_that_was_lost_is_a_gap_when_more_follows() {
     let mut bench = Bench::connected();
     bench.take(&[send(Server, 20, 0, "HTTP", 0), ack(Client, 30, 0, 5)]);

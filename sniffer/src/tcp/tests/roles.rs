@@ -259,3 +259,22 @@ fn one_direction_alone_is_read() {
     ];
     assert_eq!(bench.told(), told);
 }
+
+#[test]
+fn a_handshake_out_of_order_is_a_handshake() {
+    let mut bench = Bench::new();
+    bench.take(&[syn_ack(1), syn(2), send(Client, 3, 0, "GET", 0)]);
+    assert_eq!(bench.told(), [bench.opened(true), data(Client, "GET", 3)]);
+    let counters = bench.counters();
+    assert_eq!((counters.connections, counters.replaced), (1, 0));
+}
+
+#[test]
+fn a_server_may_answer_the_same_syn_with_another_number() {
+    let mut bench = Bench::new();
+    let mut stale = syn_ack(2);
+    stale.seq = 777;
+    bench.take(&[syn(1), stale, syn_ack(3), send(Server, 4, 0, "220", 0)]);
+    assert_eq!(bench.told(), [bench.opened(true), data(Server, "220", 4)]);
+    assert_eq!(bench.counters().connections, 1);
+}
