@@ -6,8 +6,13 @@
 //! `metrics`, and out through the `api` and its `ui`.
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod call;
+pub mod dialect;
 pub mod exchange;
+pub mod json;
 pub mod record;
 pub mod report;
+pub mod sse;
 pub mod time;
+pub mod tokens;
