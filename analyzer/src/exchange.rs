@@ -76,7 +76,7 @@ pub enum EventKind<'a> {
     /// A decoded piece of the request's body, never empty.
     RequestBody {
         /// The bytes.
-        #[serde(borrow)]
+        #[serde(borrow, with = "body_bytes")]
         bytes: Cow<'a, [u8]>,
         /// When they were all there: the latest packet time in the request up to their last byte.
         time: Timestamp,
@@ -91,7 +91,7 @@ pub enum EventKind<'a> {
     /// A decoded piece of the response's body, never empty.
     ResponseBody {
         /// The bytes.
-        #[serde(borrow)]
+        #[serde(borrow, with = "body_bytes")]
         bytes: Cow<'a, [u8]>,
         /// When they were all there: the latest packet time in the response up to their last byte.
         time: Timestamp,
@@ -105,6 +105,65 @@ pub enum EventKind<'a> {
     },
     /// The last event of every exchange.
     End(End),
+}
+
+/// Body bytes in formats for people and for machines: text where they are UTF-8, else bytes (JSON:
+/// a list of numbers). A piece may end inside a character, so either may come.
+mod body_bytes {
+    use std::{borrow::Cow, fmt};
+
+    use serde::{Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if to.is_human_readable() => to.serialize_str(text),
+            _ => to.serialize_bytes(bytes),
+        }
+    }
+
+    pub(super) fn deserialize<'de: 'a, 'a, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Cow<'a, [u8]>, D::Error> {
+        if from.is_human_readable() {
+            from.deserialize_any(Bytes)
+        } else {
+            from.deserialize_bytes(Bytes)
+        }
+    }
+
+    struct Bytes;
+
+    impl<'de> de::Visitor<'de> for Bytes {
+        type Value = Cow<'de, [u8]>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text or bytes")
+        }
+
+        fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+            Ok(Cow::Borrowed(text.as_bytes()))
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Cow::Owned(text.as_bytes().to_vec()))
+        }
+
+        fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+            Ok(Cow::Borrowed(bytes))
+        }
+
+        fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            Ok(Cow::Owned(bytes.to_vec()))
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut bytes = Vec::new();
+            while let Some(byte) = list.next_element()? {
+                bytes.push(byte);
+            }
+            Ok(Cow::Owned(bytes))
+        }
+    }
 }
 
 /// The part of an exchange in which bytes are missing.

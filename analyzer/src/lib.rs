@@ -6,13 +6,18 @@
 //! `metrics`, and out through the `api` and its `ui`.
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod call;
 pub mod columns;
+pub mod dialect;
 pub mod exchange;
 #[cfg(test)]
 mod fixtures;
+pub mod json;
 pub mod metrics;
 pub mod record;
 pub mod report;
+pub mod sse;
 pub mod store;
 pub mod time;
+pub mod tokens;

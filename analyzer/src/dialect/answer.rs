@@ -1,0 +1,360 @@
+//! What a dialect reads from a response.
+
+use std::collections::BTreeMap;
+
+use super::text::{Room, cut_to};
+
+/// Choices of one answer that are told apart; text of further ones is not counted. The API allows
+/// an `n` of 128, vLLM of 16,384, and people ask for ten at most.
+pub const MAX_CHOICES: usize = 1_024;
+
+/// Tool calls of one choice that are told apart; those beyond are not counted.
+pub const MAX_TOOL_CALLS: usize = 1_024;
+
+/// Bytes of a finish reason, an error's type or its code that are kept.
+pub const MAX_WORD: usize = 256;
+
+/// Bytes of a tool's name that are kept; the API allows 64 characters.
+pub const MAX_TOOL_NAME: usize = 1_024;
+
+/// The largest token figure that is believed: 2⁵³, exact in JSON and in SQL, far above any truth.
+pub const MAX_TOKENS: u64 = 1 << 53;
+
+/// The tool-call index that stands for the old `function_call` field, which has none.
+pub const FUNCTION_CALL: u32 = u32::MAX;
+
+/// The facts of one answer.
+#[derive(Debug, Default)]
+pub struct AnswerFacts {
+    /// The model that answered.
+    pub model: Option<String>,
+    /// The body's own name for its kind of object.
+    pub object: String,
+    /// Choices by index.
+    pub choices: BTreeMap<u32, Choice>,
+    /// The server's token figures.
+    pub usage: Usage,
+    /// The server's error.
+    pub error: Option<ErrorFacts>,
+    /// What the current event has carried so far.
+    pub event: Carried,
+    pub(super) room: Room,
+    /// A choice or tool call past the bounds was left out.
+    left_out: bool,
+}
+
+/// What one event (or a plain body) carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carried {
+    /// No choice.
+    #[default]
+    Nothing,
+    /// A choice, but nothing in it.
+    Choice,
+    /// Output.
+    Output,
+}
+
+/// One choice's text by kind, pieces joined.
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// The answer itself.
+    pub content: String,
+    /// The thoughts before it.
+    pub reasoning: String,
+    /// A refusal.
+    pub refusal: String,
+    /// What generated audio says.
+    pub transcript: String,
+    /// Tool calls by index.
+    pub tools: BTreeMap<u32, Tool>,
+    /// Why it ended.
+    pub finish_reason: Option<String>,
+}
+
+/// One tool call.
+#[derive(Debug, Default)]
+pub struct Tool {
+    /// The function's name.
+    pub name: String,
+    /// Its arguments, as text.
+    pub arguments: String,
+}
+
+impl Choice {
+    /// Every text that is counted on its own.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        [
+            &self.content,
+            &self.reasoning,
+            &self.refusal,
+            &self.transcript,
+        ]
+        .into_iter()
+        .chain(self.tools.values().flat_map(|t| [&t.name, &t.arguments]))
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+    }
+}
+
+/// The server's own token figures, the last of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Prompt tokens.
+    pub input: Option<u64>,
+    /// Generated tokens.
+    pub output: Option<u64>,
+    /// Prompt tokens from a cache.
+    pub cached: Option<u64>,
+    /// Prompt tokens written to a cache.
+    pub cache_write: Option<u64>,
+    /// Generated tokens that were reasoning.
+    pub reasoning: Option<u64>,
+    /// Audio tokens of the prompt.
+    pub audio_input: Option<u64>,
+    /// Generated audio tokens.
+    pub audio_output: Option<u64>,
+}
+
+/// The server's error object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorFacts {
+    /// Its `type`.
+    pub kind: Option<String>,
+    /// Its `code`.
+    pub code: Option<String>,
+}
+
+/// One choice of one event, until its index is known: some servers write `delta` before `index`.
+#[derive(Debug, Default)]
+pub struct Staged {
+    /// The choice's index, where it was given.
+    pub index: Option<u32>,
+    /// Its position in the array, which stands in for a missing index.
+    pub position: u32,
+    /// Its text.
+    pub choice: Choice,
+    /// The tool call that is being read, until its index is known.
+    pub tool: StagedTool,
+    /// The finish reason that is being read: only a whole one counts.
+    pub reason: String,
+    open: bool,
+    left_out: bool,
+}
+
+/// One tool call of one event.
+#[derive(Debug, Default)]
+pub struct StagedTool {
+    /// Its index, where it was given.
+    pub index: Option<u32>,
+    /// Its position in the array, which stands in for a missing index.
+    pub position: u32,
+    /// Its text.
+    pub tool: Tool,
+    open: bool,
+}
+
+impl AnswerFacts {
+    /// Text was left out for want of room.
+    pub const fn cut(&self) -> bool {
+        self.room.cut() || self.left_out
+    }
+
+    /// Begins the current event.
+    pub fn begin_event(&mut self) {
+        self.event = Carried::Nothing;
+    }
+
+    /// The current event carries this at least.
+    pub fn carries(&mut self, what: Carried) {
+        self.event = self.event.max(what);
+    }
+
+    /// A non-empty piece of output, to be kept where there is room.
+    pub fn output<'a>(&mut self, piece: &'a str) -> &'a str {
+        self.carries(Carried::Output);
+        self.room.take(piece)
+    }
+
+    /// Takes a piece of the model's name.
+    pub fn model_piece(&mut self, piece: &str) {
+        cut_to(
+            self.model.get_or_insert_default(),
+            piece,
+            super::request::MAX_MODEL,
+        );
+    }
+
+    /// Moves a staged choice, whole or cut off, to where it belongs.
+    pub fn commit(&mut self, staged: &mut Staged) {
+        staged.commit_tool();
+        self.left_out |= std::mem::take(&mut staged.left_out);
+        if !std::mem::take(&mut staged.open) {
+            return;
+        }
+        let index = staged.index.take().unwrap_or(staged.position);
+        if self.choices.len() >= MAX_CHOICES && !self.choices.contains_key(&index) {
+            self.left_out = true;
+            staged.choice = Choice::default();
+            return;
+        }
+        let into = self.choices.entry(index).or_default();
+        let from = &mut staged.choice;
+        append(&mut into.content, &mut from.content);
+        append(&mut into.reasoning, &mut from.reasoning);
+        append(&mut into.refusal, &mut from.refusal);
+        append(&mut into.transcript, &mut from.transcript);
+        while let Some((index, mut tool)) = from.tools.pop_first() {
+            if into.tools.len() >= MAX_TOOL_CALLS && !into.tools.contains_key(&index) {
+                self.left_out = true;
+                continue;
+            }
+            let known = into.tools.entry(index).or_default();
+            // Some servers repeat the name with every piece of the arguments.
+            if known.name.is_empty() {
+                known.name = tool.name;
+            }
+            append(&mut known.arguments, &mut tool.arguments);
+        }
+        if let Some(reason) = from.finish_reason.take() {
+            into.finish_reason = Some(reason);
+        }
+    }
+
+    /// Whether every choice seen has ended, and as many were seen as were asked for.
+    pub fn all_finished(&self, asked: Option<u32>) -> bool {
+        let finished = self
+            .choices
+            .values()
+            .filter(|choice| choice.finish_reason.is_some())
+            .count();
+        let asked = usize::try_from(asked.unwrap_or(1)).unwrap_or(usize::MAX);
+        finished >= asked.clamp(1, MAX_CHOICES) && finished == self.choices.len()
+    }
+
+    /// Finish reasons in the order of the choices.
+    pub fn finish_reasons(&self) -> Vec<String> {
+        self.choices
+            .values()
+            .filter_map(|choice| choice.finish_reason.clone())
+            .collect()
+    }
+}
+
+impl Staged {
+    /// Begins the choice at this position of its array.
+    pub fn begin(&mut self, position: u32) {
+        self.index = None;
+        self.position = position;
+        self.reason.clear();
+        self.open = true;
+    }
+
+    /// The finish reason is whole.
+    pub fn end_reason(&mut self) {
+        self.choice.finish_reason = Some(std::mem::take(&mut self.reason));
+    }
+
+    /// Begins a tool call.
+    pub fn begin_tool(&mut self, position: u32) {
+        self.tool.index = None;
+        self.tool.position = position;
+        self.tool.open = true;
+    }
+
+    /// Moves the staged tool call, whole or cut off, into the staged choice.
+    pub fn commit_tool(&mut self) {
+        if !std::mem::take(&mut self.tool.open) {
+            return;
+        }
+        let index = self.tool.index.take().unwrap_or(self.tool.position);
+        let tools = &mut self.choice.tools;
+        if tools.len() >= MAX_TOOL_CALLS && !tools.contains_key(&index) {
+            self.tool.tool = Tool::default();
+            self.left_out = true;
+            return;
+        }
+        let into = tools.entry(index).or_default();
+        append(&mut into.name, &mut self.tool.tool.name);
+        append(&mut into.arguments, &mut self.tool.tool.arguments);
+    }
+}
+
+impl Usage {
+    /// A token figure as the wire writes it; `None` for what is no count.
+    pub fn figure(number: &str) -> Option<u64> {
+        let figure = number.parse::<u64>().ok().or_else(|| {
+            let float = number.parse::<f64>().ok()?;
+            (float >= 0.0 && float.fract() == 0.0 && float <= MAX_TOKENS as f64)
+                .then_some(float as u64)
+        })?;
+        (figure <= MAX_TOKENS).then_some(figure)
+    }
+
+    /// Audio tokens in both directions.
+    pub fn audio(&self) -> Option<u64> {
+        sum(self.audio_input, self.audio_output)
+    }
+}
+
+/// The sum of what is known; `None` where nothing is.
+pub fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (None, None) => None,
+        _ => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+    }
+}
+
+/// Moves text behind other text, without copying where that is empty and the move is worth it.
+fn append(into: &mut String, from: &mut String) {
+    // Below this, keeping the staging buffer's capacity saves an allocation for each event.
+    const SMALL: usize = 4_096;
+    if into.is_empty() && from.len() > SMALL {
+        std::mem::swap(into, from);
+    } else {
+        into.push_str(from);
+        from.clear();
+    }
+    if from.capacity() > 2 * SMALL {
+        *from = String::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_counts_or_nothing() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("12", Some(12)),
+            ("12.0", Some(12)),
+            ("1e3", Some(1_000)),
+            ("-1", None),
+            ("1.5", None),
+            ("9007199254740992", Some(1 << 53)),
+            ("9007199254740993", None),
+            ("99999999999999999999999", None),
+            ("1e999", None),
+            ("-", None),
+        ] {
+            assert_eq!(Usage::figure(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_choices_is_bounded() {
+        let mut facts = AnswerFacts::default();
+        let mut staged = Staged::default();
+        for index in 0..=MAX_CHOICES as u32 {
+            staged.begin(0);
+            staged.index = Some(index);
+            staged.choice.content.push('x');
+            facts.commit(&mut staged);
+        }
+        assert_eq!(facts.choices.len(), MAX_CHOICES);
+        assert!(facts.cut());
+        assert!(staged.choice.content.is_empty());
+    }
+}

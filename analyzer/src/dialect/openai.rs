@@ -1,0 +1,244 @@
+//! What the dialects of OpenAI's family have in common: the fields around the choices.
+
+use super::{
+    answer::{AnswerFacts, ErrorFacts, MAX_WORD, Usage},
+    request::RequestFacts,
+    text::cut_to,
+};
+use crate::json::{Kind, Scalar, Step};
+
+/// A field of a request that is read the same in every dialect of the family.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asked {
+    Model,
+    User,
+    Stream,
+    N,
+}
+
+impl Asked {
+    /// The field of this name at the root of a request.
+    pub(super) fn of(key: &str) -> Option<Self> {
+        Some(match key {
+            "model" => Self::Model,
+            "user" => Self::User,
+            "stream" => Self::Stream,
+            "n" => Self::N,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn begin(self, facts: &mut RequestFacts, kind: Kind) {
+        match (self, kind) {
+            (Self::Model, Kind::String) => facts.model = None,
+            (Self::User, Kind::String) => facts.user = None,
+            _ => {}
+        }
+    }
+
+    pub(super) fn text(self, facts: &mut RequestFacts, piece: &str) {
+        match self {
+            Self::Model => facts.model_piece(piece),
+            Self::User => facts.user_piece(piece),
+            Self::Stream | Self::N => {}
+        }
+    }
+
+    pub(super) fn scalar(self, facts: &mut RequestFacts, scalar: Scalar<'_>) {
+        match (self, scalar) {
+            (Self::Stream, Scalar::Bool(value)) => facts.stream = Some(value),
+            (Self::N, Scalar::Number(number)) => {
+                facts.choices = Usage::figure(number).and_then(|n| u32::try_from(n).ok());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A place in an answer outside its choices.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Around {
+    Object,
+    Model,
+    Usage(Figure),
+    /// `x_groq`, which holds a usage.
+    XGroq,
+    Error(Fault),
+    /// `type`, `code` and `error_type` at the root: vLLM's flat errors and TGI's.
+    FlatType,
+    FlatCode,
+    /// FastAPI's `detail`: a text, or a list of objects with a `type`.
+    Detail,
+    DetailItem,
+    DetailType,
+}
+
+/// A place in a usage object.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Figure {
+    Usage,
+    InputDetails,
+    OutputDetails,
+    Input,
+    Output,
+    Cached,
+    CacheWrite,
+    Reasoning,
+    AudioInput,
+    AudioOutput,
+}
+
+/// A place in an error.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    Error,
+    Type,
+    Code,
+}
+
+/// Facts that mean something only with others.
+#[derive(Debug, Default)]
+pub(super) struct Flat {
+    kind: Option<String>,
+    code: Option<String>,
+    detail: Option<ErrorFacts>,
+}
+
+impl Around {
+    /// The field of this name at the root of an answer.
+    pub(super) fn of(key: &str) -> Option<Self> {
+        Some(match key {
+            "object" => Self::Object,
+            "model" => Self::Model,
+            "usage" => Self::Usage(Figure::Usage),
+            "x_groq" => Self::XGroq,
+            "error" => Self::Error(Fault::Error),
+            "type" | "error_type" => Self::FlatType,
+            "code" => Self::FlatCode,
+            "detail" => Self::Detail,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn child(self, step: Step<'_>) -> Option<Self> {
+        Some(match (self, step) {
+            (Self::XGroq, Step::Key("usage")) => Self::Usage(Figure::Usage),
+            (Self::Usage(figure), Step::Key(key)) => Self::Usage(figure.child(key)?),
+            (Self::Error(Fault::Error), Step::Key("type")) => Self::Error(Fault::Type),
+            (Self::Error(Fault::Error), Step::Key("code")) => Self::Error(Fault::Code),
+            (Self::Detail, Step::Index(0)) => Self::DetailItem,
+            (Self::DetailItem, Step::Key("type")) => Self::DetailType,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn begin(self, facts: &mut AnswerFacts, flat: &mut Flat, kind: Kind) {
+        match (self, kind) {
+            (Self::Object, Kind::String) => facts.object.clear(),
+            (Self::Error(Fault::Error), Kind::Object) => facts.error = Some(ErrorFacts::default()),
+            (Self::Error(Fault::Type), _) => {
+                facts.error.get_or_insert_default().kind = None;
+            }
+            (Self::Error(Fault::Code), _) => {
+                facts.error.get_or_insert_default().code = None;
+            }
+            (Self::FlatType, _) => flat.kind = None,
+            (Self::FlatCode, _) => flat.code = None,
+            (Self::Detail, _) => flat.detail = Some(ErrorFacts::default()),
+            _ => {}
+        }
+    }
+
+    pub(super) fn text(self, facts: &mut AnswerFacts, flat: &mut Flat, piece: &str) {
+        let word = match self {
+            Self::Object => &mut facts.object,
+            Self::Model => return facts.model_piece(piece),
+            Self::Error(fault) => {
+                let error = facts.error.get_or_insert_default();
+                match fault {
+                    Fault::Type => error.kind.get_or_insert_default(),
+                    Fault::Code => error.code.get_or_insert_default(),
+                    // An error that is a text: there is one, and that is all.
+                    Fault::Error => return,
+                }
+            }
+            Self::FlatType => flat.kind.get_or_insert_default(),
+            Self::FlatCode => flat.code.get_or_insert_default(),
+            Self::DetailType => {
+                let detail = flat.detail.get_or_insert_default();
+                detail.kind.get_or_insert_default()
+            }
+            Self::Usage(_) | Self::XGroq | Self::Detail | Self::DetailItem => return,
+        };
+        cut_to(word, piece, MAX_WORD);
+    }
+
+    pub(super) fn scalar(self, facts: &mut AnswerFacts, flat: &mut Flat, scalar: Scalar<'_>) {
+        let Scalar::Number(number) = scalar else {
+            return;
+        };
+        match self {
+            Self::Usage(figure) => figure.set(&mut facts.usage, number),
+            Self::Error(Fault::Code) => {
+                facts.error.get_or_insert_default().code = Some(number.to_owned());
+            }
+            Self::FlatCode => flat.code = Some(number.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+impl Figure {
+    fn child(self, key: &str) -> Option<Self> {
+        Some(match (self, key) {
+            (Self::Usage, "prompt_tokens") => Self::Input,
+            (Self::Usage, "completion_tokens") => Self::Output,
+            (Self::Usage, "prompt_tokens_details") => Self::InputDetails,
+            (Self::Usage, "completion_tokens_details") => Self::OutputDetails,
+            // DeepSeek's name for it.
+            (Self::Usage, "prompt_cache_hit_tokens")
+            | (Self::Usage | Self::InputDetails, "cached_tokens") => Self::Cached,
+            (Self::InputDetails, "cache_write_tokens") => Self::CacheWrite,
+            (Self::InputDetails, "audio_tokens") => Self::AudioInput,
+            (Self::Usage | Self::OutputDetails, "reasoning_tokens") => Self::Reasoning,
+            (Self::OutputDetails, "audio_tokens") => Self::AudioOutput,
+            _ => return None,
+        })
+    }
+
+    fn set(self, usage: &mut Usage, number: &str) {
+        let slot = match self {
+            Self::Input => &mut usage.input,
+            Self::Output => &mut usage.output,
+            Self::Cached => &mut usage.cached,
+            Self::CacheWrite => &mut usage.cache_write,
+            Self::Reasoning => &mut usage.reasoning,
+            Self::AudioInput => &mut usage.audio_input,
+            Self::AudioOutput => &mut usage.audio_output,
+            Self::Usage | Self::InputDetails | Self::OutputDetails => return,
+        };
+        // Figures are cumulative where they repeat: the last one wins.
+        if let Some(figure) = Usage::figure(number) {
+            *slot = Some(figure);
+        }
+    }
+}
+
+impl Flat {
+    /// The event is an error by its name, or by what its `object` field says.
+    pub(super) fn settle(&mut self, facts: &mut AnswerFacts, named_error: bool) {
+        let (kind, code) = (self.kind.take(), self.code.take());
+        if named_error || facts.object == "error" {
+            let error = facts.error.get_or_insert_default();
+            error.kind = error.kind.take().or(kind);
+            error.code = error.code.take().or(code);
+        } else if let Some(error) = &mut facts.error {
+            error.kind = error.kind.take().or(kind);
+        }
+    }
+
+    /// What `detail` says: an error only where the status is one.
+    pub(super) fn detail(&mut self) -> Option<ErrorFacts> {
+        self.detail.take()
+    }
+}

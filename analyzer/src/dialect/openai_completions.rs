@@ -1,0 +1,211 @@
+//! `POST …/completions`, streamed and not: a plain prompt, or token ids, and its continuation.
+
+use super::{
+    Answer, Dialect, Request,
+    answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged},
+    openai::{Around, Asked, Flat},
+    read::{JsonAnswer, JsonRequest},
+    request::RequestFacts,
+    text::cut_to,
+};
+use crate::json::{Kind, Scalar, Step, Visitor};
+
+/// The dialect.
+pub(super) static DIALECT: Dialect = Dialect {
+    name: "openai_completions",
+    operation: "text_completion",
+    provider: "openai",
+    suffixes: &["/completions"],
+    overhead: super::Overhead { message: 0, prompt: 0 },
+    request: || Box::new(JsonRequest::<CompletionRequest>::default()),
+    answer: || Box::new(JsonAnswer::<CompletionAnswer>::default()),
+};
+
+#[derive(Debug, Default)]
+struct CompletionRequest {
+    facts: RequestFacts,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asks {
+    Root,
+    Asked(Asked),
+    /// A text, a list of texts, of token ids, or of lists of those.
+    Prompt,
+    Element,
+    Token,
+}
+
+impl Request for CompletionRequest {
+    fn facts(&mut self) -> &mut RequestFacts {
+        &mut self.facts
+    }
+
+    /// Other APIs have a `prompt` too; with a model's name beside it, it is taken for this one.
+    fn claims(&self) -> bool {
+        self.facts.prompt.present && self.facts.model.is_some()
+    }
+}
+
+impl CompletionRequest {
+    fn token_id(&mut self) {
+        let ids = &mut self.facts.prompt.token_ids;
+        *ids = ids.saturating_add(1);
+    }
+}
+
+impl Visitor for CompletionRequest {
+    type Node = Asks;
+
+    fn root(&mut self) -> Option<Asks> {
+        Some(Asks::Root)
+    }
+
+    fn child(&mut self, node: Asks, step: Step<'_>) -> Option<Asks> {
+        Some(match (node, step) {
+            (Asks::Root, Step::Key("prompt")) => Asks::Prompt,
+            (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
+            (Asks::Prompt, Step::Index(_)) => Asks::Element,
+            (Asks::Element, Step::Index(_)) => Asks::Token,
+            _ => return None,
+        })
+    }
+
+    fn begin(&mut self, node: Asks, kind: Kind) {
+        match (node, kind) {
+            (Asks::Asked(field), kind) => field.begin(&mut self.facts, kind),
+            (Asks::Prompt, Kind::String | Kind::Array) => self.facts.prompt.present = true,
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, node: Asks, piece: &str) {
+        match node {
+            Asks::Asked(field) => field.text(&mut self.facts, piece),
+            Asks::Prompt | Asks::Element => self.facts.prompt.push(piece),
+            Asks::Root | Asks::Token => {}
+        }
+    }
+
+    fn scalar(&mut self, node: Asks, scalar: Scalar<'_>) {
+        match (node, scalar) {
+            (Asks::Asked(field), scalar) => field.scalar(&mut self.facts, scalar),
+            (Asks::Element | Asks::Token, Scalar::Number(_)) => self.token_id(),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, node: Asks, kind: Kind) {
+        if kind == Kind::String && matches!(node, Asks::Prompt | Asks::Element) {
+            self.facts.prompt.end_part();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct CompletionAnswer {
+    facts: AnswerFacts,
+    flat: Flat,
+    staged: Staged,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Says {
+    Root,
+    Around(Around),
+    Choices,
+    Choice { position: u32 },
+    Index,
+    FinishReason,
+    Text,
+    /// Thoughts, where a server splits them off.
+    Reasoning,
+}
+
+impl Answer for CompletionAnswer {
+    fn facts(&mut self) -> &mut AnswerFacts {
+        &mut self.facts
+    }
+
+    fn claims(&self) -> bool {
+        self.facts.object.starts_with("text_completion")
+    }
+
+    fn end_event(&mut self, named_error: bool) {
+        self.facts.commit(&mut self.staged);
+        self.flat.settle(&mut self.facts, named_error);
+    }
+
+    fn detail(&mut self) -> Option<ErrorFacts> {
+        self.flat.detail()
+    }
+}
+
+impl Visitor for CompletionAnswer {
+    type Node = Says;
+
+    fn root(&mut self) -> Option<Says> {
+        Some(Says::Root)
+    }
+
+    fn child(&mut self, node: Says, step: Step<'_>) -> Option<Says> {
+        Some(match (node, step) {
+            (Says::Root, Step::Key("choices")) => Says::Choices,
+            // The first name holds: a stream repeats it in every event.
+            (Says::Root, Step::Key("model")) if self.facts.model.is_some() => return None,
+            (Says::Root, Step::Key(key)) => Says::Around(Around::of(key)?),
+            (Says::Around(around), step) => Says::Around(around.child(step)?),
+            (Says::Choices, Step::Index(position)) => Says::Choice { position },
+            (Says::Choice { .. }, Step::Key(key)) => match key {
+                "index" => Says::Index,
+                "text" => Says::Text,
+                "reasoning_content" | "reasoning" if self.staged.choice.reasoning.is_empty() => {
+                    Says::Reasoning
+                }
+                "finish_reason" => Says::FinishReason,
+                "usage" => Says::Around(Around::of(key)?),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    fn begin(&mut self, node: Says, kind: Kind) {
+        match (node, kind) {
+            (Says::Around(around), kind) => around.begin(&mut self.facts, &mut self.flat, kind),
+            (Says::Choice { position }, Kind::Object) => {
+                self.facts.carries(Carried::Choice);
+                self.staged.begin(position);
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, node: Says, piece: &str) {
+        match node {
+            Says::Around(around) => around.text(&mut self.facts, &mut self.flat, piece),
+            Says::Text => self.staged.choice.content.push_str(self.facts.output(piece)),
+            Says::Reasoning => self.staged.choice.reasoning.push_str(self.facts.output(piece)),
+            Says::FinishReason => cut_to(&mut self.staged.reason, piece, MAX_WORD),
+            _ => {}
+        }
+    }
+
+    fn scalar(&mut self, node: Says, scalar: Scalar<'_>) {
+        match (node, scalar) {
+            (Says::Around(around), scalar) => {
+                around.scalar(&mut self.facts, &mut self.flat, scalar);
+            }
+            (Says::Index, Scalar::Number(number)) => self.staged.index = number.parse().ok(),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, node: Says, _kind: Kind) {
+        match node {
+            Says::Choice { .. } => self.facts.commit(&mut self.staged),
+            Says::FinishReason => self.staged.end_reason(),
+            _ => {}
+        }
+    }
+}

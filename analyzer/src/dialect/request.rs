@@ -1,0 +1,136 @@
+//! What a dialect reads from a request.
+
+use super::text::{Room, cut_to};
+use crate::json::Damage;
+
+/// Strings of one prompt that are counted apart; from there on texts are joined, which changes the
+/// count by less than a token a string. More than a million strings is no prompt that people write.
+pub const MAX_STRINGS: usize = 1 << 20;
+
+/// Bytes of a model's name that are kept; Hugging Face paths and LoRA names stay well below.
+pub const MAX_MODEL: usize = 512;
+
+/// Bytes of a user's name that are kept: the API's own limit is 512 characters of ASCII.
+pub const MAX_USER: usize = 512;
+
+/// The facts of one request.
+#[derive(Debug, Default)]
+pub struct RequestFacts {
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The user that the client names.
+    pub user: Option<String>,
+    /// Whether a stream was asked for, where the body says so.
+    pub stream: Option<bool>,
+    /// How many choices were asked for, where the body says so.
+    pub choices: Option<u32>,
+    /// The prompt.
+    pub prompt: Prompt,
+    /// Whether the body was read to its end.
+    pub whole: bool,
+    /// What was wrong with it.
+    pub damage: Damage,
+}
+
+impl RequestFacts {
+    /// Takes a piece of the model's name.
+    pub fn model_piece(&mut self, piece: &str) {
+        cut_to(self.model.get_or_insert_default(), piece, MAX_MODEL);
+    }
+
+    /// Takes a piece of the user's name.
+    pub fn user_piece(&mut self, piece: &str) {
+        cut_to(self.user.get_or_insert_default(), piece, MAX_USER);
+    }
+}
+
+/// A prompt's text, compactly: one string and the ends of its parts, each of which is counted on its own.
+#[derive(Debug, Default)]
+pub struct Prompt {
+    text: String,
+    ends: Vec<u32>,
+    pub(super) room: Room,
+    /// Tokens that were given as ids.
+    pub token_ids: u64,
+    /// Messages, where the prompt has such; `None` where it has none.
+    pub messages: Option<u64>,
+    /// Whether there was a prompt at all.
+    pub present: bool,
+}
+
+impl Prompt {
+    /// Adds text to the current part.
+    pub fn push(&mut self, piece: &str) {
+        self.text.push_str(self.room.take(piece));
+    }
+
+    /// Ends the current part; an empty one leaves no trace.
+    pub fn end_part(&mut self) {
+        // The room is below 4 GiB, so an end always fits.
+        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        if self.ends.last().copied().unwrap_or(0) == end {
+            return;
+        }
+        if self.ends.len() >= MAX_STRINGS {
+            self.ends.pop();
+        }
+        self.ends.push(end);
+    }
+
+    /// The parts, in order; an unfinished last one too.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        let unfinished = u32::try_from(self.text.len())
+            .ok()
+            .filter(|end| self.ends.last().copied().unwrap_or(0) < *end);
+        self.ends
+            .iter()
+            .copied()
+            .chain(unfinished)
+            .scan(0usize, |start, end| {
+                let part = self.text.get(*start..end as usize)?;
+                *start = end as usize;
+                Some(part)
+            })
+    }
+
+    /// Whether text was left out for want of room.
+    pub const fn cut(&self) -> bool {
+        self.room.cut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_come_back_as_they_went_in() {
+        let mut prompt = Prompt::default();
+        for part in ["user", "", "Grüße", "x"] {
+            for c in part.chars() {
+                prompt.push(c.encode_utf8(&mut [0; 4]));
+            }
+            prompt.end_part();
+        }
+        prompt.push("cut off");
+        assert_eq!(
+            prompt.parts().collect::<Vec<_>>(),
+            ["user", "Grüße", "x", "cut off"]
+        );
+        assert!(!prompt.cut());
+    }
+
+    #[test]
+    fn the_number_of_parts_is_bounded_and_no_text_is_lost() {
+        let mut prompt = Prompt::default();
+        for _ in 0..MAX_STRINGS + 5 {
+            prompt.push("a");
+            prompt.end_part();
+        }
+        assert_eq!(prompt.parts().count(), MAX_STRINGS);
+        assert_eq!(
+            prompt.parts().map(str::len).sum::<usize>(),
+            MAX_STRINGS + 5
+        );
+    }
+}
