@@ -1,0 +1,129 @@
+//! One direction of a connection, as far as it was read.
+
+use analyzer::exchange::{Ending, Transfer};
+use analyzer::time::Timestamp;
+
+use crate::tcp::Side;
+
+use super::body::Body;
+use super::head::Scanner;
+
+/// The capacity of a head buffer that is kept for the next head.
+const KEPT_HEAD_BUFFER: usize = 8 * 1024;
+
+/// One direction.
+pub(super) struct Half {
+    pub(super) state: State,
+    /// The message that is being read.
+    pub(super) message: Message,
+    /// The beginning of a head that came in pieces.
+    pub(super) head: Vec<u8>,
+    pub(super) scanner: Scanner,
+    /// Whether the next byte may begin a message in a stream that is out of step: at the start of a
+    /// segment, and after framing that broke.
+    pub(super) candidate: bool,
+    /// Whether bytes in the place of a head were none.
+    pub(super) refused: bool,
+    /// How and when this direction ended.
+    pub(super) ended: Option<(Ending, Timestamp)>,
+    /// What passed since the last head without being read.
+    pub(super) lost: Lost,
+    /// The exchange whose request's head was lost, as long as its bytes are passed over.
+    pub(super) damaged: Option<u32>,
+    side: Side,
+}
+
+/// What the next byte of a direction is.
+pub(super) enum State {
+    /// The first of a head.
+    Idle,
+    /// Within a head.
+    Head,
+    /// Within a body.
+    Body(Body),
+    /// Within a chunked body, at an unknown place: a hole took part of its framing.
+    Resync(Body),
+    /// Anything: the stream is searched for a head.
+    Seek,
+    /// Nothing to be read: not HTTP, or over.
+    Silent,
+}
+
+/// The message that is being read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Message {
+    /// Its exchange; `None` while a head is read, and when the exchange ended before the message.
+    pub(super) exchange: Option<u32>,
+    /// The time of its first byte.
+    pub(super) first: Timestamp,
+    /// The latest time over its bytes so far.
+    pub(super) last: Timestamp,
+    pub(super) transfer: Transfer,
+}
+
+/// Bytes that belong to no message that was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lost {
+    pub(super) missing: u64,
+    pub(super) skipped: u64,
+}
+
+impl Half {
+    /// `state`: [`State::Idle`] where the stream is seen from its beginning, else [`State::Seek`].
+    pub(super) const fn new(side: Side, state: State) -> Self {
+        Self {
+            state,
+            message: Message {
+                exchange: None,
+                first: Timestamp::from_micros(0),
+                last: Timestamp::from_micros(0),
+                transfer: Transfer {
+                    body_bytes: 0,
+                    decoded_bytes: 0,
+                    missing_head: 0,
+                    missing_body: 0,
+                    unread: 0,
+                },
+            },
+            head: Vec::new(),
+            scanner: Scanner::new(side),
+            candidate: false,
+            refused: false,
+            ended: None,
+            lost: Lost {
+                missing: 0,
+                skipped: 0,
+            },
+            damaged: None,
+            side,
+        }
+    }
+
+    /// The byte at `time` is taken for the first of a head.
+    pub(super) fn begin_head(&mut self, time: Timestamp) {
+        self.state = State::Head;
+        self.scanner = Scanner::new(self.side);
+        self.head.clear();
+        self.message = Message {
+            first: time,
+            last: time,
+            ..Message::default()
+        };
+    }
+
+    /// Gives up the head that is being read, and tells how many bytes of it were kept.
+    pub(super) fn drop_head(&mut self) -> u64 {
+        let length = self.head.len() as u64;
+        self.keep_buffer(Vec::new());
+        length
+    }
+
+    /// Takes a head buffer back for the next head, unless it grew large.
+    pub(super) fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > KEPT_HEAD_BUFFER {
+            buffer = Vec::new();
+        }
+        buffer.clear();
+        self.head = buffer;
+    }
+}

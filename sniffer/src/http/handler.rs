@@ -1,0 +1,101 @@
+//! What `tcp` hands its streams to.
+
+use analyzer::time::Timestamp;
+
+use crate::tcp::{CloseReason, ConnectionInfo, Side, StreamHandler};
+
+use super::coding::Permits;
+use super::{EventSink, HttpCounters, HttpSettings, HttpStream, protocol};
+
+/// Turns the streams of connections into exchange events.
+pub struct HttpHandler<S> {
+    settings: HttpSettings,
+    sink: S,
+    counters: HttpCounters,
+    permits: Permits,
+}
+
+/// What a stream works with while it is called.
+pub(super) struct Context<'h, S> {
+    pub(super) settings: &'h HttpSettings,
+    pub(super) sink: &'h mut S,
+    pub(super) counters: &'h mut HttpCounters,
+    pub(super) permits: &'h Permits,
+}
+
+impl<S: EventSink> HttpHandler<S> {
+    /// A handler that gives its events to `sink`.
+    pub fn new(settings: HttpSettings, sink: S) -> Self {
+        Self {
+            settings,
+            sink,
+            counters: HttpCounters::default(),
+            permits: Permits::default(),
+        }
+    }
+
+    /// The sink.
+    pub const fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// The sink.
+    pub const fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Gives the sink back.
+    pub fn into_sink(self) -> S {
+        self.sink
+    }
+
+    /// What was counted so far.
+    pub const fn counters(&self) -> &HttpCounters {
+        &self.counters
+    }
+
+    const fn context(&mut self) -> Context<'_, S> {
+        Context {
+            settings: &self.settings,
+            sink: &mut self.sink,
+            counters: &mut self.counters,
+            permits: &self.permits,
+        }
+    }
+}
+
+impl<S: EventSink> StreamHandler for HttpHandler<S> {
+    type Stream = HttpStream;
+
+    fn sender_of(&self, payload: &[u8]) -> Option<Side> {
+        protocol::sender_of(payload)
+    }
+
+    fn open(&mut self, info: ConnectionInfo) -> HttpStream {
+        HttpStream::new(info)
+    }
+
+    fn data(&mut self, stream: &mut HttpStream, from: Side, bytes: &[u8], time: Timestamp) {
+        stream.data(&mut self.context(), from, bytes, time);
+    }
+
+    fn gap(&mut self, stream: &mut HttpStream, from: Side, length: u64, _time: Timestamp) {
+        stream.gap(&mut self.context(), from, length);
+    }
+
+    fn fin(&mut self, stream: &mut HttpStream, from: Side, time: Timestamp) {
+        stream.fin(&mut self.context(), from, time);
+    }
+
+    fn rst(&mut self, stream: &mut HttpStream, from: Side, time: Timestamp) {
+        stream.rst(&mut self.context(), from, time);
+    }
+
+    fn close(&mut self, stream: HttpStream, reason: CloseReason, _time: Timestamp) {
+        stream.close(&mut self.context(), reason);
+    }
+
+    fn is_waiting(&self, stream: &HttpStream) -> bool {
+        stream.is_waiting()
+    }
+}

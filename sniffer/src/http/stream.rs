@@ -1,0 +1,636 @@
+//! One connection: its two directions read side by side.
+
+use std::borrow::Cow;
+
+use analyzer::exchange::{
+    Begin, Ending, Event, EventKind, ExchangeId, Place, RequestHead, ResponseHead,
+};
+use analyzer::time::Timestamp;
+
+use crate::tcp::{ConnectionInfo, Side};
+
+use super::EventSink;
+use super::body::{Body, Frame, Progress as BodyProgress};
+use super::chunked::Chunked;
+use super::coding::Decoder;
+use super::endings::Finish;
+use super::framing::{self, Framing, Method};
+use super::half::{Half, Lost, Message, State};
+use super::handler::Context;
+use super::head::{self, Scan};
+use super::pairing::{AnswerForm, Exchange, Exchanges, Progress};
+use super::protocol::Protocol;
+
+/// The state of one connection.
+pub struct HttpStream {
+    pub(super) info: ConnectionInfo,
+    pub(super) client: Half,
+    pub(super) server: Half,
+    pub(super) exchanges: Exchanges,
+    /// The kinds that were told of.
+    protocols: Vec<Protocol>,
+    /// Whether a request came before the answer to the one before it.
+    pub(super) pipelined: bool,
+    /// Bytes that were skipped before anything was recognised.
+    pub(super) unrecognised: u64,
+    pub(super) server_bytes: u64,
+    /// `server_bytes` before the segment that is being read.
+    server_bytes_before: u64,
+    pub(super) server_last: Option<Timestamp>,
+    next: u32,
+}
+
+impl HttpStream {
+    pub(super) fn new(info: ConnectionInfo) -> Self {
+        let state = || {
+            if info.from_start {
+                State::Idle
+            } else {
+                State::Seek
+            }
+        };
+        Self {
+            info,
+            client: Half::new(Side::Client, state()),
+            server: Half::new(Side::Server, state()),
+            exchanges: Exchanges::default(),
+            protocols: Vec::new(),
+            pipelined: false,
+            unrecognised: 0,
+            server_bytes: 0,
+            server_bytes_before: 0,
+            server_last: None,
+            next: 0,
+        }
+    }
+
+    /// Reads the next bytes of one direction.
+    pub(super) fn data<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+    ) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.server_bytes_before = self.server_bytes;
+        if from == Side::Server {
+            self.server_bytes = self.server_bytes.saturating_add(bytes.len() as u64);
+            self.server_last = self.server_last.max(Some(time));
+        }
+        self.half_mut(from).candidate = true;
+        let mut rest = bytes;
+        // Every round uses bytes or moves on to a state that does.
+        while !rest.is_empty() {
+            let used = match &self.half(from).state {
+                State::Idle => self.read_idle(from, rest, time),
+                State::Head => self.read_head(cx, from, rest, time),
+                State::Body(_) => self.read_body(cx, from, rest, time),
+                State::Resync(_) => self.read_resync(cx, from, rest, time),
+                State::Seek => self.read_seek(cx, from, rest, time),
+                State::Silent => {
+                    cx.counters.left_alone_bytes += rest.len() as u64;
+                    rest.len()
+                }
+            };
+            rest = rest.get(used..).unwrap_or_default();
+        }
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.exchanges.is_empty()
+    }
+
+    pub(super) const fn half(&self, side: Side) -> &Half {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    pub(super) const fn half_mut(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    pub(super) fn emit<S: EventSink>(
+        &self,
+        cx: &mut Context<'_, S>,
+        number: u32,
+        kind: EventKind<'_>,
+    ) {
+        let id = ExchangeId {
+            connection: self.info.id,
+            number,
+        };
+        cx.sink.event(Event { id, kind });
+    }
+
+    /// Tells of a protocol, once.
+    pub(super) fn declare<S: EventSink>(&mut self, cx: &mut Context<'_, S>, protocol: Protocol) {
+        if !self.protocols.contains(&protocol) {
+            self.protocols.push(protocol);
+            cx.counters.connection(protocol);
+            cx.sink.protocol(&self.info, protocol);
+        }
+    }
+
+    pub(super) const fn is_recognised(&self) -> bool {
+        !self.protocols.is_empty()
+    }
+
+    /// The connection speaks something else from here on.
+    pub(super) fn leave_alone<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        protocol: Protocol,
+    ) {
+        self.declare(cx, protocol);
+        for number in self.exchanges.numbers(|_| true) {
+            self.end(cx, number, Ending::Lost);
+        }
+        for half in [&mut self.client, &mut self.server] {
+            cx.counters.left_alone_bytes += half.drop_head();
+            half.state = State::Silent;
+        }
+    }
+
+    /// Passes over line ends before a head (RFC 9112 §2.2).
+    fn read_idle(&mut self, from: Side, bytes: &[u8], time: Timestamp) -> usize {
+        let start = line_ends(bytes);
+        if start < bytes.len() {
+            self.half_mut(from).begin_head(time);
+        }
+        start
+    }
+
+    fn read_head<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+    ) -> usize {
+        let limit = cx.settings.limits.head_bytes;
+        let half = self.half_mut(from);
+        half.message.last = half.message.last.max(time);
+        let before = half.head.len();
+        if before == 0 {
+            // A head in one segment is read where it stands.
+            match half.scanner.advance(bytes) {
+                Scan::Complete(length) if length <= limit => {
+                    self.take_head(cx, from, bytes.get(..length).unwrap_or_default());
+                    return length;
+                }
+                Scan::Incomplete if bytes.len() < limit => {
+                    half.head.extend_from_slice(bytes);
+                    return bytes.len();
+                }
+                Scan::Complete(_) | Scan::Incomplete => {
+                    return self.oversized_head(cx, from, bytes, time);
+                }
+                Scan::Invalid => return self.refuse_head(cx, from, bytes, time),
+                Scan::Other(protocol) => return self.other(cx, from, bytes, time, protocol),
+            }
+        }
+        let take = limit.saturating_sub(before).min(bytes.len());
+        half.head
+            .extend_from_slice(bytes.get(..take).unwrap_or_default());
+        match half.scanner.advance(&half.head) {
+            Scan::Complete(length) => {
+                let buffer = std::mem::take(&mut half.head);
+                self.take_head(cx, from, buffer.get(..length).unwrap_or_default());
+                self.half_mut(from).keep_buffer(buffer);
+                length.saturating_sub(before)
+            }
+            Scan::Incomplete if half.head.len() < limit => bytes.len(),
+            Scan::Incomplete => {
+                half.head.truncate(before);
+                self.oversized_head(cx, from, bytes, time)
+            }
+            Scan::Invalid => {
+                half.head.truncate(before);
+                self.refuse_head(cx, from, bytes, time)
+            }
+            Scan::Other(protocol) => {
+                half.head.truncate(before);
+                self.other(cx, from, bytes, time, protocol)
+            }
+        }
+    }
+
+    fn other<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+        protocol: Protocol,
+    ) -> usize {
+        if self.is_recognised() {
+            return self.refuse_head(cx, from, bytes, time);
+        }
+        self.leave_alone(cx, protocol);
+        0
+    }
+
+    fn oversized_head<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+    ) -> usize {
+        cx.counters.heads_too_large += 1;
+        self.lose_head(cx, from, 0);
+        self.skip(cx, from, bytes.len() as u64, time);
+        bytes.len()
+    }
+
+    /// Bytes in the place of a head are none. The rest of the segment is passed over.
+    fn refuse_head<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+    ) -> usize {
+        if from == Side::Server && self.begin_bare_answer(cx, time) {
+            return 0;
+        }
+        cx.counters.heads_invalid += 1;
+        let half = self.half_mut(from);
+        half.refused = true;
+        half.candidate = false;
+        half.state = State::Seek;
+        let kept = half.drop_head();
+        match from {
+            Side::Client => self.cut_attached(cx),
+            Side::Server => self.doubt_unanswered(),
+        }
+        self.skip(cx, from, kept + bytes.len() as u64, time);
+        if self.info.from_start
+            && self.client.refused
+            && self.server.refused
+            && !self.is_recognised()
+        {
+            self.leave_alone(cx, Protocol::Unknown);
+        }
+        bytes.len()
+    }
+
+    /// The answer to an HTTP/0.9 request is a body without a head (RFC 1945 §6).
+    pub(super) fn begin_bare_answer<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        time: Timestamp,
+    ) -> bool {
+        let Some(exchange) = self.exchanges.unanswered() else {
+            return false;
+        };
+        if exchange.answer != AnswerForm::Simple {
+            return false;
+        }
+        exchange.response = Progress::Reading;
+        self.server.message.exchange = Some(exchange.number);
+        let decoder = Decoder::new(&[], cx.settings.limits.body_read, cx.permits, 0);
+        self.server.state = State::Body(Body::new(Frame::UntilClose, decoder));
+        let kept = std::mem::take(&mut self.server.head);
+        if !kept.is_empty() {
+            self.read_body(cx, Side::Server, &kept, time);
+        }
+        true
+    }
+
+    fn take_head<S: EventSink>(&mut self, cx: &mut Context<'_, S>, from: Side, bytes: &[u8]) {
+        self.declare(cx, Protocol::Http1);
+        let half = self.half_mut(from);
+        half.state = State::Idle;
+        half.candidate = false;
+        let line = memchr::memchr(b'\n', bytes).and_then(|end| bytes.get(..end));
+        match from {
+            Side::Client => {
+                if let Some(line) = line.and_then(head::request_line) {
+                    self.request(cx, &line, bytes);
+                }
+            }
+            Side::Server => {
+                if let Some(line) = line.and_then(head::status_line) {
+                    self.response(cx, line, bytes);
+                }
+            }
+        }
+    }
+
+    fn request<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        line: &head::RequestLine<'_>,
+        bytes: &[u8],
+    ) {
+        let fields = fields(cx, bytes);
+        let framing = framing::of_request(line.version, &fields);
+        let framing = settle(cx, framing);
+        let Some(number) = self.open_request(cx) else {
+            return;
+        };
+        self.client.lost = Lost::default();
+        self.client.damaged = None;
+        if let Some(exchange) = self.exchanges.get_mut(number) {
+            exchange.method = Method::of(line.method);
+            if line.version == analyzer::exchange::Version::Http09 {
+                exchange.answer = AnswerForm::Simple;
+            }
+        }
+        cx.counters.requests += 1;
+        let body = body(cx, framing, &fields);
+        let head = RequestHead {
+            method: head::lossy(line.method),
+            target: head::lossy(line.target),
+            version: line.version,
+            headers: fields,
+            first: self.client.message.first,
+            last: self.client.message.last,
+        };
+        self.emit(cx, number, EventKind::RequestHead(head));
+        match body {
+            Some(body) => self.client.state = State::Body(body),
+            None => self.finish_request(cx, Finish::Read),
+        }
+    }
+
+    /// The exchange of the request whose head is being read: a new one, unless its answer came first.
+    pub(super) fn open_request<S: EventSink>(&mut self, cx: &mut Context<'_, S>) -> Option<u32> {
+        if let Some(number) = self.client.message.exchange {
+            return Some(number);
+        }
+        self.end_doubtful(cx);
+        let unanswered = |exchange: &Exchange| exchange.response != Progress::Done;
+        self.pipelined |= self.exchanges.iter().any(unanswered);
+        let number = self.begin(cx, self.client.message.first)?;
+        if let Some(exchange) = self.exchanges.get_mut(number) {
+            exchange.request = Progress::Reading;
+        }
+        self.client.message.exchange = Some(number);
+        Some(number)
+    }
+
+    fn response<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        line: head::StatusLine,
+        bytes: &[u8],
+    ) {
+        let fields = fields(cx, bytes);
+        // RFC 9110 §15.2: interim, and another head follows; but 101 is the last word in HTTP.
+        if matches!(line.status, 100..=199) && line.status != 101 {
+            cx.counters.interim_responses += 1;
+            self.server.message = Message::default();
+            return;
+        }
+        let Some(number) = self.open_response(cx) else {
+            return;
+        };
+        cx.counters.responses += 1;
+        let method = match self.exchanges.get_mut(number) {
+            Some(exchange) => {
+                exchange.response = Progress::Reading;
+                exchange.doubt = false;
+                exchange.method
+            }
+            None => Method::Unknown,
+        };
+        self.server.message.exchange = Some(number);
+        let tunnel = method == Method::Connect && matches!(line.status, 200..=299);
+        let switch = if line.status == 101 {
+            Some(Protocol::of_upgrade(fields.get("upgrade")))
+        } else {
+            tunnel.then_some(Protocol::Tunnel)
+        };
+        let framing = framing::of_response(method, line.status, &fields);
+        let framing = settle(cx, framing);
+        let body = body(cx, framing, &fields);
+        let head = ResponseHead {
+            status: line.status,
+            version: line.version,
+            headers: fields,
+            first: self.server.message.first,
+            last: self.server.message.last,
+        };
+        self.emit(cx, number, EventKind::ResponseHead(head));
+        if let Some(protocol) = switch {
+            if let Some(exchange) = self.exchanges.get_mut(number) {
+                exchange.response_end = Some(self.server.message.last);
+            }
+            self.end(cx, number, Ending::Upgraded);
+            self.leave_alone(cx, protocol);
+            return;
+        }
+        match body {
+            Some(body) => self.server.state = State::Body(body),
+            None => self.finish_response(cx, Finish::Read),
+        }
+    }
+
+    /// The exchange that the response answers whose head was read.
+    fn open_response<S: EventSink>(&mut self, cx: &mut Context<'_, S>) -> Option<u32> {
+        // Where both sides lost bytes since, the response to an exchange in doubt was among them more
+        // likely than not, and so was the request of this one.
+        let both_lost = self.client.lost.missing > 0;
+        while let Some(exchange) = self.exchanges.unanswered() {
+            let number = exchange.number;
+            if !(both_lost && exchange.doubt) {
+                return Some(number);
+            }
+            self.end(cx, number, Ending::Lost);
+        }
+        let number = self.begin(cx, self.server.message.first)?;
+        cx.counters.responses_without_request += 1;
+        if matches!(self.client.state, State::Head) {
+            // An answer to a request whose head is still coming (431, 400).
+            self.client.message.exchange = Some(number);
+            if let Some(exchange) = self.exchanges.get_mut(number) {
+                exchange.request = Progress::Reading;
+            }
+            return Some(number);
+        }
+        let lost = std::mem::take(&mut self.client.lost);
+        if lost.missing > 0 {
+            self.emit(
+                cx,
+                number,
+                EventKind::Gap {
+                    place: Place::RequestHead,
+                    length: lost.missing,
+                },
+            );
+        }
+        if let Some(exchange) = self.exchanges.get_mut(number) {
+            exchange.request_transfer.missing_head = lost.missing;
+            exchange.request_transfer.unread = lost.skipped;
+        }
+        Some(number)
+    }
+
+    /// Begins an exchange; `None` where the connection had too many and was given up.
+    fn begin<S: EventSink>(&mut self, cx: &mut Context<'_, S>, time: Timestamp) -> Option<u32> {
+        let next = self.next.checked_add(1);
+        let (Some(next), true) = (
+            next,
+            self.exchanges.len() < cx.settings.limits.open_exchanges,
+        ) else {
+            self.give_up(cx);
+            return None;
+        };
+        let number = std::mem::replace(&mut self.next, next);
+        let mut exchange = Exchange::new(number, time, self.server_bytes_before);
+        // A request into a connection that its server has closed will not be answered.
+        exchange.broken = self
+            .server
+            .ended
+            .map(|(ending, ended)| (ending, ended.max(time)));
+        self.exchanges.push(exchange);
+        cx.counters.exchanges += 1;
+        let begin = Begin {
+            source: cx.settings.source,
+            peer: Some(self.info.client),
+            server: Some(self.info.server),
+        };
+        self.emit(cx, number, EventKind::Begin(begin));
+        Some(number)
+    }
+
+    fn give_up<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
+        for number in self.exchanges.numbers(|_| true) {
+            cx.counters.exchanges_evicted += 1;
+            self.end(cx, number, Ending::Evicted);
+        }
+        for half in [&mut self.client, &mut self.server] {
+            half.drop_head();
+            half.state = State::Silent;
+        }
+    }
+
+    fn read_body<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+    ) -> usize {
+        if from == Side::Server && self.is_next_response(bytes) {
+            let finish = match &self.server.state {
+                State::Body(body) if matches!(body.frame(), Frame::Guess) => Finish::Lost,
+                _ => Finish::Read,
+            };
+            self.finish_response(cx, finish);
+            self.server.begin_head(time);
+            return 0;
+        }
+        let connection = self.info.id;
+        let half = self.half_mut(from);
+        let message = &mut half.message;
+        message.last = message.last.max(time);
+        let (exchange, time) = (message.exchange, message.last);
+        let State::Body(body) = &mut half.state else {
+            return bytes.len();
+        };
+        let (used, progress) = body.push(bytes, &mut message.transfer, &mut |piece| {
+            if let Some(number) = exchange {
+                let id = ExchangeId { connection, number };
+                let kind = body_event(from, piece, time);
+                cx.sink.event(Event { id, kind });
+            }
+        });
+        match (progress, from) {
+            (BodyProgress::More, _) => {}
+            (BodyProgress::Done, Side::Client) => self.finish_request(cx, Finish::Read),
+            (BodyProgress::Done, Side::Server) => self.finish_response(cx, Finish::Read),
+            (BodyProgress::Broken, _) => {
+                cx.counters.chunks_invalid += 1;
+                match from {
+                    Side::Client => self.finish_request(cx, Finish::Lost),
+                    Side::Server => self.finish_response(cx, Finish::Lost),
+                }
+                let half = self.half_mut(from);
+                half.state = State::Seek;
+                half.candidate = true;
+            }
+        }
+        used
+    }
+
+    /// Whether a segment begins the next response in the place of a body that cannot be told to have
+    /// begun: its length is a guess, or the request (perhaps HEAD) was not seen.
+    fn is_next_response(&mut self, bytes: &[u8]) -> bool {
+        let candidate = std::mem::take(&mut self.server.candidate);
+        let State::Body(body) = &self.server.state else {
+            return false;
+        };
+        if !candidate || !bytes.starts_with(b"HTTP/1.") {
+            return false;
+        }
+        if matches!(body.frame(), Frame::Guess) {
+            return true;
+        }
+        let message = self.server.message;
+        let untouched = message.transfer.body_bytes == 0 && message.transfer.missing_body == 0;
+        let method = message
+            .exchange
+            .and_then(|number| self.exchanges.get_mut(number))
+            .map(|exchange| exchange.method);
+        untouched && method == Some(Method::Unknown) && !matches!(body.frame(), Frame::UntilClose)
+    }
+}
+
+pub(super) fn line_ends(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count()
+}
+
+pub(super) fn body_event(from: Side, piece: &[u8], time: Timestamp) -> EventKind<'_> {
+    let bytes = Cow::Borrowed(piece);
+    match from {
+        Side::Client => EventKind::RequestBody { bytes, time },
+        Side::Server => EventKind::ResponseBody { bytes, time },
+    }
+}
+
+fn fields<S>(cx: &mut Context<'_, S>, head: &[u8]) -> analyzer::exchange::Headers {
+    let fields = head::fields(head, cx.settings.limits.head_fields);
+    cx.counters.fields_invalid += fields.invalid;
+    cx.counters.fields_dropped += fields.dropped;
+    fields.headers
+}
+
+/// Counts a framing that had to be chosen in place of one that cannot be read.
+fn settle<S>(cx: &mut Context<'_, S>, framing: Result<Framing, Framing>) -> Framing {
+    framing.unwrap_or_else(|framing| {
+        cx.counters.framings_invalid += 1;
+        framing
+    })
+}
+
+fn body<S>(
+    cx: &Context<'_, S>,
+    framing: Framing,
+    headers: &analyzer::exchange::Headers,
+) -> Option<Body> {
+    let frame = match framing {
+        Framing::None => return None,
+        Framing::Length(length) => Frame::Length(length),
+        Framing::Chunked => Frame::Chunked(Chunked::new()),
+        Framing::UntilClose => Frame::UntilClose,
+        Framing::Guess => Frame::Guess,
+    };
+    let limits = &cx.settings.limits;
+    let codings = framing::codings(headers);
+    let decoder = Decoder::new(&codings, limits.body_read, cx.permits, limits.decoders);
+    Some(Body::new(frame, decoder))
+}
