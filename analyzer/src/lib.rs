@@ -6,6 +6,7 @@
 //! `metrics`, and out through the `api` and its `ui`.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod call;
 pub mod columns;
 pub mod exchange;
@@ -16,3 +17,4 @@ pub mod record;
 pub mod report;
 pub mod store;
 pub mod time;
+pub mod ui;
