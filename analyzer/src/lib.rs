@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+pub mod api;
 pub mod call;
 pub mod columns;
 pub mod dialect;
@@ -21,3 +22,4 @@ pub mod sse;
 pub mod store;
 pub mod time;
 pub mod tokens;
+mod ui;

@@ -8,4 +8,5 @@
 pub mod capture;
 pub mod http;
 pub mod packet;
+pub mod pipeline;
 pub mod tcp;

@@ -61,7 +61,11 @@ impl Uncounted {
         let models = [&self.call.request_model, &self.call.response_model];
         let tokenizer = tokenizers.choose(models.into_iter().flatten().map(String::as_str));
         let refused = self.call.status.is_some_and(|status| status >= 300)
-            && self.answer.choices.values().all(|c| c.texts().next().is_none());
+            && self
+                .answer
+                .choices
+                .values()
+                .all(|c| c.texts().next().is_none());
         if !refused {
             let input = self.count_input(tokenizer);
             let output = self.count_output(tokenizer);
@@ -69,6 +73,15 @@ impl Uncounted {
             self.call.counted_input_tokens = input;
             self.call.counted_output_tokens = output;
         }
+        self.settle();
+        Record {
+            call: self.call,
+            bodies: self.bodies,
+        }
+    }
+
+    /// Closes the row without counting: for when counting is too far behind.
+    pub fn uncounted(mut self) -> Record {
         self.settle();
         Record {
             call: self.call,
@@ -122,7 +135,10 @@ impl Uncounted {
     fn tpot(&self) -> Option<f64> {
         let call = &self.call;
         let one_choice = self.answer.choices.len() <= 1 && self.request.choices.unwrap_or(1) <= 1;
-        if self.form != Form::Events || !one_choice || call.missing_response_bytes > 0 || call.truncated
+        if self.form != Form::Events
+            || !one_choice
+            || call.missing_response_bytes > 0
+            || call.truncated
         {
             return None;
         }
@@ -192,7 +208,10 @@ impl Open {
     fn exchange_row(&self, end: &End) -> ExchangeRow {
         let sender = self.sender.as_ref();
         ExchangeRow {
-            peer: self.begin.peer.map(|peer| peer.ip().to_canonical().to_string()),
+            peer: self
+                .begin
+                .peer
+                .map(|peer| peer.ip().to_canonical().to_string()),
             client_port: self.begin.peer.map(|peer| peer.port()),
             server: self.begin.server.map(|server| server.to_string()),
             method: sender.map(|sender| sender.method.clone()),
@@ -246,17 +265,25 @@ impl Open {
         let key = self.key(end);
         let status = self.status(end);
         let answer = answer.unwrap_or_else(|| unanswered(self.event_stream));
-        let error = answer
-            .facts
-            .error
-            .clone()
-            .or(answer.detail.filter(|_| self.status.is_some_and(|s| s >= 400)));
-        let fault = if error.is_some() { Fault::Error } else { Fault::None };
+        let error = answer.facts.error.clone().or(answer
+            .detail
+            .filter(|_| self.status.is_some_and(|s| s >= 400)));
+        let fault = if error.is_some() {
+            Fault::Error
+        } else {
+            Fault::None
+        };
         let complete = is_complete(end.ending, answer.ended);
         let outcome = outcome(status, end.ending, answer.ended, fault);
 
-        let missing_request = end.request.missing_head.saturating_add(end.request.missing_body);
-        let missing_response = end.response.missing_head.saturating_add(end.response.missing_body);
+        let missing_request = end
+            .request
+            .missing_head
+            .saturating_add(end.request.missing_body);
+        let missing_response = end
+            .response
+            .missing_head
+            .saturating_add(end.response.missing_body);
         let cut = request.prompt.cut() || answer.facts.cut();
         let truncated = cut || end.request.unread > 0 || end.response.unread > 0;
         let whole = missing_request == 0 && missing_response == 0 && !truncated;
@@ -340,7 +367,10 @@ impl Open {
             stalls: streamed.then_some(stalls),
             wasted: wasted(end),
             finish_reasons: answer.facts.finish_reasons(),
-            peer: self.begin.peer.map(|peer| peer.ip().to_canonical().to_string()),
+            peer: self
+                .begin
+                .peer
+                .map(|peer| peer.ip().to_canonical().to_string()),
             client: sender.client.map(|client| client.to_string()),
             user: request.user.clone().and_then(some).or(sender.user),
             key: sender.key,
@@ -348,7 +378,11 @@ impl Open {
             missing_request_bytes: missing_request,
             missing_response_bytes: missing_response,
             truncated,
-            confidence: if whole { Confidence::Complete } else { Confidence::Partial },
+            confidence: if whole {
+                Confidence::Complete
+            } else {
+                Confidence::Partial
+            },
             reported_timestamp: None,
         };
         Uncounted {
@@ -399,7 +433,9 @@ pub(crate) fn call_key(
     hash.update(time.as_micros().to_be_bytes());
     hash.update(number.to_be_bytes());
     let mut key = [0; 16];
-    key.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+    key.iter_mut()
+        .zip(hash.finalize())
+        .for_each(|(to, from)| *to = from);
     CallKey(key)
 }
 

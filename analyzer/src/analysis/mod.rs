@@ -74,6 +74,24 @@ impl AnalyzerCounters {
         ]
         .into_iter()
     }
+
+    /// Adds another analyzer's figures.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.exchanges, other.exchanges),
+            (&mut self.calls, other.calls),
+            (&mut self.negative_durations, other.negative_durations),
+            (&mut self.orphan_events, other.orphan_events),
+            (&mut self.exchanges_shed, other.exchanges_shed),
+            (&mut self.texts_shed, other.texts_shed),
+            (&mut self.calls_cut, other.calls_cut),
+            (&mut self.json_replaced, other.json_replaced),
+            (&mut self.json_too_deep, other.json_too_deep),
+            (&mut self.requests_unread, other.requests_unread),
+        ] {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
 }
 
 /// Follows the exchanges of one shard.

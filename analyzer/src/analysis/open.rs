@@ -304,9 +304,14 @@ impl Candidate {
 /// otherwise, so that type says nothing either.
 fn may_be_json(headers: &Headers) -> bool {
     headers.get("content-type").is_none()
-        || ["json", "event-stream", "text/plain", "x-www-form-urlencoded"]
-            .iter()
-            .any(|part| is_type(headers, part))
+        || [
+            "json",
+            "event-stream",
+            "text/plain",
+            "x-www-form-urlencoded",
+        ]
+        .iter()
+        .any(|part| is_type(headers, part))
 }
 
 fn is_type(headers: &Headers, part: &str) -> bool {

@@ -148,26 +148,12 @@ impl Metrics {
     /// Counts a finished call.
     pub fn observe_call(&self, call: &Call) {
         let m = &*self.0;
-        let vouched = match call.outcome {
-            Outcome::Ok | Outcome::ErrorIn200 => Vouched::Yes,
-            _ if call
-                .status
-                .is_some_and(|status| (200..300).contains(&status)) =>
-            {
-                Vouched::Yes
-            }
-            _ => Vouched::No,
-        };
-        let label = |name: &Option<String>| {
-            let name = name.as_deref().filter(|name| !name.is_empty());
-            name.map(|name| m.models.label(name, vouched))
-        };
-        let model = label(&call.request_model);
+        let model = self.model_label(call);
         let labels = GenAi {
             operation: call.operation.unwrap_or(UNKNOWN),
             provider: call.provider.unwrap_or(UNKNOWN),
             request_model: model.clone(),
-            response_model: label(&call.response_model),
+            response_model: m.label(call.response_model.as_deref(), call),
             token_type: None,
             error_type: (call.outcome != Outcome::Ok).then(|| call.outcome.as_str()),
         };
@@ -234,6 +220,11 @@ impl Metrics {
         }
     }
 
+    /// The label value for the model that a call asked for, as bounded as all labels are.
+    pub fn model_label(&self, call: &Call) -> Option<Arc<str>> {
+        self.0.label(call.request_model.as_deref(), call)
+    }
+
     /// Counts a finished exchange; calls too.
     pub fn observe_exchange(&self, kind: ExchangeKind) {
         self.0.exchanges.inc(match kind {
@@ -295,6 +286,17 @@ impl Metrics {
             Format::OpenMetrics => text,
             Format::Prometheus => text::to_prometheus(&text),
         }
+    }
+}
+
+impl Inner {
+    fn label(&self, model: Option<&str>, call: &Call) -> Option<Arc<str>> {
+        let vouched = match (call.outcome, call.status) {
+            (Outcome::Ok | Outcome::ErrorIn200, _) | (_, Some(200..=299)) => Vouched::Yes,
+            _ => Vouched::No,
+        };
+        let model = model.filter(|model| !model.is_empty())?;
+        Some(self.models.label(model, vouched))
     }
 }
 

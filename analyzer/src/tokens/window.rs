@@ -110,7 +110,11 @@ mod tests {
         for size in [1, 100, 65_536] {
             let windows: Vec<&str> = windows_of(&text, size, 100).collect();
             assert_eq!(windows.concat(), text);
-            assert!(windows.iter().all(|w| !w.is_empty() && w.len() <= 2 * size.max(100)));
+            assert!(
+                windows
+                    .iter()
+                    .all(|w| !w.is_empty() && w.len() <= 2 * size.max(100))
+            );
         }
     }
 

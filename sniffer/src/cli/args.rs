@@ -31,7 +31,12 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     /// Tap this interface; repeatable, `any` for all. Default: those that own the addresses
     /// listening on the tapped ports, and `lo`
-    #[arg(short, long = "interface", value_name = "NAME", env = "LLMTAP_INTERFACE")]
+    #[arg(
+        short,
+        long = "interface",
+        value_name = "NAME",
+        env = "LLMTAP_INTERFACE"
+    )]
     #[arg(value_delimiter = ',')]
     pub(crate) interfaces: Vec<String>,
 
@@ -100,7 +105,12 @@ pub(crate) struct ReplayArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Serving {
     /// Serve metrics and the API on this address; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9464", env = "LLMTAP_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:9464",
+        env = "LLMTAP_LISTEN"
+    )]
     pub(crate) listen: SocketAddr,
 
     /// Store calls in this SQLite file. Default: /var/lib/llmtap/llmtap.db as root, else

@@ -24,7 +24,11 @@ pub(crate) fn bytes(n: u64) -> String {
         value /= 1_024.0;
         unit = next;
     }
-    if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
+    if unit == "B" {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {unit}")
+    }
 }
 
 /// A duration in microseconds: `420 µs`, `5.2 ms`, `340 ms`, `3.41 s`, `2m05s`, `1h02m`.
@@ -62,7 +66,11 @@ pub(crate) fn cell(text: &str, width: usize) -> String {
     if text.chars().nth(width).is_none() {
         return text.chars().map(clean).collect();
     }
-    text.chars().map(clean).take(width.saturating_sub(1)).chain(['…']).collect()
+    text.chars()
+        .map(clean)
+        .take(width.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }
 
 #[cfg(test)]
@@ -75,9 +83,22 @@ mod tests {
         assert_eq!(counts, ["0", "999", "1,000", "999,999", "1.24 M", "5.00 G"]);
         let sizes = [512, 65_536, 1_610_612_736].map(bytes);
         assert_eq!(sizes, ["512 B", "64.0 KiB", "1.5 GiB"]);
-        let spans = [420, 5_200, 340_000, 999_600, 3_410_000, 125_000_000, 3_720_000_000];
+        let spans = [
+            420,
+            5_200,
+            340_000,
+            999_600,
+            3_410_000,
+            125_000_000,
+            3_720_000_000,
+        ];
         let spans = spans.map(duration);
-        assert_eq!(spans, ["420 µs", "5.2 ms", "340 ms", "1.00 s", "3.41 s", "2m05s", "1h02m"]);
+        assert_eq!(
+            spans,
+            [
+                "420 µs", "5.2 ms", "340 ms", "1.00 s", "3.41 s", "2m05s", "1h02m"
+            ]
+        );
     }
 
     #[test]

@@ -20,10 +20,14 @@ use std::{
     thread,
 };
 
-use analyzer::{analysis, exchange::Source, tokens::Tokenizers};
+use analyzer::{
+    analysis::{self, HashKey, KeepBodies},
+    exchange::Source,
+    tokens::Tokenizers,
+};
 use clap::Parser as _;
 use sniffer::{
-    capture::WELL_KNOWN_PORTS,
+    capture::discover::WELL_KNOWN_PORTS,
     http::HttpSettings,
     pipeline::{Pace, Settings},
     tcp::TcpSettings,
@@ -79,11 +83,14 @@ fn analysis_setup(
 ) -> anyhow::Result<Setup> {
     Ok(Setup {
         analysis: Arc::new(analysis::Settings {
-            keep_bodies: bodies == Bodies::Full,
-            key,
+            bodies: match bodies {
+                Bodies::Full => KeepBodies::Yes,
+                Bodies::None => KeepBodies::No,
+            },
+            hash_key: key.as_deref().map(HashKey::new),
             ..analysis::Settings::default()
         }),
-        tokenizers: Arc::new(Tokenizers::new(args.tokenizer.as_deref())?),
+        tokenizers: Arc::new(Tokenizers::from_setting(args.tokenizer.as_deref())?),
     })
 }
 
@@ -100,7 +107,10 @@ impl Setup {
             pace,
             ports,
             workers: thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            tcp: TcpSettings { server_ports, ..TcpSettings::default() },
+            tcp: TcpSettings {
+                server_ports,
+                ..TcpSettings::default()
+            },
             http: HttpSettings::new(source),
             analysis: Arc::clone(&self.analysis),
             tokenizers: Arc::clone(&self.tokenizers),

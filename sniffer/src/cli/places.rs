@@ -37,7 +37,10 @@ pub(crate) fn default_db() -> anyhow::Result<PathBuf> {
 
 /// The secret beside a store; made when missing.
 pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
-    let folder = db.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = db
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let path = folder.join(KEY_NAME);
     if !folder.exists() {
         fs::DirBuilder::new()
@@ -46,7 +49,12 @@ pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
             .create(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+    {
         Ok(mut file) => {
             let mut key = [0; KEY_BYTES];
             getrandom::fill(&mut key).context("the system gives no random bytes for a new key")?;
@@ -57,7 +65,10 @@ pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => read_key(&path),
         Err(error) => Err(error).with_context(|| {
-            format!("cannot make the key file {}: name another with --key-file", path.display())
+            format!(
+                "cannot make the key file {}: name another with --key-file",
+                path.display()
+            )
         }),
     }
 }
@@ -99,6 +110,9 @@ mod tests {
         let path = folder.path().join("short");
         fs::write(&path, b"abc").unwrap();
         let error = read_key(&path).unwrap_err().to_string();
-        assert!(error.contains("holds 3 bytes") && error.contains("/dev/urandom"), "{error}");
+        assert!(
+            error.contains("holds 3 bytes") && error.contains("/dev/urandom"),
+            "{error}"
+        );
     }
 }

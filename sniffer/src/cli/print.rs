@@ -22,7 +22,12 @@ pub(crate) struct Printer<W: Write> {
 
 impl<W: Write> Printer<W> {
     pub(crate) const fn new(out: W, format: Format, rows: Rows) -> Self {
-        Self { out, format, rows, printed: 0 }
+        Self {
+            out,
+            format,
+            rows,
+            printed: 0,
+        }
     }
 
     /// What stands before the first row.
@@ -31,19 +36,35 @@ impl<W: Write> Printer<W> {
             (Format::Table, Rows::Calls) => writeln!(
                 self.out,
                 "{:<12}  {:<32}  {:<13}  {:>6}  {:>8}  {:>8}  {:>8}  {:>8}  {:>7}  client",
-                "time (UTC)", "model", "outcome", "status", "input", "output", "ttft", "elapsed", "tok/s"
+                "time (UTC)",
+                "model",
+                "outcome",
+                "status",
+                "input",
+                "output",
+                "ttft",
+                "elapsed",
+                "tok/s"
             ),
             (Format::Table, Rows::Exchanges) => writeln!(
                 self.out,
                 "{:<12}  {:<7}  {:>6}  {:>9}  {:>9}  {:>8}  {:<12}  {:<21}  target",
-                "time (UTC)", "method", "status", "request", "response", "elapsed", "ending", "server"
+                "time (UTC)",
+                "method",
+                "status",
+                "request",
+                "response",
+                "elapsed",
+                "ending",
+                "server"
             ),
             (Format::Csv, Rows::Calls) => {
                 csv_line(&mut self.out, columns::call_headings().map(str::to_owned))
             }
-            (Format::Csv, Rows::Exchanges) => {
-                csv_line(&mut self.out, columns::exchange_headings().map(str::to_owned))
-            }
+            (Format::Csv, Rows::Exchanges) => csv_line(
+                &mut self.out,
+                columns::exchange_headings().map(str::to_owned),
+            ),
             (Format::Json, _) => self.out.write_all(b"["),
             (Format::Ndjson, _) => Ok(()),
         }
@@ -52,7 +73,8 @@ impl<W: Write> Printer<W> {
     /// What stands after the last row.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         if self.format == Format::Json {
-            self.out.write_all(if self.printed > 0 { b"\n]\n" } else { b"]\n" })?;
+            self.out
+                .write_all(if self.printed > 0 { b"\n]\n" } else { b"]\n" })?;
         }
         self.out.flush()
     }
@@ -87,7 +109,8 @@ impl<W: Write> Printer<W> {
 
     fn json(&mut self, row: &impl serde::Serialize) -> io::Result<()> {
         if self.format == Format::Json {
-            self.out.write_all(if self.printed > 1 { b",\n" } else { b"\n" })?;
+            self.out
+                .write_all(if self.printed > 1 { b",\n" } else { b"\n" })?;
         }
         serde_json::to_writer(&mut self.out, row)?;
         if self.format == Format::Ndjson {
@@ -99,8 +122,16 @@ impl<W: Write> Printer<W> {
 
 /// One call as a line of the table.
 fn call_line(call: &Call) -> String {
-    let start = call.marks.request_start.or(call.marks.response_head).or(call.marks.ended);
-    let model = call.request_model.as_deref().or(call.response_model.as_deref()).unwrap_or("-");
+    let start = call
+        .marks
+        .request_start
+        .or(call.marks.response_head)
+        .or(call.marks.ended);
+    let model = call
+        .request_model
+        .as_deref()
+        .or(call.response_model.as_deref())
+        .unwrap_or("-");
     let tokens = |n: Option<u64>, source| match (n, source) {
         (None, _) => "-".to_owned(),
         (Some(n), TokenSource::Counted) => format!("~{}", human::count(n)),
@@ -112,20 +143,31 @@ fn call_line(call: &Call) -> String {
         start.map_or_else(|| "-".to_owned(), human::time_of_day),
         human::cell(model, 32),
         call.outcome.as_str(),
-        call.status.map_or_else(|| "-".to_owned(), |s| s.to_string()),
+        call.status
+            .map_or_else(|| "-".to_owned(), |s| s.to_string()),
         tokens(call.input_tokens, call.input_source),
         tokens(call.output_tokens, call.output_source),
         duration(call.ttft),
         duration(call.elapsed),
-        call.tokens_per_second.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}")),
-        human::cell(call.client.as_deref().or(call.peer.as_deref()).unwrap_or("-"), 40),
+        call.tokens_per_second
+            .map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}")),
+        human::cell(
+            call.client
+                .as_deref()
+                .or(call.peer.as_deref())
+                .unwrap_or("-"),
+            40
+        ),
     )
 }
 
 /// One exchange as a line of the table.
 fn exchange_line(row: &ExchangeRow) -> String {
     let start = row.request_start.or(row.response_head).or(row.ended);
-    let elapsed = row.request_start.zip(row.ended).map(|(from, to)| to.micros_since(from));
+    let elapsed = row
+        .request_start
+        .zip(row.ended)
+        .map(|(from, to)| to.micros_since(from));
     format!(
         "{:<12}  {:<7}  {:>6}  {:>9}  {:>9}  {:>8}  {:<12}  {:<21}  {}",
         start.map_or_else(|| "-".to_owned(), human::time_of_day),

@@ -6,17 +6,18 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use analyzer::exchange::Source;
+use analyzer::{exchange::Source, metrics::Metrics};
 use anyhow::Context as _;
 use sniffer::{
-    capture::FileSource,
+    capture::file::FileSource,
     pipeline::{self, Output, Pace, Report},
 };
 
 use super::{
     EXIT_NOTHING, analysis_setup,
     args::{Format, ReplayArgs, Rows},
-    places, print::Printer,
+    places,
+    print::Printer,
     storage::Storage,
     summary::Summary,
 };
@@ -31,13 +32,21 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         (None, Some(db)) => Some(places::key_beside(db)?),
         (None, None) => None,
     };
-    let keep_bodies = if args.db.is_some() { args.bodies } else { super::args::Bodies::None };
+    let keep_bodies = if args.db.is_some() {
+        args.bodies
+    } else {
+        super::args::Bodies::None
+    };
     let setup = analysis_setup(&args.analysis, key, keep_bodies)?;
-    let storage = args.db.as_ref().map(|db| Storage::open(db, args.bodies)).transpose()?;
+    let storage = args
+        .db
+        .as_ref()
+        .map(|db| Storage::open(db, args.bodies, &Metrics::new()))
+        .transpose()?;
     let mut source = FileSource::open(&args.files)?;
 
     let stop = AtomicBool::new(false);
-    let stdout = BufWriter::with_capacity(OUT_BUFFER, io::stdout().lock());
+    let stdout = BufWriter::with_capacity(OUT_BUFFER, io::stdout());
     let mut sink = Sink {
         printer: Printer::new(stdout, args.format, args.rows),
         rows: args.rows,
@@ -48,8 +57,19 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     };
     sink.attempt(Printer::begin);
     let settings = setup.pipeline(Source::File, Pace::Replay, args.ports.clone());
-    let result = pipeline::run(&mut source, &settings, &stop, |output| sink.take(output), |_| {});
-    let Sink { mut printer, summary, failed, .. } = sink;
+    let result = pipeline::run(
+        &mut source,
+        &settings,
+        &stop,
+        |output| sink.take(output),
+        |_| {},
+    );
+    let Sink {
+        mut printer,
+        summary,
+        failed,
+        ..
+    } = sink;
     // What was accepted is written, whatever happened to the file or to standard output.
     if let Some(storage) = storage {
         storage.close()?;
@@ -69,7 +89,11 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         Rows::Exchanges => summary.exchanges(),
     };
     conclude(&mut printer, args, summary, &report).context("cannot write to standard output")?;
-    Ok(if found > 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOTHING) })
+    Ok(if found > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_NOTHING)
+    })
 }
 
 /// Ends the rows, and says what was found.

@@ -4,17 +4,22 @@ use std::{
     collections::BTreeSet,
     io::{self, BufWriter, Write},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use analyzer::{
+    api::Board,
     exchange::Source,
-    metrics::{ExchangeKind, Gauge, Metrics, Publisher},
+    metrics::{ExchangeKind, Metrics, Publisher},
     store::WriterHandle,
 };
 use anyhow::{Context as _, bail};
 use sniffer::{
-    capture::{LiveSettings, LiveSource, discover},
+    capture::{
+        PacketSource,
+        discover::{self, Targets},
+    },
     http::Protocol,
     pipeline::{self, Output, Pace, Snapshot, Totals},
     tcp::ConnectionInfo,
@@ -26,28 +31,22 @@ use super::{
     print::Printer,
     summary,
 };
+use prometheus_client::metrics::gauge::Gauge;
 
 /// Packets but no exchange for so long: something is wrong with what is tapped, and somebody should know.
 const BLIND_AFTER: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let source = match args.backend {
-        Backend::Pcap | Backend::Auto => Source::Pcap,
-        Backend::Ebpf => bail!(
-            "this version has no eBPF capture yet: use --backend pcap, or leave --backend out"
-        ),
-    };
     let targets = discover::targets(&args.interfaces, &args.ports)
         .context("cannot find out what listens here: name it with -i INTERFACE and -p PORT")?;
     let daemon = Daemon::start(&args.serving, &args.analysis, Capturing::Yes)?;
-    let mut packets =
-        LiveSource::open(&LiveSettings::new(targets.interfaces.clone(), targets.ports.clone()))?;
-    if args.backend == Backend::Auto {
-        tracing::info!("capturing with libpcap (this version has no eBPF capture yet)");
-    }
+    let (source, mut packets) = open(args.backend, &targets)?;
     tracing::info!("{targets}");
-    daemon.ready(&format!("capturing on {}", targets.interfaces.join(", ")));
+    daemon.ready(Some(&format!(
+        "capturing on {}",
+        targets.interfaces.join(", ")
+    )));
 
     let format = match args.format {
         LiveFormat::Table => Some(Format::Table),
@@ -58,6 +57,7 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut sink = Sink {
         printer: format.map(|f| Printer::new(BufWriter::new(io::stdout()), f, Rows::Calls)),
         metrics: daemon.metrics().clone(),
+        board: Arc::clone(daemon.board()),
         writer: daemon.writer(),
         named: BTreeSet::new(),
     };
@@ -65,7 +65,7 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut watch = Watch::new(daemon.metrics());
     let settings = daemon.setup().pipeline(source, Pace::Live, targets.ports);
     let result = pipeline::run(
-        &mut packets,
+        packets.as_mut(),
         &settings,
         daemon.stop_flag(),
         |output| sink.take(output),
@@ -77,10 +77,36 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Opens the backend, and says which it is and why.
+fn open(backend: Backend, targets: &Targets) -> anyhow::Result<(Source, Box<dyn PacketSource>)> {
+    match backend {
+        Backend::Ebpf => {
+            bail!("this version has no eBPF capture yet: use --backend pcap, or leave it out")
+        }
+        #[cfg(feature = "pcap")]
+        Backend::Auto | Backend::Pcap => {
+            use sniffer::capture::live::{LiveSettings, LiveSource};
+            let settings = LiveSettings::new(targets.interfaces.clone(), targets.ports.clone());
+            let source = LiveSource::open(&settings)?;
+            if backend == Backend::Auto {
+                tracing::info!("capturing with libpcap: this version has no eBPF capture yet");
+            }
+            Ok((Source::Pcap, Box::new(source)))
+        }
+        #[cfg(not(feature = "pcap"))]
+        Backend::Auto | Backend::Pcap => bail!(
+            "cannot capture on {}: this llmtap was built without libpcap (the feature `pcap`); \
+             replay and serve work",
+            targets.interfaces.join(", ")
+        ),
+    }
+}
+
 /// Takes the outputs: prints, counts, stores.
 struct Sink<W: Write> {
     printer: Option<Printer<W>>,
     metrics: Metrics,
+    board: Arc<Board>,
     writer: WriterHandle,
     named: BTreeSet<Protocol>,
 }
@@ -93,6 +119,7 @@ impl<W: Write> Sink<W> {
             Output::Exchange(_, Some(record)) => {
                 self.metrics.observe_exchange(ExchangeKind::Call);
                 self.metrics.observe_call(&record.call);
+                self.board.observe(&record.call);
                 self.print(|printer| {
                     printer.call(&record.call)?;
                     printer.flush()
@@ -123,7 +150,9 @@ impl<W: Write> Sink<W> {
             && let Err(error) = print(printer)
         {
             if error.kind() != io::ErrorKind::BrokenPipe {
-                tracing::warn!("calls are no longer printed: cannot write to standard output: {error}");
+                tracing::warn!(
+                    "calls are no longer printed: cannot write to standard output: {error}"
+                );
             }
             self.printer = None;
         }
@@ -165,8 +194,12 @@ impl Watch {
 
     fn look(&mut self, seen: &Snapshot<'_>) {
         let capture = self.metrics.capture();
-        capture.packets.inc_by(seen.capture.packets.saturating_sub(self.packets));
-        capture.bytes.inc_by(seen.capture.bytes.saturating_sub(self.bytes));
+        capture
+            .packets
+            .inc_by(seen.capture.packets.saturating_sub(self.packets));
+        capture
+            .bytes
+            .inc_by(seen.capture.bytes.saturating_sub(self.bytes));
         (self.packets, self.bytes) = (seen.capture.packets, seen.capture.bytes);
         self.dropped.publish(&[
             ("ring", seen.capture.dropped_ring),
@@ -176,18 +209,23 @@ impl Watch {
         ignored.push(("unsupported_link", seen.capture.unsupported_link));
         ignored.push(("other_port", seen.other_ports));
         self.ignored.publish(&ignored);
-        self.tcp.publish(&seen.totals.tcp.iter().collect::<Vec<_>>());
-        self.http.publish(&seen.totals.http.iter().collect::<Vec<_>>());
+        self.tcp
+            .publish(&seen.totals.tcp.iter().collect::<Vec<_>>());
+        self.http
+            .publish(&seen.totals.http.iter().collect::<Vec<_>>());
         let mut analysis: Vec<_> = seen.totals.analysis.iter().collect();
         analysis.push(("uncounted", seen.totals.uncounted));
         self.analysis.publish(&analysis);
-        self.connections.publish(&seen.totals.http.protocols().collect::<Vec<_>>());
-        self.metrics.in_flight().set(i64::try_from(seen.totals.in_flight).unwrap_or(i64::MAX));
+        self.connections.publish(&seen.totals.http.protocols());
+        self.metrics
+            .in_flight()
+            .set(i64::try_from(seen.totals.in_flight).unwrap_or(i64::MAX));
         for warning in seen.capture.warnings.iter().skip(self.warnings) {
             tracing::warn!("{warning}");
         }
         self.warnings = seen.capture.warnings.len();
-        self.blind.look(seen.packets.segments, &seen.totals, Instant::now());
+        self.blind
+            .look(seen.packets.segments, &seen.totals, Instant::now());
     }
 }
 
@@ -203,7 +241,12 @@ struct Blind {
 
 impl Blind {
     fn new(gauge: Gauge, now: Instant) -> Self {
-        Self { gauge, exchanges: 0, since: now, segments: 0 }
+        Self {
+            gauge,
+            exchanges: 0,
+            since: now,
+            segments: 0,
+        }
     }
 
     fn look(&mut self, segments: u64, totals: &Totals, now: Instant) {

@@ -70,16 +70,25 @@ impl Summary {
         self.first = self.first.min(start).or(start).or(self.first);
         self.last = self.last.max(call.marks.ended);
         *self.outcomes.entry(call.outcome.as_str()).or_default() += 1;
-        let name = call.request_model.as_deref().or(call.response_model.as_deref());
+        let name = call
+            .request_model
+            .as_deref()
+            .or(call.response_model.as_deref());
         let name = name.unwrap_or("(unknown)");
         let listed = self.models.len() < MODELS || self.models.contains_key(name);
-        let model = self.models.entry(if listed { name } else { "(other)" }.to_owned()).or_default();
+        let model = self
+            .models
+            .entry(if listed { name } else { "(other)" }.to_owned())
+            .or_default();
         model.calls += 1;
         model.input += call.input_tokens.unwrap_or(0);
         model.output += call.output_tokens.unwrap_or(0);
-        model.counted |= call.input_source == TokenSource::Counted
-            || call.output_source == TokenSource::Counted;
-        for (samples, value) in [(&mut self.ttft, call.ttft), (&mut self.elapsed, call.elapsed)] {
+        model.counted |=
+            call.input_source == TokenSource::Counted || call.output_source == TokenSource::Counted;
+        for (samples, value) in [
+            (&mut self.ttft, call.ttft),
+            (&mut self.elapsed, call.elapsed),
+        ] {
             if let Some(value) = value
                 && samples.len() < SAMPLES
             {
@@ -100,13 +109,19 @@ impl Summary {
             human::count(self.streams),
             human::count(self.exchanges),
             match (self.first, self.last) {
-                (Some(first), Some(last)) =>
-                    format!("{} to {} UTC", human::date_time(first), human::date_time(last)),
+                (Some(first), Some(last)) => format!(
+                    "{} to {} UTC",
+                    human::date_time(first),
+                    human::date_time(last)
+                ),
                 _ => "at unknown times".to_owned(),
             }
         ));
-        let outcomes: Vec<_> =
-            self.outcomes.iter().map(|(name, n)| format!("{} {name}", human::count(*n))).collect();
+        let outcomes: Vec<_> = self
+            .outcomes
+            .iter()
+            .map(|(name, n)| format!("{} {name}", human::count(*n)))
+            .collect();
         line(format!("outcomes: {}", outcomes.join(", ")));
         for (name, samples) in [("ttft", &mut self.ttft), ("elapsed", &mut self.elapsed)] {
             if let Some(text) = percentiles(samples) {
@@ -114,7 +129,10 @@ impl Summary {
             }
         }
         line(String::new());
-        line(format!("{:<40} {:>9} {:>11} {:>11}", "model", "calls", "input", "output"));
+        line(format!(
+            "{:<40} {:>9} {:>11} {:>11}",
+            "model", "calls", "input", "output"
+        ));
         let mut counted = false;
         let mut models: Vec<_> = self.models.iter().collect();
         models.sort_by_key(|(_, model)| std::cmp::Reverse(model.calls));
@@ -156,7 +174,7 @@ impl Summary {
             "read {} packets ({}), {} connections\n",
             human::count(report.capture.packets),
             human::bytes(report.capture.bytes),
-            human::count(report.totals.tcp.connections()),
+            human::count(report.totals.tcp.connections),
         );
         let others: Vec<_> = self
             .protocols
@@ -165,7 +183,11 @@ impl Summary {
             .map(|(protocol, n)| format!("{} {}", human::count(*n), protocol.as_str()))
             .collect();
         if !others.is_empty() {
-            let _ = writeln!(out, "connections that are not HTTP/1: {}", others.join(", "));
+            let _ = writeln!(
+                out,
+                "connections that are not HTTP/1: {}",
+                others.join(", ")
+            );
         }
         if self.missing > 0 || self.partial > 0 {
             let _ = writeln!(
@@ -196,19 +218,20 @@ impl Summary {
         if !frames.is_empty() {
             let _ = writeln!(out, "frames: {}", frames.join(", "));
         }
-        let mut ports: Vec<_> = report.ports.iter().collect();
-        ports.sort_by_key(|(port, packets)| (std::cmp::Reverse(**packets), **port));
-        let ports: Vec<_> = ports
+        let ports: Vec<_> = report
+            .ports
             .iter()
-            .take(10)
-            .map(|(port, packets)| format!("{port} ({} packets)", human::count(**packets)))
+            .map(|(port, n)| format!("{port} ({} packets)", human::count(u64::from(*n))))
             .collect();
         if !ports.is_empty() {
             let _ = writeln!(out, "TCP ports: {}", ports.join(", "));
         }
         if report.other_ports > 0 {
             let packets = human::count(report.other_ports);
-            let _ = writeln!(out, "{packets} packets of other ports were left out: drop -p to read them");
+            let _ = writeln!(
+                out,
+                "{packets} packets of other ports were left out: drop -p to read them"
+            );
         }
         if self.exchanges > 0 && wanted == "LLM calls" {
             let exchanges = human::count(self.exchanges);
@@ -255,5 +278,11 @@ fn percentiles(samples: &mut [i64]) -> Option<String> {
         let rank = (share * samples.len() as f64).ceil() as usize;
         samples.get(rank.max(1) - 1).map(|v| human::duration(*v))
     };
-    Some(format!("p50 {}, p95 {}, p99 {}, max {}", at(0.5)?, at(0.95)?, at(0.99)?, at(1.0)?))
+    Some(format!(
+        "p50 {}, p95 {}, p99 {}, max {}",
+        at(0.5)?,
+        at(0.95)?,
+        at(0.99)?,
+        at(1.0)?
+    ))
 }

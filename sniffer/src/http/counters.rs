@@ -90,6 +90,18 @@ counters! {
 }
 
 impl HttpCounters {
+    /// Connections by protocol.
+    pub fn protocols(&self) -> [(&'static str, u64); 6] {
+        [
+            (Protocol::Http1.as_str(), self.connections_http1),
+            (Protocol::Tls.as_str(), self.connections_tls),
+            (Protocol::Http2.as_str(), self.connections_http2),
+            (Protocol::WebSocket.as_str(), self.connections_websocket),
+            (Protocol::Tunnel.as_str(), self.connections_tunnel),
+            (Protocol::Unknown.as_str(), self.connections_unknown),
+        ]
+    }
+
     pub(super) fn connection(&mut self, protocol: Protocol) {
         let counter = match protocol {
             Protocol::Http1 => &mut self.connections_http1,

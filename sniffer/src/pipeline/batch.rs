@@ -60,7 +60,10 @@ impl Batch {
             seq: stored.seq,
             ack: stored.ack,
             flags: stored.flags,
-            payload: self.bytes.get(stored.start..stored.start + stored.len).unwrap_or_default(),
+            payload: self
+                .bytes
+                .get(stored.start..stored.start + stored.len)
+                .unwrap_or_default(),
             wire_len: stored.wire_len,
         }
     }
@@ -84,7 +87,11 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(batches: Channel<Batch>, spares: Receiver<Batch>) -> Self {
-        Self { batch: Batch::default(), batches, spares }
+        Self {
+            batch: Batch::default(),
+            batches,
+            spares,
+        }
     }
 
     /// Adds an item; says whether the batch is full, and it is time to flush.
@@ -94,12 +101,7 @@ impl Sender {
     }
 
     /// Adds a segment, its payload copied; says whether the batch is full.
-    pub(super) fn push_segment(
-        &mut self,
-        order: u64,
-        shard: usize,
-        segment: &Segment<'_>,
-    ) -> bool {
+    pub(super) fn push_segment(&mut self, order: u64, shard: usize, segment: &Segment<'_>) -> bool {
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(segment.payload);
         self.push(Item::Segment(Stored {

@@ -65,13 +65,18 @@ struct Lane {
 impl Lane {
     /// Everything of this lane that comes before the returned place is here; `None`: nothing is known.
     fn frontier(&self) -> Option<Order> {
-        self.waiting.front().map(|(order, _)| *order).or(self.reached)
+        self.waiting
+            .front()
+            .map(|(order, _)| *order)
+            .or(self.reached)
     }
 }
 
 impl Merge {
     pub(super) fn new(workers: usize) -> Self {
-        Self { lanes: (0..workers).map(|_| Lane::default()).collect() }
+        Self {
+            lanes: (0..workers).map(|_| Lane::default()).collect(),
+        }
     }
 
     /// Hands the outputs on in order, until all workers have ended.
@@ -110,6 +115,10 @@ impl Merge {
         if !settled {
             return None;
         }
-        self.lanes.get_mut(first.1)?.waiting.pop_front().map(|(_, output)| output)
+        self.lanes
+            .get_mut(first.1)?
+            .waiting
+            .pop_front()
+            .map(|(_, output)| output)
     }
 }

@@ -22,7 +22,6 @@ mod observe;
 mod worker;
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -64,8 +63,8 @@ const QUEUED_BATCHES: usize = 128;
 /// Finished exchanges that may wait for one counter.
 const QUEUED_EXCHANGES: usize = 1_024;
 
-/// Ports told apart in [`Report::ports`]; packets of more are summed under port 0.
-const REPORTED_PORTS: usize = 4_096;
+/// Ports listed in [`Report::ports`].
+const REPORTED_PORTS: usize = 10;
 
 /// How the source behaves when the pipeline cannot keep up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +114,8 @@ pub struct Report {
     pub packets: PacketCounters,
     /// The sums of all workers.
     pub totals: Totals,
-    /// Packets by the lower port of their connection.
-    pub ports: HashMap<u16, u64>,
+    /// The busiest TCP ports and their segments; a segment counts for the lower of its two ports.
+    pub ports: Vec<(u16, u32)>,
     /// Packets left out because neither port is tapped.
     pub other_ports: u64,
 }
@@ -209,7 +208,13 @@ impl<'s> Feeder<'s> {
                     self.now = self.now.max(packet.time);
                     let ticked = self.tick_if_due(self.now);
                     if let Decoded::Segment(segment) = self.decoder.decode(&packet)
-                        && deal(self.settings, &mut self.senders, &mut self.report, self.order, &segment)
+                        && deal(
+                            self.settings,
+                            &mut self.senders,
+                            &mut self.report,
+                            self.order,
+                            &segment,
+                        )
                     {
                         // All at once: the merge waits for the slowest, so none may hold back.
                         self.flush();
@@ -244,7 +249,10 @@ impl<'s> Feeder<'s> {
         self.next_tick = Some(now.plus_micros(TICK_INTERVAL));
         let mut full = self.settings.pace == Pace::Live;
         for sender in &mut self.senders {
-            full |= sender.push(Item::Tick { order: self.order, now });
+            full |= sender.push(Item::Tick {
+                order: self.order,
+                now,
+            });
         }
         if full {
             self.flush();
@@ -263,6 +271,7 @@ impl<'s> Feeder<'s> {
         }
         self.flush();
         self.report.packets = self.decoder.counters().clone();
+        self.report.ports = self.decoder.busiest_ports(REPORTED_PORTS);
         self.report
     }
 }
@@ -284,16 +293,17 @@ fn deal(
         report.other_ports += 1;
         return false;
     }
-    let lower = from.min(to);
-    let known = report.ports.len() < REPORTED_PORTS || report.ports.contains_key(&lower);
-    *report.ports.entry(if known { lower } else { 0 }).or_default() += 1;
     let shard = shard_of(segment.source, segment.destination);
     let count = senders.len();
-    senders.get_mut(shard % count).is_some_and(|s| s.push_segment(order, shard, segment))
+    senders
+        .get_mut(shard % count)
+        .is_some_and(|s| s.push_segment(order, shard, segment))
 }
 
 /// The wall clock; read only where a live source is silent.
 fn clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -4,9 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use analyzer::analysis::AnalyzerCounters;
 
-use crate::{
-    capture::CaptureStats, http::HttpCounters, packet::PacketCounters, tcp::TcpCounters,
-};
+use crate::{capture::CaptureStats, http::HttpCounters, packet::PacketCounters, tcp::TcpCounters};
 
 /// The sums of the workers. Counters only grow; the two gauges are of the moment.
 #[derive(Clone, Debug, Default)]

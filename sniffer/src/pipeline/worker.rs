@@ -3,7 +3,6 @@
 use analyzer::{
     analysis::{Analyzer, Finished},
     exchange::Event,
-    time::Timestamp,
 };
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
@@ -28,11 +27,19 @@ pub(super) struct Order {
 impl Order {
     /// The last place of a packet.
     fn after(packet: u64) -> Self {
-        Self { packet, shard: usize::MAX, number: u32::MAX }
+        Self {
+            packet,
+            shard: usize::MAX,
+            number: u32::MAX,
+        }
     }
 
     /// After everything.
-    pub(super) const END: Self = Self { packet: u64::MAX, shard: usize::MAX, number: u32::MAX };
+    pub(super) const END: Self = Self {
+        packet: u64::MAX,
+        shard: usize::MAX,
+        number: u32::MAX,
+    };
 }
 
 /// What a worker passes to its counter.
@@ -105,7 +112,10 @@ impl<'s> Worker<'s> {
             table: ConnectionTable::new(settings.tcp.clone(), shard),
             handler: HttpHandler::new(
                 settings.http.clone(),
-                ShardSink { analyzer: Analyzer::new(settings.analysis.clone()), found: Vec::new() },
+                ShardSink {
+                    analyzer: Analyzer::new(settings.analysis.clone()),
+                    found: Vec::new(),
+                },
             ),
         });
         Self {
@@ -181,13 +191,19 @@ impl<'s> Worker<'s> {
 
     /// Hands on what the last step of a shard led to.
     fn pass_on(&mut self, index: usize, packet: u64, finished: &Sender<Passed>) {
-        let Some(shard) = self.shards.get_mut(index) else { return };
+        let Some(shard) = self.shards.get_mut(index) else {
+            return;
+        };
         let sink = shard.handler.sink_mut();
         if sink.found.is_empty() {
             return;
         }
         for (number, found) in (0..).zip(sink.found.drain(..)) {
-            let order = Order { packet, shard: shard.number, number };
+            let order = Order {
+                packet,
+                shard: shard.number,
+                number,
+            };
             match found {
                 Found::Protocol(info, protocol) => {
                     let _ = finished.send(Passed::Protocol(order, info, protocol));
@@ -224,7 +240,9 @@ impl<'s> Worker<'s> {
             totals.in_flight += shard.handler.sink().analyzer.in_flight() as u64;
             totals.tcp.add(shard.table.counters());
             totals.http.add(shard.handler.counters());
-            totals.analysis.add(shard.handler.sink().analyzer.counters());
+            totals
+                .analysis
+                .add(&shard.handler.sink().analyzer.counters());
         }
         self.board.put(self.number, totals);
     }

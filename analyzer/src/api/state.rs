@@ -1,0 +1,104 @@
+//! What the handlers share.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use serde::Serialize;
+
+use super::{
+    board::Board,
+    report::{Analyse, ReportLimits},
+};
+use crate::{
+    metrics::Metrics,
+    store::{Health, Reader, WriterHandle},
+};
+
+/// What the API serves from.
+pub struct ApiState {
+    pub(super) metrics: Metrics,
+    pub(super) board: Arc<Board>,
+    pub(super) capture: Arc<CaptureStatus>,
+    pub(super) writer: WriterHandle,
+    pub(super) reader: Arc<Mutex<Reader>>,
+    pub(super) analyse: Analyse,
+    pub(super) reports: ReportLimits,
+    pub(super) started: Instant,
+}
+
+impl ApiState {
+    /// Puts the parts together. `analyse` makes a row of a report; it may take its time.
+    pub fn new(
+        metrics: Metrics,
+        board: Arc<Board>,
+        capture: Arc<CaptureStatus>,
+        writer: WriterHandle,
+        reader: Reader,
+        analyse: Analyse,
+    ) -> Self {
+        Self {
+            metrics,
+            board,
+            capture,
+            writer,
+            reader: Arc::new(Mutex::new(reader)),
+            analyse,
+            reports: ReportLimits::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Why llmtap is not ready; empty when it is.
+    pub(super) fn obstacles(&self) -> Vec<String> {
+        let capture = match self.capture.get() {
+            CaptureState::None | CaptureState::Capturing(_) => None,
+            CaptureState::Starting => Some("capture: not started yet".to_owned()),
+            CaptureState::Stopped(why) => Some(format!("capture: {why}")),
+        };
+        let store = match self.writer.health() {
+            Health::Storing => None,
+            Health::Failing(why) => Some(format!("store: {why}")),
+        };
+        capture.into_iter().chain(store).collect()
+    }
+}
+
+/// Whether packets are captured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "detail", rename_all = "snake_case")]
+pub enum CaptureState {
+    /// Nothing is to be captured: the analyzer runs alone.
+    None,
+    /// Soon.
+    Starting,
+    /// They are; where and how, for people.
+    Capturing(String),
+    /// No longer; why.
+    Stopped(String),
+}
+
+/// The capture's state, set by whoever captures.
+#[derive(Debug)]
+pub struct CaptureStatus(Mutex<CaptureState>);
+
+impl CaptureStatus {
+    /// In this state.
+    pub const fn new(state: CaptureState) -> Self {
+        Self(Mutex::new(state))
+    }
+
+    /// Changes it.
+    pub fn set(&self, state: CaptureState) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The state now.
+    pub fn get(&self) -> CaptureState {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
