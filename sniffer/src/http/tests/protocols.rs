@@ -25,7 +25,10 @@ fn tls_by_either_side() {
     assert_eq!(protocols, [Protocol::Tls]);
     assert_eq!(counters.left_alone_bytes, 21);
     assert_eq!(counters.exchanges, 0);
-    assert_eq!(named(&[s(b"\x15\x03\x01\x00\x02\x02\x28")]).0, [Protocol::Tls]);
+    assert_eq!(
+        named(&[s(b"\x15\x03\x01\x00\x02\x02\x28")]).0,
+        [Protocol::Tls]
+    );
     let late = Setup::late().run(&[s(b"\x17\x03\x03\x01\x00abc")]);
     assert_eq!(late.protocols, [Protocol::Tls]);
 }
@@ -40,21 +43,51 @@ fn http2_by_prior_knowledge() {
 fn upgrades() {
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n\r\n\u{1}\u{2}";
     check_splits(
-        &[c(UPGRADE), s(answer), c("frames"), s("frames"), FIN_C, FIN_S, CLOSED],
-        &["0 begin", "0 GET /ws 1.1", "0 sent", "0 101 1.1", "0 upgraded"],
+        &[
+            c(UPGRADE),
+            s(answer),
+            c("frames"),
+            s("frames"),
+            FIN_C,
+            FIN_S,
+            CLOSED,
+        ],
+        &[
+            "0 begin",
+            "0 GET /ws 1.1",
+            "0 sent",
+            "0 101 1.1",
+            "0 upgraded",
+        ],
     );
     let (protocols, counters) = named(&[c(UPGRADE), s(answer), c("frames")]);
     assert_eq!(protocols, [Protocol::Http1, Protocol::WebSocket]);
-    assert_eq!((counters.connections_http1, counters.connections_websocket), (1, 1));
+    assert_eq!(
+        (counters.connections_http1, counters.connections_websocket),
+        (1, 1)
+    );
     let h2c = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
-    assert_eq!(named(&[c(UPGRADE), s(h2c)]).0, [Protocol::Http1, Protocol::Http2]);
+    assert_eq!(
+        named(&[c(UPGRADE), s(h2c)]).0,
+        [Protocol::Http1, Protocol::Http2]
+    );
 }
 
 #[test]
 fn an_upgrade_that_is_refused_stays_http() {
     check_splits(
-        &[c(UPGRADE), s("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")],
-        &["0 begin", "0 GET /ws 1.1", "0 sent", "0 200 1.1", "0< no", "0 complete down 2"],
+        &[
+            c(UPGRADE),
+            s("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno"),
+        ],
+        &[
+            "0 begin",
+            "0 GET /ws 1.1",
+            "0 sent",
+            "0 200 1.1",
+            "0< no",
+            "0 complete down 2",
+        ],
     );
 }
 
@@ -69,14 +102,33 @@ fn tunnels() {
     ];
     check_splits(
         &ops,
-        &["0 begin", "0 CONNECT mail.example:25 / 1.0", "0 sent", "0 200 1.0", "0 upgraded"],
+        &[
+            "0 begin",
+            "0 CONNECT mail.example:25 / 1.0",
+            "0 sent",
+            "0 200 1.0",
+            "0 upgraded",
+        ],
     );
     let (protocols, counters) = named(&ops);
     assert_eq!(protocols, [Protocol::Http1, Protocol::Tunnel]);
-    assert_eq!((counters.left_alone_bytes, counters.fields_invalid), (32, 1));
+    assert_eq!(
+        (counters.left_alone_bytes, counters.fields_invalid),
+        (32, 1)
+    );
     check_splits(
-        &[c(connect), s("HTTP/1.0 403 No\r\nContent-Length: 2\r\n\r\nno")],
-        &["0 begin", "0 CONNECT mail.example:25 / 1.0", "0 sent", "0 403 1.0", "0< no", "0 complete down 2"],
+        &[
+            c(connect),
+            s("HTTP/1.0 403 No\r\nContent-Length: 2\r\n\r\nno"),
+        ],
+        &[
+            "0 begin",
+            "0 CONNECT mail.example:25 / 1.0",
+            "0 sent",
+            "0 403 1.0",
+            "0< no",
+            "0 complete down 2",
+        ],
     );
 }
 
@@ -88,13 +140,22 @@ fn a_server_that_speaks_first() {
         s("250 hello\r\n"),
     ]);
     assert_eq!(seen.protocols, [Protocol::Unknown]);
-    assert_eq!((seen.counters.skipped_bytes, seen.counters.left_alone_bytes), (32, 11));
+    assert_eq!(
+        (seen.counters.skipped_bytes, seen.counters.left_alone_bytes),
+        (32, 11)
+    );
 }
 
 #[test]
 fn unknown_at_the_end_at_the_latest() {
-    assert_eq!(Setup::new().run(&[c("\0\x01\x02"), CLOSED]).protocols, [Protocol::Unknown]);
-    assert_eq!(Setup::new().run(&[c("GE"), CLOSED]).protocols, [Protocol::Unknown]);
+    assert_eq!(
+        Setup::new().run(&[c("\0\x01\x02"), CLOSED]).protocols,
+        [Protocol::Unknown]
+    );
+    assert_eq!(
+        Setup::new().run(&[c("GE"), CLOSED]).protocols,
+        [Protocol::Unknown]
+    );
     assert_eq!(Setup::new().run(&[CLOSED]).protocols, []);
     let unfinished = Setup::new().run(&[c("GET / HTTP/1.1\r\nHost"), CLOSED]);
     assert_eq!(unfinished.protocols, [Protocol::Http1]);
@@ -113,8 +174,16 @@ fn joined_late() {
     assert_eq!(
         late.lines,
         [
-            "0 begin", "0 200 1.1", "0< ok", "0 complete up 0 unread 17 down 2",
-            "1 begin", "1 GET /next 1.1", "1 sent", "1 200 1.1", "1< ok", "1 complete down 2",
+            "0 begin",
+            "0 200 1.1",
+            "0< ok",
+            "0 complete up 0 unread 17 down 2",
+            "1 begin",
+            "1 GET /next 1.1",
+            "1 sent",
+            "1 200 1.1",
+            "1< ok",
+            "1 complete down 2",
         ]
     );
     assert_eq!(late.counters.skipped_bytes, 34);
@@ -142,8 +211,15 @@ fn the_answer_to_a_head_request_that_was_not_seen() {
     assert_eq!(
         late.lines,
         [
-            "0 begin", "0 200 1.1", "1 begin", "1 GET /next 1.1", "1 sent", "0 complete",
-            "1 200 1.1", "1< ok", "1 complete down 2",
+            "0 begin",
+            "0 200 1.1",
+            "1 begin",
+            "1 GET /next 1.1",
+            "1 sent",
+            "0 complete",
+            "1 200 1.1",
+            "1< ok",
+            "1 complete down 2",
         ]
     );
 }

@@ -21,8 +21,15 @@ fn marks_of_a_stream() {
             (90, s("\r\n")),
         ]),
         [
-            "0 begin", "0@10@20 POST / 1.1", "0>@20 ab", "0>@30 cd", "0@30 sent",
-            "0@40@50 200 1.1", "0<@60 hi", "0<@70 you", "0<@70 all",
+            "0 begin",
+            "0@10@20 POST / 1.1",
+            "0>@20 ab",
+            "0>@30 cd",
+            "0@30 sent",
+            "0@40@50 200 1.1",
+            "0<@60 hi",
+            "0<@70 you",
+            "0<@70 all",
             "0 complete@90 server@90 up 4 down 8",
         ]
     );
@@ -41,10 +48,19 @@ fn a_late_segment_makes_what_follows_it_late() {
             (12, s("HTTP/1.1 204 No\r\n\r\n")),
         ]),
         [
-            "0 begin", "0@10@10 GET / 1.1", "0@10 sent", "0@20@20 200 1.1",
-            "0<@20 ab", "0<@50 cd", "0<@50 ef", "0 complete@50 server@50 down 6",
+            "0 begin",
+            "0@10@10 GET / 1.1",
+            "0@10 sent",
+            "0@20@20 200 1.1",
+            "0<@20 ab",
+            "0<@50 cd",
+            "0<@50 ef",
+            "0 complete@50 server@50 down 6",
             // Each message starts anew.
-            "1 begin", "1@15@15 GET /b 1.1", "1@15 sent", "1@12@12 204 1.1",
+            "1 begin",
+            "1@15@15 GET /b 1.1",
+            "1@15 sent",
+            "1@12@12 204 1.1",
             "1 complete@12 server@50",
         ]
     );
@@ -62,10 +78,18 @@ fn messages_that_share_a_segment() {
             (40, s(right)),
         ]),
         [
-            "0 begin", "0@10@10 GET /a 1.1", "0@10 sent",
-            "1 begin", "1@10@20 GET /b 1.1", "1@20 sent",
-            "0@30@30 200 1.1", "0<@30 ok", "0 complete@30 server@30 down 2",
-            "1@30@40 200 1.1", "1<@40 ok", "1 complete@40 server@40 down 2",
+            "0 begin",
+            "0@10@10 GET /a 1.1",
+            "0@10 sent",
+            "1 begin",
+            "1@10@20 GET /b 1.1",
+            "1@20 sent",
+            "0@30@30 200 1.1",
+            "0<@30 ok",
+            "0 complete@30 server@30 down 2",
+            "1@30@40 200 1.1",
+            "1<@40 ok",
+            "1 complete@40 server@40 down 2",
         ]
     );
 }
@@ -78,7 +102,13 @@ fn interim_heads_have_their_own_times() {
             (20, s("HTTP/1.1 100 Continue\r\n\r\n")),
             (30, s("HTTP/1.1 204 No Content\r\n\r\n")),
         ]),
-        ["0 begin", "0@10@10 GET / 1.1", "0@10 sent", "0@30@30 204 1.1", "0 complete@30 server@30"]
+        [
+            "0 begin",
+            "0@10@10 GET / 1.1",
+            "0@10 sent",
+            "0@30@30 204 1.1",
+            "0 complete@30 server@30"
+        ]
     );
 }
 
@@ -98,6 +128,9 @@ fn a_flushed_coding_keeps_its_clocks() {
     ops.push((50, s(encoder.finish().unwrap())));
     ops.push((60, FIN_S));
     let lines = run(&ops);
-    assert_eq!(lines[4..6], ["0<@30 data: one\\n\\n", "0<@40 data: two\\n\\n"]);
+    assert_eq!(
+        lines[4..6],
+        ["0<@30 data: one\\n\\n", "0<@40 data: two\\n\\n"]
+    );
     assert!(lines[6].starts_with("0 complete@50 server@50"), "{lines:?}");
 }
