@@ -261,7 +261,6 @@ fn in_a_chunked_request() {
             "0 gap RequestBody 13",
             "0 200 1.1",
             "0< ok",
-            // Its end stays unknown until the next request begins.
             "0 complete up 3 -body 13 down 2",
         ],
     );
