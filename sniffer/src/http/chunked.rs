@@ -260,8 +260,7 @@ fn is_boundary(bytes: &[u8]) -> bool {
         _ if digits == 0 => false,
         Some(0) => rest.starts_with(b"\r\n"),
         Some(size @ ..=MAX_SOUGHT_CHUNK) => match rest.get(size as usize..) {
-            Some([]) | None => true,
-            Some([b'\r']) => true,
+            Some([] | [b'\r']) | None => true,
             Some(after) => after.starts_with(b"\r\n"),
         },
         Some(_) | None => false,

@@ -374,7 +374,6 @@ impl Inflate {
         let taken = self.raw.total_in().saturating_sub(before_in) as usize;
         let given = self.raw.total_out().saturating_sub(before_out) as usize;
         let next = match status {
-            Err(_) => Next::Corrupt,
             Ok(Status::StreamEnd) => match self.wrap {
                 Wrap::Raw => Next::Over,
                 Wrap::Gzip(_) => {
@@ -390,7 +389,7 @@ impl Inflate {
             Ok(_) if taken == input.len() => Next::Wait,
             Ok(_) if given > 0 => Next::Go,
             // Neither took nor gave, with bytes to take and room to give: it never will.
-            Ok(_) => Next::Corrupt,
+            Ok(_) | Err(_) => Next::Corrupt,
         };
         Round { taken, given, next }
     }
@@ -433,7 +432,7 @@ impl Header {
             Field::Fixed(2) if byte != 8 => return Err(Fault::Corrupt),
             Field::Fixed(3) if byte & Self::RESERVED != 0 => return Err(Fault::Corrupt),
             Field::Fixed(9) if self.flags & Self::EXTRA != 0 => Field::ExtraLow,
-            Field::Fixed(9..) => self.after_extra(),
+            Field::Fixed(9..) | Field::Extra(..=1) => self.after_extra(),
             Field::Fixed(at) => {
                 if at == 3 {
                     self.flags = byte;
@@ -445,7 +444,6 @@ impl Header {
                 0 => self.after_extra(),
                 left => Field::Extra(left),
             },
-            Field::Extra(..=1) => self.after_extra(),
             Field::Extra(left) => Field::Extra(left - 1),
             Field::Name if byte == 0 => self.after_name(),
             Field::Comment if byte == 0 => self.after_comment(),
@@ -515,11 +513,10 @@ fn zstd_step(decoder: &mut ZstdDecoder<'static>, input: &[u8], output: &mut [u8]
     let result = decoder.run(&mut source, &mut target);
     let (taken, given) = (source.pos(), target.pos());
     let next = match result {
-        Err(_) => Next::Corrupt,
         Ok(_) if given == room => Next::Go,
         Ok(_) if taken == input.len() => Next::Wait,
         Ok(_) if taken > 0 || given > 0 => Next::Go,
-        Ok(_) => Next::Corrupt,
+        Ok(_) | Err(_) => Next::Corrupt,
     };
     Round { taken, given, next }
 }

@@ -275,7 +275,7 @@ mod tests {
         for piece in pieces {
             let mut now = Vec::new();
             decoder.push(piece, &mut transfer, &mut |bytes| {
-                now.extend_from_slice(bytes)
+                now.extend_from_slice(bytes);
             });
             out.push(now);
         }
@@ -313,12 +313,15 @@ mod tests {
         out
     }
 
+    /// A name, the codings, the coded bytes and the text.
+    type Case = (&'static str, Vec<Coding>, Vec<u8>, Vec<u8>);
+
     #[test]
     fn every_coding_at_every_split() {
         use Coding::{Brotli, Deflate, Gzip, Unknown, Zstd};
         let mut stored = deflate(TEXT);
         stored.extend_from_slice(b"junk");
-        let cases: Vec<(&str, Vec<Coding>, Vec<u8>, Vec<u8>)> = vec![
+        let cases: Vec<Case> = vec![
             ("plain", vec![], TEXT.to_vec(), TEXT.to_vec()),
             ("gzip", vec![Gzip], gzip(TEXT), TEXT.to_vec()),
             (

@@ -205,6 +205,10 @@ impl HttpStream {
                 // An answer may come before its request's end.
                 if exchange.request != Progress::Reading {
                     self.end(cx, number, Ending::Complete);
+                } else if matches!(self.client.state, State::Resync(_)) {
+                    // That end was most likely lost, and would be waited for in vain.
+                    self.finish_request(cx, Finish::Lost);
+                    self.client.state = State::Seek;
                 }
             }
         }

@@ -99,3 +99,15 @@ impl<S: EventSink> StreamHandler for HttpHandler<S> {
         stream.is_waiting()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_may_move_between_threads() {
+        fn is_send<T: Send>() {}
+        is_send::<HttpHandler<()>>();
+        is_send::<HttpStream>();
+    }
+}

@@ -3,7 +3,7 @@
 //! [`HttpHandler`] takes what `tcp` hands on and keeps one [`HttpStream`] a connection. Each direction
 //! of it is a small machine: it waits for a `head`, reads the `body` by its `framing` (`chunked` is the
 //! hard one), takes the content `coding` off as the bytes come, and waits again. `pairing` keeps the
-//! exchanges that are open and tells which response answers which request. `damage` finds the way
+//! exchanges that are open and tells which response answers which request; `messages` opens them. `damage` finds the way
 //! back after a hole, and `endings` tells how each exchange came to its end. A connection that does
 //! not speak HTTP/1 is named ([`Protocol`]), counted, and left alone.
 //!
@@ -21,6 +21,7 @@ mod framing;
 mod half;
 mod handler;
 mod head;
+mod messages;
 mod pairing;
 mod protocol;
 mod settings;

@@ -175,7 +175,11 @@ fn in_chunks() {
             "0 complete down 6 -body 12 unread 26",
         ],
     );
-    // The last chunk: nothing tells the end, until the next request does.
+}
+
+#[test]
+fn in_the_last_chunk() {
+    // Nothing tells the end, until the next request does.
     check(
         &[
             c(GET),
@@ -257,7 +261,6 @@ fn in_a_chunked_request() {
             "0 gap RequestBody 13",
             "0 200 1.1",
             "0< ok",
-            // Its end stays unknown until the next request begins.
             "0 complete up 3 -body 13 down 2",
         ],
     );
@@ -321,7 +324,7 @@ fn in_a_request_head() {
             "0 gap RequestHead 30",
             "0 200 1.1",
             "0< ok",
-            "0 complete up 0 -head 30 unread 40 down 2",
+            "0 complete up 0 -head 30 unread 42 down 2",
         ],
     );
     assert_eq!(counters.missing_request_head, 30);

@@ -177,7 +177,7 @@ fn heads_that_are_too_large() {
         "0 begin",
         "0 200 1.1",
         "0< ok",
-        "0 complete up 0 unread 223 down 2",
+        "0 complete up 0 unread 224 down 2",
         "1 begin",
         "1 GET /next 1.1",
         "1 sent",

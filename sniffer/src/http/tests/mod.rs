@@ -259,7 +259,7 @@ impl Setup {
         }
         let counters = *handler.counters();
         let log = handler.into_sink();
-        assert_eq!(log.open, [], "never ended");
+        assert!(log.open.is_empty(), "never ended: {:?}", log.open);
         Seen {
             lines: log.lines,
             protocols: log.protocols,
