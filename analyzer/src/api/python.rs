@@ -31,7 +31,7 @@ mod tests {
 
     use super::*;
 
-    /// Printed by CPython 3.13.
+    /// As CPython prints them.
     #[test]
     fn floats_print_as_in_python() {
         for (x, text) in [

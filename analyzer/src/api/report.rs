@@ -25,7 +25,7 @@ pub(super) const REPORT_CAP: usize = 32 * 1024 * 1024;
 const DRAIN_CAP: usize = 8 * REPORT_CAP;
 
 /// How long a report may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(60);
+const ARRIVAL: Duration = Duration::from_mins(1);
 
 /// Bytes of reports that may be in memory at a time; further ones wait before they are read.
 const IN_MEMORY: usize = 8 * REPORT_CAP;

@@ -1,4 +1,5 @@
 use std::{
+    fmt::Write as _,
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
@@ -292,7 +293,7 @@ fn a_report_that_is_too_large_gets_its_answer() {
     let chunk = "y".repeat(1 << 20);
     let mut chunked = String::new();
     for _ in 0..33 {
-        chunked.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+        let _ = write!(chunked, "{:x}\r\n{chunk}\r\n", chunk.len());
     }
     chunked.push_str("0\r\n\r\n");
     let head = "POST /api/report HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -506,16 +507,16 @@ fn the_end_lets_a_request_finish() {
     let body = report(1);
     let mut stream = TcpStream::connect(server.address).unwrap();
     let head = format!(
-        "POST /api/report HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        "POST /api/report HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    let (first, rest) = body.as_bytes().split_at(10);
-    stream.write_all(first).unwrap();
-    // A second connection's answer proves that the first one was accepted.
-    assert_eq!(server.get("/live").status, 200);
+    // The server asks for the body: the request is under way.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     drop(server.stop.take());
-    stream.write_all(rest).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
     assert_eq!(read_answer(&mut stream).status, 200);
     server.stop();
     assert_eq!(calls(&server.db()), 1);

@@ -49,6 +49,13 @@ pub struct Column<R: 'static> {
 }
 
 impl<R> Column<R> {
+    /// The same column, brought by a later schema version.
+    #[must_use]
+    pub const fn since(mut self, version: u32) -> Self {
+        self.since = version;
+        self
+    }
+
     /// A column of the first schema version; later ones add `.since(N)`.
     const fn new(
         name: &'static str,
@@ -197,7 +204,7 @@ impl Serialize for Value<'_> {
 pub struct Row<'a, R: 'static> {
     columns: &'static [Column<R>],
     id: Option<Value<'static>>,
-    row: &'a R,
+    fields: &'a R,
 }
 
 impl<'a> Row<'a, Call> {
@@ -206,7 +213,7 @@ impl<'a> Row<'a, Call> {
         Self {
             columns: CALL_COLUMNS,
             id: Some(id.map_or(Value::Null, Value::Integer)),
-            row: call,
+            fields: call,
         }
     }
 }
@@ -217,7 +224,7 @@ impl<'a> Row<'a, ExchangeRow> {
         Self {
             columns: EXCHANGE_COLUMNS,
             id: None,
-            row,
+            fields: row,
         }
     }
 }
@@ -228,7 +235,7 @@ impl<R> Row<'_, R> {
         let id = self.id.clone().map(|value| (ID, value));
         let columns = self.columns.iter();
         id.into_iter()
-            .chain(columns.map(|column| (column.name, (column.get)(self.row))))
+            .chain(columns.map(|column| (column.name, (column.get)(self.fields))))
     }
 
     /// The row as CSV fields, in order.

@@ -89,15 +89,15 @@ fn the_map_and_the_stream_say_the_same_in_the_same_order() {
 fn csv_has_a_field_for_each_heading() {
     let call = fixtures::call(1);
     let fields = Row::call(&call, None).csv_fields();
-    let cell = |name: &str| {
+    let field = |name: &str| {
         let place = call_headings().position(|heading| heading == name).unwrap();
         fields[place].as_str()
     };
     assert_eq!(fields.len(), call_headings().count());
-    assert_eq!(cell("id"), "");
-    assert_eq!(cell("finish_reasons"), "stop;length");
-    assert_eq!(cell("stream"), "true");
-    assert_eq!(cell("elapsed"), "1.500000");
+    assert_eq!(field("id"), "");
+    assert_eq!(field("finish_reasons"), "stop;length");
+    assert_eq!(field("stream"), "true");
+    assert_eq!(field("elapsed"), "1.500000");
 }
 
 #[test]

@@ -114,8 +114,7 @@ fn apply(transaction: &Transaction<'_>, step: u32) -> rusqlite::Result<()> {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     } else {
         for column in CALL_COLUMNS.iter().filter(|column| column.since == step) {
-            let definition = definition(column);
-            transaction.execute_batch(&format!("ALTER TABLE calls ADD COLUMN {definition}"))?;
+            transaction.execute_batch(&add_column(column))?;
         }
     }
     if let Some(sql) = STEPS.get(step as usize - 1) {
@@ -132,6 +131,10 @@ fn create_calls() -> String {
     }
     sql.push_str("\n) STRICT");
     sql
+}
+
+fn add_column(column: &Column<Call>) -> String {
+    format!("ALTER TABLE calls ADD COLUMN {}", definition(column))
 }
 
 fn definition(column: &Column<Call>) -> String {
@@ -161,4 +164,53 @@ const fn newest() -> u32 {
         i += 1;
     }
     newest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::Value;
+
+    #[test]
+    fn a_later_column_is_added_to_the_rows_that_are_there() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        db.execute("INSERT INTO calls (call_key) VALUES (x'00')", [])
+            .unwrap();
+        let later = Column {
+            name: "later",
+            kind: Kind::Duration,
+            since: 1,
+            doc: "what came later",
+            get: |_| Value::Null,
+        }
+        .since(NEWEST + 1);
+        assert_eq!(later.since, NEWEST + 1);
+        db.execute_batch(&add_column(&later)).unwrap();
+        let count = "SELECT count(*) FROM calls WHERE later IS NULL";
+        assert_eq!(
+            db.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
+            1
+        );
+    }
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        migrate(&mut db).unwrap();
+        assert_eq!(look(&db).unwrap(), Found::Version(NEWEST));
+    }
+
+    #[test]
+    fn the_schema_explains_itself() {
+        let sql = create_calls();
+        assert!(
+            sql.contains("\"ttft\" INTEGER /* first_token - request_start; microseconds */"),
+            "{sql}"
+        );
+        for column in CALL_COLUMNS {
+            assert!(!column.doc.contains("*/"), "{}", column.name);
+        }
+    }
 }

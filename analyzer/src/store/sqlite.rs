@@ -60,7 +60,7 @@ impl Default for BodyRetention {
     /// 7 days and 1 GiB.
     fn default() -> Self {
         Self {
-            max_age: Duration::from_secs(7 * 24 * 60 * 60),
+            max_age: Duration::from_hours(7 * 24),
             max_bytes: 1024 * 1024 * 1024,
         }
     }

@@ -27,7 +27,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(2);
 const TRIES_AT_CLOSE: u32 = 3;
 
 /// Time between two looks for bodies to remove.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(60);
+const UPKEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Time between two steps of removal while there is more to remove, so that rows come in between.
 const UPKEEP_STEP: Duration = Duration::from_millis(100);
@@ -271,7 +271,7 @@ impl Worker {
             if self.shared.queue.is_closed() {
                 tries_at_close -= 1;
                 if tries_at_close == 0 {
-                    return self.give_up(batch);
+                    return self.give_up(&batch);
                 }
                 thread::sleep(FIRST_RETRY);
             } else if !batch.records.is_empty() {
@@ -329,7 +329,7 @@ impl Worker {
         self.shared.queue.release(rows, bytes);
     }
 
-    fn give_up(&mut self, batch: Batch) {
+    fn give_up(&mut self, batch: &Batch) {
         let rows = batch.records.len();
         self.summary.lost += rows as u64;
         self.metrics.shed.inc_by("lost_at_close", rows as u64);

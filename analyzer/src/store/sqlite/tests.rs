@@ -402,7 +402,7 @@ fn a_lock_of_another_process_is_named() {
 fn many_open_a_new_database_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("llmtap.db");
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for number in 0..4 {
             let path = &path;
             scope.spawn(move || open(path).write(&[fixtures::record(number)]).unwrap());

@@ -73,7 +73,7 @@ fn scripted(settings: WriterSettings) -> (WriterHandle, WriterThread, Script, Me
 /// Rows wait for each other for ever: only a full batch, a receipt or the end makes one due.
 fn patient() -> WriterSettings {
     WriterSettings {
-        batch_wait: Duration::from_secs(3600),
+        batch_wait: Duration::from_hours(1),
         awaited_wait: Duration::ZERO,
         ..WriterSettings::default()
     }

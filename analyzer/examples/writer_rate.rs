@@ -1,0 +1,190 @@
+//! Rows a second of the store's writer, beside a bare loop over the same table with the same batches
+//! and the same `synchronous`. Run it with `cargo run --release -p analyzer --example writer_rate`.
+//!
+//! The bare loop knows nothing of queues, columns, duplicates or receipts: it is the ceiling.
+
+use std::{error::Error, path::Path, time::Instant};
+
+use analyzer::{
+    call::{Bodies, Call, CallKey, Confidence, Marks, Outcome, StoredBody, TokenSource},
+    columns::{CALL_COLUMNS, Value},
+    exchange::Source,
+    metrics::Metrics,
+    record::Record,
+    store::{SqliteSettings, SqliteStore, WriterSettings, start},
+    time::Timestamp,
+};
+use rusqlite::{Connection, params, types};
+
+const ROWS: u64 = 50_000;
+const ROUNDS: u32 = 5;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir_in(".")?;
+    for round in 0..ROUNDS {
+        let bare = bare(&dir.path().join(format!("bare-{round}.db")))?;
+        let ours = ours(&dir.path().join(format!("ours-{round}.db")))?;
+        let mut out = std::io::stdout().lock();
+        std::io::Write::write_fmt(
+            &mut out,
+            format_args!(
+                "writer {ours:.0} rows/s, bare loop {bare:.0} rows/s, ratio {:.2}\n",
+                ours / bare
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+/// Rows a second through the writer, from the first submission to the last commit.
+fn ours(path: &Path) -> Result<f64, Box<dyn Error>> {
+    let store = SqliteStore::open(path, SqliteSettings::default())?;
+    let records: Vec<_> = (0..ROWS).map(record).collect();
+    let (handle, thread) = start(Box::new(store), WriterSettings::default(), &Metrics::new())?;
+    let started = Instant::now();
+    for record in records {
+        handle.submit_blocking(record)?;
+    }
+    let written = thread.close();
+    let rate = ROWS as f64 / started.elapsed().as_secs_f64();
+    if written.rows == ROWS {
+        Ok(rate)
+    } else {
+        Err(format!("{written:?}").into())
+    }
+}
+
+/// Rows a second of plain rusqlite: values ready beforehand, 1,000 rows a transaction.
+fn bare(path: &Path) -> Result<f64, Box<dyn Error>> {
+    // The same schema, made by the store itself.
+    drop(SqliteStore::open(path, SqliteSettings::default())?);
+    let mut db = Connection::open(path)?;
+    db.pragma_update(None, "synchronous", "full")?;
+    let places = vec!["?"; CALL_COLUMNS.len()].join(",");
+    let names: Vec<_> = CALL_COLUMNS
+        .iter()
+        .map(|column| format!("\"{}\"", column.name))
+        .collect();
+    let insert = format!("INSERT INTO calls ({}) VALUES ({places})", names.join(","));
+    let rows: Vec<Vec<types::Value>> = (0..ROWS)
+        .map(|number| {
+            let record = record(number);
+            CALL_COLUMNS
+                .iter()
+                .map(|column| plain(&(column.get)(&record.call)))
+                .collect()
+        })
+        .collect();
+    let started = Instant::now();
+    for batch in rows.chunks(1_000) {
+        let transaction = db.transaction()?;
+        {
+            let mut calls = transaction.prepare_cached(&insert)?;
+            let mut bodies = transaction
+                .prepare_cached("INSERT INTO bodies VALUES (?, 0, 600, ?, '', 0, ?, '', 0)")?;
+            for row in batch {
+                let id = calls.insert(rusqlite::params_from_iter(row))?;
+                bodies.execute(params![id, REQUEST, RESPONSE])?;
+            }
+        }
+        transaction.commit()?;
+    }
+    db.close().map_err(|(_, error)| error)?;
+    Ok(ROWS as f64 / started.elapsed().as_secs_f64())
+}
+
+fn plain(value: &Value<'_>) -> types::Value {
+    match value {
+        Value::Null => types::Value::Null,
+        Value::Bool(b) => types::Value::Integer((*b).into()),
+        Value::Integer(n) | Value::Duration(n) => types::Value::Integer(*n),
+        Value::Real(x) | Value::FineDuration(x) => types::Value::Real(*x),
+        Value::Text(text) => types::Value::Text(text.to_string()),
+        Value::Time(time) => types::Value::Integer(time.as_micros()),
+        Value::Key(key) => types::Value::Blob(key.0.to_vec()),
+        list @ Value::List(_) => types::Value::Text(list.to_json().to_string()),
+    }
+}
+
+const REQUEST: &str = r#"{"model":"qwen3","stream":true,"messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"Name three rivers of Europe, and say how long each of them is."}]}"#;
+const RESPONSE: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"qwen3","choices":[{"index":0,"message":{"role":"assistant","content":"The Volga is about 3,530 km long, the Danube about 2,850 km, and the Rhine about 1,230 km."},"finish_reason":"stop"}],"usage":{"prompt_tokens":31,"completion_tokens":38,"total_tokens":69}}"#;
+
+fn record(number: u64) -> Record {
+    // A key as a hash gives it: spread over the whole range.
+    let spread = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let start = 1_767_225_600_000_000 + number as i64 * 1_000;
+    let at = |micros: i64| Some(Timestamp::from_micros(start + micros));
+    let body = |text: &str| StoredBody {
+        head: text.as_bytes().to_vec(),
+        ..StoredBody::default()
+    };
+    let call = Call {
+        call_key: CallKey(spread.to_be_bytes()),
+        source: Source::Pcap,
+        dialect: Some("openai_chat"),
+        operation: Some("chat"),
+        provider: Some("openai"),
+        stream: Some(true),
+        method: Some("POST".into()),
+        path: Some("/v1/chat/completions".into()),
+        status: Some(200),
+        outcome: Outcome::Ok,
+        error_type: None,
+        error_code: None,
+        request_model: Some("qwen3".into()),
+        response_model: Some("qwen3".into()),
+        input_tokens: Some(31),
+        output_tokens: Some(38),
+        total_tokens: Some(69),
+        input_source: TokenSource::Reported,
+        output_source: TokenSource::Reported,
+        output_partial: false,
+        reported_input_tokens: Some(31),
+        reported_output_tokens: Some(38),
+        counted_input_tokens: Some(30),
+        counted_output_tokens: Some(38),
+        tokenizer: Some("cl100k_base"),
+        cached_tokens: None,
+        cache_write_tokens: None,
+        reasoning_tokens: None,
+        audio_tokens: None,
+        marks: Marks {
+            request_start: at(0),
+            request_end: at(100),
+            response_head: at(1_000),
+            first_event: at(50_000),
+            first_token: at(52_000),
+            last_token: at(1_400_000),
+            response_end: at(1_500_000),
+            ended: at(1_500_000),
+        },
+        elapsed: Some(1_500_000),
+        upload: Some(100),
+        ttft: Some(52_000),
+        tpot: Some(36_432.432_4),
+        tokens_per_second: Some(46.0),
+        gap_p50: Some(35_000),
+        gap_p95: Some(60_000),
+        gap_max: Some(95_000),
+        stalls: Some(0),
+        wasted: 0,
+        finish_reasons: vec!["stop".into()],
+        peer: Some("10.0.0.1".into()),
+        client: Some("192.0.2.7".into()),
+        user: None,
+        key: None,
+        server: Some("10.0.0.2:8000".into()),
+        missing_request_bytes: 0,
+        missing_response_bytes: 0,
+        truncated: false,
+        confidence: Confidence::Complete,
+        reported_timestamp: None,
+    };
+    Record {
+        call,
+        bodies: Some(Bodies {
+            request: body(REQUEST),
+            response: body(RESPONSE),
+        }),
+    }
+}
