@@ -304,13 +304,25 @@ mod tests {
         check(b"data: a\r\rdata: b\r\r", &[("", "a"), ("", "b")]);
         check(b"data:a\n\n", &[("", "a")]);
         check(b"data:  a \n\n", &[("", " a ")]);
-        check(b"data: a\ndata: b\ndata:\ndata\ndata: c\n\n", &[("", "a\nb\n\n\nc")]);
+        check(
+            b"data: a\ndata: b\ndata:\ndata\ndata: c\n\n",
+            &[("", "a\nb\n\n\nc")],
+        );
         check(b": keep-alive\n\n:\n\ndata: a\n: note\n\n", &[("", "a")]);
-        check(b"event: error\ndata: a\n\ndata: b\n\n", &[("error", "a"), ("", "b")]);
+        check(
+            b"event: error\ndata: a\n\ndata: b\n\n",
+            &[("error", "a"), ("", "b")],
+        );
         check(b"data: a\nevent: late\n\n", &[("late", "a")]);
         check(b"event: nothing\n\ndata: a\n\n", &[("", "a")]);
-        check(b"id: 1\nretry: 5\nunknown: x\na-very-long-field-name-indeed: data\ndata: a\n\n", &[("", "a")]);
-        check(b"\xEF\xBB\xBFdata: a\n\n\xEF\xBB\xBFdata: b\n\n", &[("", "a")]);
+        check(
+            b"id: 1\nretry: 5\nunknown: x\na-very-long-field-name-indeed: data\ndata: a\n\n",
+            &[("", "a")],
+        );
+        check(
+            b"\xEF\xBB\xBFdata: a\n\n\xEF\xBB\xBFdata: b\n\n",
+            &[("", "a")],
+        );
         check(b"data\n\n", &[("", "")]);
         check(b"", &[]);
     }
@@ -330,8 +342,16 @@ mod tests {
             ("data: a\n\n", "data: d\n\n", vec!["a", "d"]),
             ("data: a\n\n", "event: e\ndata: d\n\n", vec!["a", "d"]),
             ("data: a\n\n", "datum\n\ndata: d\n\n", vec!["a", "d"]),
-            ("data: a\n\nda", "\ndata: lost\n\ndata: d\n\n", vec!["a", "d"]),
-            ("data: a\n\nda", "d\ndata: lost\n\ndata: d\n\n", vec!["a", "d"]),
+            (
+                "data: a\n\nda",
+                "\ndata: lost\n\ndata: d\n\n",
+                vec!["a", "d"],
+            ),
+            (
+                "data: a\n\nda",
+                "d\ndata: lost\n\ndata: d\n\n",
+                vec!["a", "d"],
+            ),
         ] {
             for size in 1..=after.len() {
                 let mut reader = Reader::new();

@@ -185,9 +185,15 @@ mod tests {
         assert_eq!((call.status, call.outcome), (Some(200), Outcome::Ok));
         assert_eq!(call.request_model.as_deref(), Some("m"));
         assert_eq!(call.response_model.as_deref(), Some("m2"));
-        assert_eq!((call.input_tokens, call.output_tokens, call.total_tokens), (Some(11), Some(4), Some(15)));
+        assert_eq!(
+            (call.input_tokens, call.output_tokens, call.total_tokens),
+            (Some(11), Some(4), Some(15))
+        );
         // 4 for the message, 1 for "user", 2 for "hello world", 2 for the prompt.
-        assert_eq!((call.counted_input_tokens, call.counted_output_tokens), (Some(9), Some(2)));
+        assert_eq!(
+            (call.counted_input_tokens, call.counted_output_tokens),
+            (Some(9), Some(2))
+        );
         assert_eq!(call.elapsed, Some(500_000));
         assert_eq!(call.tokens_per_second, Some(30.0));
         assert_eq!(call.marks.ended, Some(NOW));
@@ -203,9 +209,22 @@ mod tests {
         assert_eq!(call.stream, Some(true));
         assert_eq!(call.dialect, Some("openai_chat"));
         assert_eq!(call.path, None);
-        assert_eq!((call.output_tokens, call.output_source), (Some(2), TokenSource::Counted));
-        assert_eq!((call.marks.first_event, call.marks.first_token, call.marks.last_token), (None, None, None));
-        assert_eq!((call.ttft, call.tpot, call.stalls, call.gap_max), (None, None, None, None));
+        assert_eq!(
+            (call.output_tokens, call.output_source),
+            (Some(2), TokenSource::Counted)
+        );
+        assert_eq!(
+            (
+                call.marks.first_event,
+                call.marks.first_token,
+                call.marks.last_token
+            ),
+            (None, None, None)
+        );
+        assert_eq!(
+            (call.ttft, call.tpot, call.stalls, call.gap_max),
+            (None, None, None, None)
+        );
     }
 
     #[test]
@@ -224,7 +243,10 @@ mod tests {
         assert_eq!((text.input_tokens, text.output_tokens), (Some(2), Some(1)));
         assert_eq!(text.input_source, TokenSource::Counted);
 
-        let json = analyze(report(r#"{"input":"hello world"}"#, r#"{"data":[[0.1,0.2]],"usage":{"prompt_tokens":2}}"#));
+        let json = analyze(report(
+            r#"{"input":"hello world"}"#,
+            r#"{"data":[[0.1,0.2]],"usage":{"prompt_tokens":2}}"#,
+        ));
         assert_eq!(json.dialect, None);
         assert_eq!((json.input_tokens, json.output_tokens), (Some(2), None));
         assert_eq!(json.input_source, TokenSource::Reported);
@@ -236,7 +258,10 @@ mod tests {
         assert_eq!((other.dialect, other.total_tokens), (None, None));
 
         let empty = analyze(report("", ""));
-        assert_eq!((empty.dialect, empty.total_tokens, empty.tokenizer), (None, None, None));
+        assert_eq!(
+            (empty.dialect, empty.total_tokens, empty.tokenizer),
+            (None, None, None)
+        );
     }
 
     #[test]
@@ -260,7 +285,15 @@ mod tests {
     fn reports_of_one_moment_have_keys_of_their_own() {
         let key = |unique| {
             let report = report("{}", "{}");
-            analyze_report(report, NOW, &Settings::default(), &Tokenizers::by_model(), unique).call.call_key
+            analyze_report(
+                report,
+                NOW,
+                &Settings::default(),
+                &Tokenizers::by_model(),
+                unique,
+            )
+            .call
+            .call_key
         };
         assert_ne!(key(1), key(2));
         assert_eq!(key(1), key(1));

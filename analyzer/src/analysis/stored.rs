@@ -60,7 +60,15 @@ mod tests {
 
     #[test]
     fn head_and_tail_are_those_of_the_whole_body() {
-        for length in [0, 10, STORED_HEAD, STORED_HEAD + 1, STORED_HEAD + STORED_TAIL, STORED_HEAD + STORED_TAIL + 1, 1_000_000] {
+        for length in [
+            0,
+            10,
+            STORED_HEAD,
+            STORED_HEAD + 1,
+            STORED_HEAD + STORED_TAIL,
+            STORED_HEAD + STORED_TAIL + 1,
+            1_000_000,
+        ] {
             let body: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
             for size in [1_000, 70_000, 1_000_000] {
                 let mut keeper = Keeper::default();

@@ -4,9 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::settings::Settings;
 use crate::{
-    dialect::{model_of_path, path_of, request::{MAX_MODEL, MAX_USER}},
+    dialect::{
+        model_of_path, path_of,
+        request::{MAX_MODEL, MAX_USER},
+    },
     exchange::{Headers, RequestHead},
 };
+
+/// Bytes of a request target that are kept, for the exchange's row: what common servers accept at most.
+pub(super) const MAX_TARGET: usize = 8_192;
 
 /// Bytes of a path that are kept.
 const MAX_PATH: usize = 2_048;
@@ -94,7 +100,7 @@ fn credential(headers: &Headers) -> Option<&str> {
         .filter(|credential| !credential.is_empty())
 }
 
-fn cut(text: &str, cap: usize) -> String {
+pub(super) fn cut(text: &str, cap: usize) -> String {
     text.get(..text.floor_char_boundary(cap))
         .unwrap_or_default()
         .to_owned()
@@ -125,21 +131,52 @@ mod tests {
             user_header: Some("X-User".to_owned()),
             ..Settings::default()
         };
-        Sender::of(&head(target, headers), Some(peer.parse().unwrap()), &settings)
+        Sender::of(
+            &head(target, headers),
+            Some(peer.parse().unwrap()),
+            &settings,
+        )
     }
 
     #[test]
     fn the_client_is_whom_the_first_proxy_saw() {
         for (headers, expected) in [
-            (&[("X-Forwarded-For", "203.0.113.7, 10.0.0.2")][..], Some("203.0.113.7")),
-            (&[("X-Forwarded-For", "unknown, 203.0.113.7:4711")], Some("203.0.113.7")),
-            (&[("X-Forwarded-For", "[2001:db8::1]:80")], Some("2001:db8::1")),
+            (
+                &[("X-Forwarded-For", "203.0.113.7, 10.0.0.2")][..],
+                Some("203.0.113.7"),
+            ),
+            (
+                &[("X-Forwarded-For", "unknown, 203.0.113.7:4711")],
+                Some("203.0.113.7"),
+            ),
+            (
+                &[("X-Forwarded-For", "[2001:db8::1]:80")],
+                Some("2001:db8::1"),
+            ),
             (&[("x-forwarded-for", "[2001:db8::1]")], Some("2001:db8::1")),
-            (&[("X-Forwarded-For", "junk"), ("X-Forwarded-For", "::ffff:1.2.3.4")], Some("1.2.3.4")),
+            (
+                &[
+                    ("X-Forwarded-For", "junk"),
+                    ("X-Forwarded-For", "::ffff:1.2.3.4"),
+                ],
+                Some("1.2.3.4"),
+            ),
             (&[("X-Real-Ip", "203.0.113.8")], Some("203.0.113.8")),
-            (&[("X-Forwarded-For", ""), ("X-Real-Ip", "203.0.113.8")], Some("203.0.113.8")),
-            (&[("Forwarded", "for=_gazonk, For=\"[2001:db8:cafe::17]:4711\";proto=https")], Some("2001:db8:cafe::17")),
-            (&[("Forwarded", "proto=http;for=192.0.2.60;by=203.0.113.43")], Some("192.0.2.60")),
+            (
+                &[("X-Forwarded-For", ""), ("X-Real-Ip", "203.0.113.8")],
+                Some("203.0.113.8"),
+            ),
+            (
+                &[(
+                    "Forwarded",
+                    "for=_gazonk, For=\"[2001:db8:cafe::17]:4711\";proto=https",
+                )],
+                Some("2001:db8:cafe::17"),
+            ),
+            (
+                &[("Forwarded", "proto=http;for=192.0.2.60;by=203.0.113.43")],
+                Some("192.0.2.60"),
+            ),
             (&[], None),
         ] {
             let client = sender("10.0.0.9:1", "/", headers).client;
@@ -168,7 +205,11 @@ mod tests {
         let azure = sender("10.0.0.9:1", path, &[("X-Model", "h")]);
         assert_eq!(azure.path, "/openai/deployments/d1/chat/completions");
         assert_eq!(azure.model.as_deref(), Some("d1"));
-        let plain = sender("10.0.0.9:1", "/v1/completions", &[("x-model", " h "), ("X-User", "u")]);
+        let plain = sender(
+            "10.0.0.9:1",
+            "/v1/completions",
+            &[("x-model", " h "), ("X-User", "u")],
+        );
         assert_eq!(plain.model.as_deref(), Some("h"));
         assert_eq!(plain.user.as_deref(), Some("u"));
     }

@@ -16,10 +16,13 @@ mod read;
 pub mod request;
 mod text;
 
-pub use clocks::{Gaps, STALL_THRESHOLD, StreamClocks};
+pub use clocks::{Gaps, MAX_GAPS, STALL_THRESHOLD, StreamClocks};
 pub use text::MAX_TEXT;
 
-use crate::{json::{Damage, Visitor}, time::Timestamp};
+use crate::{
+    json::{Damage, Visitor},
+    time::Timestamp,
+};
 use answer::{AnswerFacts, ErrorFacts};
 use request::RequestFacts;
 
@@ -249,10 +252,16 @@ mod tests {
         for (target, expected) in [
             ("/v1/chat/completions", "openai_chat"),
             ("/v1/chat/completions/", "openai_chat"),
-            ("/proxy/a/v1/chat/completions?api-version=1&x=/tokenize", "openai_chat"),
+            (
+                "/proxy/a/v1/chat/completions?api-version=1&x=/tokenize",
+                "openai_chat",
+            ),
             ("/chat/completions", "openai_chat"),
             ("http://llm:8000/v1/chat/completions", "openai_chat"),
-            ("/openai/deployments/gpt/chat/completions?api-version=2", "openai_chat"),
+            (
+                "/openai/deployments/gpt/chat/completions?api-version=2",
+                "openai_chat",
+            ),
             ("/v1/completions", "openai_completions"),
             ("/completions", "openai_completions"),
             ("/engines/davinci/completions", "openai_completions"),
@@ -280,7 +289,10 @@ mod tests {
             model_of_path("/openai/deployments/my-gpt/chat/completions"),
             Some("my-gpt")
         );
-        assert_eq!(model_of_path("/v1/engines/davinci/completions"), Some("davinci"));
+        assert_eq!(
+            model_of_path("/v1/engines/davinci/completions"),
+            Some("davinci")
+        );
         assert_eq!(model_of_path("/v1/chat/completions"), None);
         assert_eq!(model_of_path("/deployments//x"), None);
     }

@@ -3,7 +3,9 @@
 
 use super::{
     Answer, Dialect, Request,
-    answer::{AnswerFacts, Carried, Choice, ErrorFacts, FUNCTION_CALL, MAX_TOOL_NAME, MAX_WORD, Staged},
+    answer::{
+        AnswerFacts, Carried, Choice, ErrorFacts, FUNCTION_CALL, MAX_TOOL_NAME, MAX_WORD, Staged,
+    },
     openai::{Around, Asked, Flat},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
@@ -17,7 +19,10 @@ pub(super) static DIALECT: Dialect = Dialect {
     operation: "chat",
     provider: "openai",
     suffixes: &["/chat/completions"],
-    overhead: super::Overhead { message: 4, prompt: 2 },
+    overhead: super::Overhead {
+        message: 4,
+        prompt: 2,
+    },
     request: || Box::new(JsonRequest::<ChatRequest>::default()),
     answer: || Box::new(JsonAnswer::<ChatAnswer>::default()),
 };
@@ -72,13 +77,13 @@ impl Visitor for ChatRequest {
             (Asks::Message, Step::Key("role")) => Asks::Role,
             (Asks::Message, Step::Key("content")) => Asks::Content,
             (Asks::Message, Step::Key("tool_calls")) => Asks::ToolCalls,
-            (Asks::Message, Step::Key("function_call")) => Asks::Function,
+            (Asks::Message, Step::Key("function_call"))
+            | (Asks::ToolCall, Step::Key("function" | "custom")) => Asks::Function,
             (Asks::Message, Step::Key(_))
             | (Asks::Part, Step::Key("text" | "refusal" | "input_text"))
             | (Asks::Function, Step::Key("name" | "arguments" | "input")) => Asks::Text,
             (Asks::Content, Step::Index(_)) => Asks::Part,
             (Asks::ToolCalls, Step::Index(_)) => Asks::ToolCall,
-            (Asks::ToolCall, Step::Key("function" | "custom")) => Asks::Function,
             _ => return None,
         })
     }
@@ -135,7 +140,9 @@ enum Says {
     Root,
     Around(Around),
     Choices,
-    Choice { position: u32 },
+    Choice {
+        position: u32,
+    },
     Index,
     FinishReason,
     /// `message` or `delta`.
@@ -144,7 +151,9 @@ enum Says {
     /// A part of a content that is a list.
     Part(Text),
     ToolCalls,
-    ToolCall { position: u32 },
+    ToolCall {
+        position: u32,
+    },
     ToolIndex,
     Function,
     Audio,
@@ -252,7 +261,13 @@ impl Visitor for ChatAnswer {
             // Mistral's parts of thought.
             (Says::Part(_), Step::Key("thinking")) => Says::Text(Text::Reasoning),
             (Says::ToolCalls, Step::Index(position)) => Says::ToolCall { position },
-            (Says::ToolCall { position: FUNCTION_CALL } | Says::Function, Step::Key(key)) => match key {
+            (
+                Says::ToolCall {
+                    position: FUNCTION_CALL,
+                }
+                | Says::Function,
+                Step::Key(key),
+            ) => match key {
                 "name" => Says::Text(Text::ToolName),
                 "arguments" | "input" => Says::Text(Text::ToolArguments),
                 _ => return None,

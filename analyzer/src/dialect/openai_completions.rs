@@ -16,7 +16,10 @@ pub(super) static DIALECT: Dialect = Dialect {
     operation: "text_completion",
     provider: "openai",
     suffixes: &["/completions"],
-    overhead: super::Overhead { message: 0, prompt: 0 },
+    overhead: super::Overhead {
+        message: 0,
+        prompt: 0,
+    },
     request: || Box::new(JsonRequest::<CompletionRequest>::default()),
     answer: || Box::new(JsonAnswer::<CompletionAnswer>::default()),
 };
@@ -114,7 +117,9 @@ enum Says {
     Root,
     Around(Around),
     Choices,
-    Choice { position: u32 },
+    Choice {
+        position: u32,
+    },
     Index,
     FinishReason,
     Text,
@@ -184,8 +189,16 @@ impl Visitor for CompletionAnswer {
     fn text(&mut self, node: Says, piece: &str) {
         match node {
             Says::Around(around) => around.text(&mut self.facts, &mut self.flat, piece),
-            Says::Text => self.staged.choice.content.push_str(self.facts.output(piece)),
-            Says::Reasoning => self.staged.choice.reasoning.push_str(self.facts.output(piece)),
+            Says::Text => self
+                .staged
+                .choice
+                .content
+                .push_str(self.facts.output(piece)),
+            Says::Reasoning => self
+                .staged
+                .choice
+                .reasoning
+                .push_str(self.facts.output(piece)),
             Says::FinishReason => cut_to(&mut self.staged.reason, piece, MAX_WORD),
             _ => {}
         }

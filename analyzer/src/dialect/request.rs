@@ -128,9 +128,6 @@ mod tests {
             prompt.end_part();
         }
         assert_eq!(prompt.parts().count(), MAX_STRINGS);
-        assert_eq!(
-            prompt.parts().map(str::len).sum::<usize>(),
-            MAX_STRINGS + 5
-        );
+        assert_eq!(prompt.parts().map(str::len).sum::<usize>(), MAX_STRINGS + 5);
     }
 }

@@ -83,7 +83,9 @@ fn describe(value: &serde_json::Value, out: &mut String) {
         Value::String(text) => write!(out, "{text:?} ").unwrap(),
         Value::Array(items) => {
             out.push('[');
-            items.iter().for_each(|item| describe(item, out));
+            for item in items {
+                describe(item, out);
+            }
             out.push(']');
         }
         Value::Object(map) => {
@@ -102,9 +104,15 @@ fn reads_the_grammar() {
     for (text, expected) in [
         ("{}", "{}"),
         ("[]", "[]"),
-        (" [ 1 , -2.5e3 ,true,false,null ] ", "[1 -2.5e3 true false null ]"),
+        (
+            " [ 1 , -2.5e3 ,true,false,null ] ",
+            "[1 -2.5e3 true false null ]",
+        ),
         (r#"{"a":{"b":["c",{}]}}"#, r#"{"a":{"b":["c" {}]}}"#),
-        (r#""\"\\\/\b\f\n\r\té😀""#, "\"\\\"\\\\/\\u{8}\\u{c}\\n\\r\\té😀\" "),
+        (
+            r#""\"\\\/\b\f\n\r\té😀""#,
+            "\"\\\"\\\\/\\u{8}\\u{c}\\n\\r\\té😀\" ",
+        ),
         (r#"{"kéy":1}"#, r#"{"kéy":1 }"#),
         ("[NaN,Infinity,-Infinity]", "[null null null ]"),
         ("42", "42 "),
@@ -120,10 +128,29 @@ fn reads_the_grammar() {
 
 #[test]
 fn what_is_no_json_is_invalid_and_what_is_cut_is_incomplete() {
-    for text in ["<html>", "{1:2}", "[1 2]", "{\"a\" 1}", "[}", "{\"a\":]}", "\"\\x\"", "\"\\u00g0\"", "nope", "'a'"] {
+    for text in [
+        "<html>",
+        "{1:2}",
+        "[1 2]",
+        "{\"a\" 1}",
+        "[}",
+        "{\"a\":]}",
+        "\"\\x\"",
+        "\"\\u00g0\"",
+        "nope",
+        "'a'",
+    ] {
         assert_eq!(read(text).1, State::Invalid, "{text}");
     }
-    for text in ["", " ", "{", "[1,", "\"abc", "{\"a\":\"b\\", "{\"a\":\"\\u00"] {
+    for text in [
+        "",
+        " ",
+        "{",
+        "[1,",
+        "\"abc",
+        "{\"a\":\"b\\",
+        "{\"a\":\"\\u00",
+    ] {
         assert_eq!(read(text).1, State::Incomplete, "{text}");
     }
 }
@@ -150,10 +177,14 @@ fn lone_surrogates_and_bad_bytes_are_replaced_and_counted() {
 
 #[test]
 fn skipped_values_are_passed_over_whatever_is_in_them() {
-    let text = r#"{"skip":{"a":"}\"]","b":[1,{"c":"\\"}]},"x":1,"skip":"s\"","y":2,"skip":12,"z":[3]}"#;
+    let text =
+        r#"{"skip":{"a":"}\"]","b":[1,{"c":"\\"}]},"x":1,"skip":"s\"","y":2,"skip":12,"z":[3]}"#;
     for size in 1..text.len() {
         let (out, state, _) = read_pieces(text.as_bytes().chunks(size), Some("skip"));
-        assert_eq!((out.as_str(), state), (r#"{"x":1 "y":2 "z":[3 ]}"#, State::Done));
+        assert_eq!(
+            (out.as_str(), state),
+            (r#"{"x":1 "y":2 "z":[3 ]}"#, State::Done)
+        );
     }
 }
 
@@ -169,7 +200,11 @@ fn depth_is_bounded_and_the_rest_is_read() {
 
 #[test]
 fn long_keys_and_numbers_are_not_kept() {
-    let text = format!("{{\"{}\":1,\"n\":{},\"b\":2}}", "k".repeat(MAX_KEY + 1), "9".repeat(MAX_BARE + 1));
+    let text = format!(
+        "{{\"{}\":1,\"n\":{},\"b\":2}}",
+        "k".repeat(MAX_KEY + 1),
+        "9".repeat(MAX_BARE + 1)
+    );
     for size in [1, 7, text.len()] {
         let (out, state, _) = read_pieces(text.as_bytes().chunks(size), None);
         assert_eq!((out.as_str(), state), (r#"{"n":null "b":2 }"#, State::Done));
@@ -197,7 +232,10 @@ fn splits(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
     places.sort_unstable();
-    places.windows(2).map(|w| bytes[w[0]..w[1]].to_vec()).collect()
+    places
+        .windows(2)
+        .map(|w| bytes[w[0]..w[1]].to_vec())
+        .collect()
 }
 
 proptest! {

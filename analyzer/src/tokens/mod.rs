@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn known_counts() {
-        // Figures of tiktoken for Python.
+        // Well-known figures, the second of the OpenAI cookbook.
         for (tokenizer, text, expected) in [
             (Tokenizer::Cl100kBase, "hello world", 2),
             (Tokenizer::Cl100kBase, "tiktoken is great!", 6),
@@ -153,7 +153,12 @@ mod tests {
             (Tokenizer::O200kHarmony, "hello world", 2),
             (Tokenizer::P50kBase, "", 0),
         ] {
-            assert_eq!(tokenizer.count(text), expected, "{} {text}", tokenizer.name());
+            assert_eq!(
+                tokenizer.count(text),
+                expected,
+                "{} {text}",
+                tokenizer.name()
+            );
         }
     }
 
@@ -180,16 +185,27 @@ mod tests {
     fn windows_change_no_count_of_ordinary_text() {
         let long = PROSE.repeat(1_000);
         for tokenizer in Tokenizer::ALL {
-            assert_eq!(tokenizer.count(&long), plain(tokenizer, &long), "{}", tokenizer.name());
+            assert_eq!(
+                tokenizer.count(&long),
+                plain(tokenizer, &long),
+                "{}",
+                tokenizer.name()
+            );
         }
     }
 
     #[test]
     fn hostile_texts_are_counted() {
-        let size = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+        let size = if cfg!(debug_assertions) {
+            100_000
+        } else {
+            1_000_000
+        };
         let mut state = 1u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 56) as u8
         })
         .take(size)
@@ -215,8 +231,12 @@ mod tests {
                 let begun = std::time::Instant::now();
                 assert!(tokenizer.count(text) > 0);
                 // The bound is for optimised code; it is generous elsewhere.
-                let begin: String = text.chars().take(4).collect();
-                assert!(begun.elapsed().as_secs() < 5, "{} {begin:?}", tokenizer.name());
+                let start: String = text.chars().take(4).collect();
+                assert!(
+                    begun.elapsed().as_secs() < 5,
+                    "{} {start:?}",
+                    tokenizer.name()
+                );
             }
         }
     }

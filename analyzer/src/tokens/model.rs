@@ -102,7 +102,11 @@ mod tests {
             ("", None),
             ("é", None),
         ] {
-            assert_eq!(tokenizer_of(model).map(Tokenizer::name), expected, "{model}");
+            assert_eq!(
+                tokenizer_of(model).map(Tokenizer::name),
+                expected,
+                "{model}"
+            );
         }
     }
 }
