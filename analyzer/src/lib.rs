@@ -1,8 +1,8 @@
 //! Exchange events in, calls out.
 //!
 //! The analyzer knows nothing of packets. It takes the events of HTTP exchanges ([`exchange`], the
-//! contract), reads them as LLM calls (`dialect`), counts tokens where nobody reported them
-//! (`tokens`), and makes of each call one wide row ([`call`]). Rows go to a `store`, into
+//! contract), follows them to their end ([`analysis`]), reads them as LLM calls ([`dialect`]), counts tokens
+//! ([`tokens`]), and makes of each call one wide row ([`call`]). Rows go to a `store`, into
 //! `metrics`, and out through the `api` and its `ui`.
 #![forbid(unsafe_code)]
 

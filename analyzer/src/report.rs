@@ -18,3 +18,5 @@ pub struct Report {
     /// The address of who sent the report.
     pub reporter: Option<std::net::IpAddr>,
 }
+
+pub use crate::analysis::analyze_report;

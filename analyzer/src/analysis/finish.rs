@@ -4,21 +4,19 @@ use sha2::{Digest, Sha256};
 
 use super::{
     AnalyzerCounters,
+    count::{Plain, Uncounted},
     open::{AnswerBody, Candidate, Chosen, Open},
     outcome::{Fault, Status, is_complete, outcome},
     stored::Keeper,
 };
 use crate::{
-    call::{Bodies, Call, CallKey, Confidence, ExchangeRow, TokenSource},
+    call::{Bodies, Call, CallKey, Confidence, ExchangeRow, Marks, TokenSource},
     dialect::{
-        Answered, DIALECTS, Dialect, Expected, Final, Form,
-        answer::{AnswerFacts, Choice, sum},
+        Answered, DIALECTS, Dialect, Expected, Final, Form, RequestReader, answer::AnswerFacts,
         request::RequestFacts,
     },
-    exchange::{End, Version},
-    record::Record,
+    exchange::{End, Transfer, Version},
     time::Timestamp,
-    tokens::{Tokenizer, Tokenizers},
 };
 
 /// What became of an exchange.
@@ -28,137 +26,6 @@ pub struct Finished {
     pub exchange: ExchangeRow,
     /// The call, if it is one.
     pub call: Option<Box<Uncounted>>,
-}
-
-/// A call whose tokens are not counted yet.
-#[derive(Debug)]
-pub struct Uncounted {
-    pub(crate) call: Call,
-    pub(crate) dialect: &'static Dialect,
-    pub(crate) request: RequestFacts,
-    pub(crate) answer: AnswerFacts,
-    pub(crate) bodies: Option<Bodies>,
-    pub(crate) form: Form,
-    /// Texts to count as they stand, where they are no JSON.
-    pub(crate) plain: Plain,
-}
-
-/// A report's bodies that are no JSON: they are counted as they stand.
-#[derive(Debug, Default)]
-pub(crate) struct Plain {
-    pub(crate) request: Option<String>,
-    pub(crate) response: Option<String>,
-}
-
-impl Uncounted {
-    /// The call as known without counting.
-    pub const fn call(&self) -> &Call {
-        &self.call
-    }
-
-    /// Counts the tokens and closes the row. Takes some milliseconds for long texts.
-    pub fn count(mut self, tokenizers: &Tokenizers) -> Record {
-        let models = [&self.call.request_model, &self.call.response_model];
-        let tokenizer = tokenizers.choose(models.into_iter().flatten().map(String::as_str));
-        let refused = self.call.status.is_some_and(|status| status >= 300)
-            && self
-                .answer
-                .choices
-                .values()
-                .all(|c| c.texts().next().is_none());
-        if !refused {
-            let input = self.count_input(tokenizer);
-            let output = self.count_output(tokenizer);
-            self.call.tokenizer = input.or(output).map(|_| tokenizer.name());
-            self.call.counted_input_tokens = input;
-            self.call.counted_output_tokens = output;
-        }
-        self.settle();
-        Record {
-            call: self.call,
-            bodies: self.bodies,
-        }
-    }
-
-    /// Closes the row without counting: for when counting is too far behind.
-    pub fn uncounted(mut self) -> Record {
-        self.settle();
-        Record {
-            call: self.call,
-            bodies: self.bodies,
-        }
-    }
-
-    fn count_input(&self, tokenizer: Tokenizer) -> Option<u64> {
-        if let Some(text) = &self.plain.request {
-            return Some(tokenizer.count(text));
-        }
-        let prompt = &self.request.prompt;
-        let overhead = self.dialect.overhead;
-        prompt.present.then(|| {
-            let text: u64 = prompt.parts().map(|part| tokenizer.count(part)).sum();
-            let messages = prompt.messages.unwrap_or(0);
-            text.saturating_add(prompt.token_ids)
-                .saturating_add(messages.saturating_mul(overhead.message))
-                .saturating_add(overhead.prompt)
-        })
-    }
-
-    fn count_output(&self, tokenizer: Tokenizer) -> Option<u64> {
-        if let Some(text) = &self.plain.response {
-            return Some(tokenizer.count(text));
-        }
-        let choices = &self.answer.choices;
-        (!choices.is_empty()).then(|| {
-            let texts = choices.values().flat_map(Choice::texts);
-            texts.map(|text| tokenizer.count(text)).sum()
-        })
-    }
-
-    /// The effective figures, and what follows from them.
-    fn settle(&mut self) {
-        let call = &mut self.call;
-        (call.input_tokens, call.input_source) =
-            effective(call.reported_input_tokens, call.counted_input_tokens);
-        (call.output_tokens, call.output_source) =
-            effective(call.reported_output_tokens, call.counted_output_tokens);
-        call.total_tokens = sum(call.input_tokens, call.output_tokens);
-        call.output_partial &= call.output_tokens.is_some();
-        call.tokens_per_second = call
-            .total_tokens
-            .zip(call.elapsed.filter(|elapsed| *elapsed > 0))
-            .map(|(tokens, elapsed)| tokens as f64 / (elapsed as f64 / 1e6));
-        self.call.tpot = self.tpot();
-    }
-
-    /// Time per output token after the first, in microseconds.
-    fn tpot(&self) -> Option<f64> {
-        let call = &self.call;
-        let one_choice = self.answer.choices.len() <= 1 && self.request.choices.unwrap_or(1) <= 1;
-        if self.form != Form::Events
-            || !one_choice
-            || call.missing_response_bytes > 0
-            || call.truncated
-        {
-            return None;
-        }
-        let span = call.marks.last_token?.micros_since(call.marks.first_token?);
-        let mut tokens = call.output_tokens?;
-        let unseen_thoughts = call.output_source == TokenSource::Reported
-            && self.answer.choices.values().all(|c| c.reasoning.is_empty());
-        if unseen_thoughts {
-            tokens = tokens.saturating_sub(call.reasoning_tokens.unwrap_or(0));
-        }
-        (tokens >= 2 && span > 0).then(|| span as f64 / (tokens - 1) as f64)
-    }
-}
-
-fn effective(reported: Option<u64>, counted: Option<u64>) -> (Option<u64>, TokenSource) {
-    match (reported, counted) {
-        (Some(figure), _) => (Some(figure), TokenSource::Reported),
-        (None, Some(figure)) => (Some(figure), TokenSource::Counted),
-        (None, None) => (None, TokenSource::None),
-    }
 }
 
 impl Open {
@@ -200,7 +67,10 @@ impl Open {
         };
         self.marks.response_end = end.response_end;
         self.marks.ended = Some(end.time);
-        let request = chosen.request.map(|r| r.finish()).unwrap_or_default();
+        let request = chosen
+            .request
+            .map(RequestReader::finish)
+            .unwrap_or_default();
         let answer = chosen.answer.map(|reader| reader.finish(&request));
         self.call(chosen.dialect, request, answer, end, counters)
     }
@@ -254,6 +124,7 @@ impl Open {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a column of the row a line")]
     fn call(
         self,
         dialect: &'static Dialect,
@@ -265,58 +136,38 @@ impl Open {
         let key = self.key(end);
         let status = self.status(end);
         let answer = answer.unwrap_or_else(|| unanswered(self.event_stream));
-        let error = answer.facts.error.clone().or(answer
-            .detail
-            .filter(|_| self.status.is_some_and(|s| s >= 400)));
-        let fault = if error.is_some() {
-            Fault::Error
-        } else {
-            Fault::None
-        };
+        let refused = self.status.is_some_and(|status| status >= 400);
+        let detail = answer.detail.filter(|_| refused);
+        let error = answer.facts.error.clone().or(detail);
+        let fault = error.as_ref().map_or(Fault::None, |_| Fault::Error);
         let complete = is_complete(end.ending, answer.ended);
-        let outcome = outcome(status, end.ending, answer.ended, fault);
 
-        let missing_request = end
-            .request
-            .missing_head
-            .saturating_add(end.request.missing_body);
-        let missing_response = end
-            .response
-            .missing_head
-            .saturating_add(end.response.missing_body);
         let cut = request.prompt.cut() || answer.facts.cut();
         let truncated = cut || end.request.unread > 0 || end.response.unread > 0;
+        let [missing_request, missing_response] = [end.request, end.response].map(missing);
         let whole = missing_request == 0 && missing_response == 0 && !truncated;
-
-        counters.calls_cut = counters.calls_cut.saturating_add(u64::from(cut));
-        for damage in [request.damage, answer.damage] {
-            counters.json_replaced = counters.json_replaced.saturating_add(damage.replaced);
-            counters.json_too_deep = counters.json_too_deep.saturating_add(damage.too_deep);
-        }
-        if self.sender.is_some() && !request.whole {
-            counters.requests_unread = counters.requests_unread.saturating_add(1);
-        }
+        let unread_request = self.sender.is_some() && !request.whole;
 
         let streamed = answer.form == Form::Events;
         let mut marks = self.marks;
-        let mut since = |later: Option<Timestamp>, earlier: Option<Timestamp>| {
-            let micros = later?.micros_since(earlier?);
-            if micros < 0 {
-                counters.negative_durations = counters.negative_durations.saturating_add(1);
-            }
-            (micros >= 0).then_some(micros)
-        };
         if streamed {
             marks.first_event = answer.clocks.first_event;
             marks.first_token = answer.clocks.first_token;
             marks.last_token = answer.clocks.last_token;
         }
-        let elapsed = since(marks.ended, marks.request_start);
-        let upload = since(marks.request_end, marks.request_start);
-        let ttft = since(marks.first_token, marks.request_start);
+        let [elapsed, upload, ttft] = spans(&marks, counters);
         let gaps = answer.clocks.gaps;
         let (gap_max, stalls) = (gaps.largest(), gaps.stalls());
         let [gap_p50, gap_p95] = gaps.percentiles([50, 95]);
+
+        counters.calls_cut = counters.calls_cut.saturating_add(u64::from(cut));
+        counters.requests_unread = counters
+            .requests_unread
+            .saturating_add(u64::from(unread_request));
+        for damage in [request.damage, answer.damage] {
+            counters.json_replaced = counters.json_replaced.saturating_add(damage.replaced);
+            counters.json_too_deep = counters.json_too_deep.saturating_add(damage.too_deep);
+        }
 
         let usage = answer.facts.usage;
         let sender = self.sender.unwrap_or_default();
@@ -331,11 +182,11 @@ impl Open {
             dialect: Some(dialect.name),
             operation: Some(dialect.operation),
             provider: Some(dialect.provider),
-            stream: streamed_or_asked(&answer.form, &request),
+            stream: streamed_or_asked(answer.form, &request),
             method: some(sender.method),
             path: some(sender.path),
             status: self.status,
-            outcome,
+            outcome: outcome(status, end.ending, answer.ended, fault),
             error_type: error.kind,
             error_code: error.code,
             request_model: request.model.clone().and_then(some).or(sender.model),
@@ -456,12 +307,28 @@ fn unanswered(promised: Expected) -> Answered {
 
 /// Whether the answer was a stream; without one, whether a stream was asked for, which the body's
 /// silence denies only if it was read to its end.
-fn streamed_or_asked(form: &Form, request: &RequestFacts) -> Option<bool> {
+fn streamed_or_asked(form: Form, request: &RequestFacts) -> Option<bool> {
     match form {
         Form::Events => Some(true),
         Form::Json | Form::Other => Some(false),
         Form::Unseen => request.stream.or(request.whole.then_some(false)),
     }
+}
+
+/// Bytes of a message that were not seen.
+fn missing(transfer: Transfer) -> u64 {
+    transfer.missing_head.saturating_add(transfer.missing_body)
+}
+
+/// elapsed, upload and ttft; a negative one is none, and counted.
+fn spans(marks: &Marks, counters: &mut AnalyzerCounters) -> [Option<i64>; 3] {
+    [marks.ended, marks.request_end, marks.first_token].map(|later| {
+        let micros = later?.micros_since(marks.request_start?);
+        if micros < 0 {
+            counters.negative_durations = counters.negative_durations.saturating_add(1);
+        }
+        (micros >= 0).then_some(micros)
+    })
 }
 
 /// How long the server went on sending after the client had left.

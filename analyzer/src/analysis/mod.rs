@@ -4,6 +4,7 @@
 //! row of the exchange, and, if it is an LLM call, the call without its counted tokens. Counting is
 //! slow beside all else, so it is left to whoever has time for it: [`Uncounted::count`].
 
+mod count;
 mod finish;
 mod open;
 mod outcome;
@@ -16,7 +17,8 @@ mod whose;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub use finish::{Finished, Uncounted};
+pub use count::Uncounted;
+pub use finish::Finished;
 pub use report::analyze_report;
 pub use settings::{HashKey, KeepBodies, Network, Settings, TrustedPeers};
 pub use stored::{STORED_HEAD, STORED_TAIL};

@@ -3,7 +3,7 @@
 use super::{
     settings::{KeepBodies, Settings},
     stored::Keeper,
-    whose::Sender,
+    whose::{MAX_TARGET, Sender, cut},
 };
 use crate::{
     call::Marks,
@@ -157,7 +157,7 @@ impl Open {
     fn request_head(&mut self, head: &RequestHead, settings: &Settings) {
         self.marks.request_start = Some(head.first);
         self.version = Some(head.version);
-        self.target = Some(head.target.clone());
+        self.target = Some(cut(&head.target, MAX_TARGET));
         self.sender = Some(Sender::of(head, self.begin.peer, settings));
         let says = if head.method.eq_ignore_ascii_case("POST") {
             dialect::by_path(&head.target)

@@ -75,6 +75,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::too_many_lines, reason = "a row of the table a line")]
     #[test]
     fn every_row_of_the_table() {
         let ok = Status::Seen(200);

@@ -106,8 +106,9 @@ impl HashKey {
     pub fn new(secret: &[u8]) -> Self {
         // HMAC takes keys of any length (RFC 2104 §2); should it ever refuse, the hash of no key
         // would be shared by all: an empty key is then as good as any.
-        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret)
-            .unwrap_or_else(|_| <Hmac<Sha256> as KeyInit>::new(&Default::default()));
+        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret).unwrap_or_else(|_| {
+            <Hmac<Sha256> as KeyInit>::new(&hmac::digest::Key::<Hmac<Sha256>>::default())
+        });
         Self(mac)
     }
 

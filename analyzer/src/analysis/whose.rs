@@ -11,6 +11,9 @@ use crate::{
     exchange::{Headers, RequestHead},
 };
 
+/// Bytes of a request target that are kept, for the exchange's row: what common servers accept at most.
+pub(super) const MAX_TARGET: usize = 8_192;
+
 /// Bytes of a path that are kept.
 const MAX_PATH: usize = 2_048;
 
@@ -97,7 +100,7 @@ fn credential(headers: &Headers) -> Option<&str> {
         .filter(|credential| !credential.is_empty())
 }
 
-fn cut(text: &str, cap: usize) -> String {
+pub(super) fn cut(text: &str, cap: usize) -> String {
     text.get(..text.floor_char_boundary(cap))
         .unwrap_or_default()
         .to_owned()

@@ -8,7 +8,7 @@ use super::text::{Room, cut_to};
 /// an `n` of 128, vLLM of 16,384, and people ask for ten at most.
 pub const MAX_CHOICES: usize = 1_024;
 
-/// Tool calls of one choice that are told apart; those beyond are not counted.
+/// Tool calls of one answer that are told apart, over all choices; those beyond are not counted.
 pub const MAX_TOOL_CALLS: usize = 1_024;
 
 /// Bytes of a finish reason, an error's type or its code that are kept.
@@ -39,6 +39,8 @@ pub struct AnswerFacts {
     /// What the current event has carried so far.
     pub event: Carried,
     pub(super) room: Room,
+    /// Tool calls over all choices.
+    tool_calls: usize,
     /// A choice or tool call past the bounds was left out.
     left_out: bool,
 }
@@ -205,9 +207,12 @@ impl AnswerFacts {
         append(&mut into.refusal, &mut from.refusal);
         append(&mut into.transcript, &mut from.transcript);
         while let Some((index, mut tool)) = from.tools.pop_first() {
-            if into.tools.len() >= MAX_TOOL_CALLS && !into.tools.contains_key(&index) {
-                self.left_out = true;
-                continue;
+            if !into.tools.contains_key(&index) {
+                if self.tool_calls >= MAX_TOOL_CALLS {
+                    self.left_out = true;
+                    continue;
+                }
+                self.tool_calls += 1;
             }
             let known = into.tools.entry(index).or_default();
             // Some servers repeat the name with every piece of the arguments.
@@ -356,5 +361,19 @@ mod tests {
         assert_eq!(facts.choices.len(), MAX_CHOICES);
         assert!(facts.cut());
         assert!(staged.choice.content.is_empty());
+    }
+
+    #[test]
+    fn the_number_of_tool_calls_is_bounded_over_all_choices() {
+        let mut facts = AnswerFacts::default();
+        let mut staged = Staged::default();
+        for index in 0..=MAX_TOOL_CALLS as u32 {
+            staged.begin(index % 2);
+            staged.begin_tool(index);
+            facts.commit(&mut staged);
+            assert_eq!(facts.cut(), index as usize >= MAX_TOOL_CALLS);
+        }
+        let tools: usize = facts.choices.values().map(|c| c.tools.len()).sum();
+        assert_eq!(tools, MAX_TOOL_CALLS);
     }
 }

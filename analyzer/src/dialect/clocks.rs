@@ -146,7 +146,9 @@ mod tests {
             ((1..=100).rev().collect(), Some(50), Some(95)),
         ] {
             let mut all = Gaps::default();
-            gaps.iter().for_each(|gap| all.push(*gap));
+            for gap in &gaps {
+                all.push(*gap);
+            }
             assert_eq!(all.largest(), gaps.iter().max().copied());
             assert_eq!(all.percentiles([50, 95]), [p50, p95], "{gaps:?}");
         }
@@ -155,9 +157,9 @@ mod tests {
     #[test]
     fn stalls_are_above_the_threshold() {
         let mut gaps = Gaps::new(1_000_000);
-        [999_999, 1_000_000, 1_000_001, i64::MAX]
-            .into_iter()
-            .for_each(|gap| gaps.push(gap));
+        for gap in [999_999, 1_000_000, 1_000_001, i64::MAX] {
+            gaps.push(gap);
+        }
         assert_eq!(gaps.stalls(), 2);
         assert_eq!(gaps.largest(), Some(i64::MAX));
     }

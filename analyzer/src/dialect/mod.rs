@@ -16,7 +16,7 @@ mod read;
 pub mod request;
 mod text;
 
-pub use clocks::{Gaps, STALL_THRESHOLD, StreamClocks};
+pub use clocks::{Gaps, MAX_GAPS, STALL_THRESHOLD, StreamClocks};
 pub use text::MAX_TEXT;
 
 use crate::{

@@ -77,13 +77,13 @@ impl Visitor for ChatRequest {
             (Asks::Message, Step::Key("role")) => Asks::Role,
             (Asks::Message, Step::Key("content")) => Asks::Content,
             (Asks::Message, Step::Key("tool_calls")) => Asks::ToolCalls,
-            (Asks::Message, Step::Key("function_call")) => Asks::Function,
+            (Asks::Message, Step::Key("function_call"))
+            | (Asks::ToolCall, Step::Key("function" | "custom")) => Asks::Function,
             (Asks::Message, Step::Key(_))
             | (Asks::Part, Step::Key("text" | "refusal" | "input_text"))
             | (Asks::Function, Step::Key("name" | "arguments" | "input")) => Asks::Text,
             (Asks::Content, Step::Index(_)) => Asks::Part,
             (Asks::ToolCalls, Step::Index(_)) => Asks::ToolCall,
-            (Asks::ToolCall, Step::Key("function" | "custom")) => Asks::Function,
             _ => return None,
         })
     }

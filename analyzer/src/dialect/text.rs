@@ -6,7 +6,7 @@ pub const MAX_TEXT: usize = 64 << 20;
 
 /// How much more text a body may keep.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub(super) struct Room {
     left: usize,
     cut: bool,
 }
@@ -22,7 +22,7 @@ impl Default for Room {
 
 impl Room {
     /// As much of the piece as there is room for.
-    pub fn take<'a>(&mut self, piece: &'a str) -> &'a str {
+    pub(super) fn take<'a>(&mut self, piece: &'a str) -> &'a str {
         if self.cut {
             return "";
         }
@@ -35,23 +35,23 @@ impl Room {
     }
 
     /// Bytes kept so far.
-    pub const fn used(&self) -> usize {
+    pub(super) const fn used(&self) -> usize {
         MAX_TEXT.saturating_sub(self.left)
     }
 
     /// Keeps nothing more.
-    pub const fn close(&mut self) {
+    pub(super) const fn close(&mut self) {
         self.cut = true;
     }
 
     /// Whether anything was left out.
-    pub const fn cut(&self) -> bool {
+    pub(super) const fn cut(&self) -> bool {
         self.cut
     }
 }
 
 /// Appends a piece to a short field, which never grows past `cap` bytes and ends at a character's end.
-pub fn cut_to(field: &mut String, piece: &str, cap: usize) {
+pub(super) fn cut_to(field: &mut String, piece: &str, cap: usize) {
     let room = cap.saturating_sub(field.len());
     let end = piece.floor_char_boundary(room);
     field.push_str(piece.get(..end).unwrap_or_default());

@@ -83,7 +83,9 @@ fn describe(value: &serde_json::Value, out: &mut String) {
         Value::String(text) => write!(out, "{text:?} ").unwrap(),
         Value::Array(items) => {
             out.push('[');
-            items.iter().for_each(|item| describe(item, out));
+            for item in items {
+                describe(item, out);
+            }
             out.push(']');
         }
         Value::Object(map) => {

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn known_counts() {
-        // Figures of tiktoken for Python.
+        // Well-known figures, the second of the OpenAI cookbook.
         for (tokenizer, text, expected) in [
             (Tokenizer::Cl100kBase, "hello world", 2),
             (Tokenizer::Cl100kBase, "tiktoken is great!", 6),
@@ -231,10 +231,10 @@ mod tests {
                 let begun = std::time::Instant::now();
                 assert!(tokenizer.count(text) > 0);
                 // The bound is for optimised code; it is generous elsewhere.
-                let begin: String = text.chars().take(4).collect();
+                let start: String = text.chars().take(4).collect();
                 assert!(
                     begun.elapsed().as_secs() < 5,
-                    "{} {begin:?}",
+                    "{} {start:?}",
                     tokenizer.name()
                 );
             }

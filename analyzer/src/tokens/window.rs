@@ -68,21 +68,30 @@ enum Class {
 impl Class {
     fn of(character: char) -> Self {
         match character {
-            'a'..='z' | 'A'..='Z' => Self::Letter,
+            // ASCII, ideographs, kana and Hangul syllables, without the marks between those.
+            'a'..='z'
+            | 'A'..='Z'
+            | '\u{3041}'..='\u{3096}'
+            | '\u{30A1}'..='\u{30FA}'
+            | '\u{4E00}'..='\u{9FFF}'
+            | '\u{AC00}'..='\u{D7A3}' => Self::Letter,
             '0'..='9' => Self::Digit,
             ' ' => Self::Space,
             '\n' | '\r' => Self::LineEnd,
             '\'' => Self::Unsure,
-            '!'..='~' => Self::Mark,
-            // Ideographs, kana and Hangul syllables, without the marks between them.
-            '\u{3041}'..='\u{3096}'
-            | '\u{30A1}'..='\u{30FA}'
-            | '\u{4E00}'..='\u{9FFF}'
-            | '\u{AC00}'..='\u{D7A3}' => Self::Letter,
-            // Ideographic comma and full stop, brackets, and the full-width forms of ! ( ) , . : ; ?
-            '\u{3001}' | '\u{3002}' | '\u{3008}'..='\u{3011}' => Self::Mark,
-            '\u{FF01}' | '\u{FF08}' | '\u{FF09}' | '\u{FF0C}' | '\u{FF0E}' | '\u{FF1A}'
-            | '\u{FF1B}' | '\u{FF1F}' => Self::Mark,
+            // ASCII, the ideographic comma, full stop and brackets, and full-width ! ( ) , . : ; ?
+            '!'..='~'
+            | '\u{3001}'
+            | '\u{3002}'
+            | '\u{3008}'..='\u{3011}'
+            | '\u{FF01}'
+            | '\u{FF08}'
+            | '\u{FF09}'
+            | '\u{FF0C}'
+            | '\u{FF0E}'
+            | '\u{FF1A}'
+            | '\u{FF1B}'
+            | '\u{FF1F}' => Self::Mark,
             _ if character.is_whitespace() => Self::Space,
             _ => Self::Unsure,
         }
@@ -91,12 +100,16 @@ impl Class {
     /// Whether a piece always ends between these two. Marks take the letters and line ends after
     /// them into their piece, white space looks at what follows it; neither ends one surely.
     fn surely_ends_before(self, next: Self) -> bool {
-        match (self, next) {
-            (Self::Letter, Self::Digit | Self::Mark | Self::Space | Self::LineEnd)
-            | (Self::Digit, Self::Letter | Self::Mark | Self::Space | Self::LineEnd)
-            | (Self::Mark | Self::Unsure, Self::Space) => true,
-            _ => false,
-        }
+        matches!(
+            (self, next),
+            (
+                Self::Letter,
+                Self::Digit | Self::Mark | Self::Space | Self::LineEnd
+            ) | (
+                Self::Digit,
+                Self::Letter | Self::Mark | Self::Space | Self::LineEnd
+            ) | (Self::Mark | Self::Unsure, Self::Space)
+        )
     }
 }
 

@@ -1,0 +1,134 @@
+//! A call's token figures, and what follows from them.
+
+use crate::{
+    call::{Bodies, Call, TokenSource},
+    dialect::{
+        Dialect, Form,
+        answer::{AnswerFacts, Choice, sum},
+        request::RequestFacts,
+    },
+    record::Record,
+    tokens::{Tokenizer, Tokenizers},
+};
+
+/// A call whose tokens are not counted yet.
+#[derive(Debug)]
+pub struct Uncounted {
+    pub(crate) call: Call,
+    pub(crate) dialect: &'static Dialect,
+    pub(crate) request: RequestFacts,
+    pub(crate) answer: AnswerFacts,
+    pub(crate) bodies: Option<Bodies>,
+    pub(crate) form: Form,
+    /// Texts to count as they stand, where they are no JSON.
+    pub(crate) plain: Plain,
+}
+
+/// A report's bodies that are no JSON: they are counted as they stand.
+#[derive(Debug, Default)]
+pub(crate) struct Plain {
+    pub(crate) request: Option<String>,
+    pub(crate) response: Option<String>,
+}
+
+impl Uncounted {
+    /// The call as known without counting.
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Counts the tokens and closes the row. Takes some milliseconds for long texts.
+    pub fn count(mut self, tokenizers: &Tokenizers) -> Record {
+        let models = [&self.call.request_model, &self.call.response_model];
+        let tokenizer = tokenizers.choose(models.into_iter().flatten().map(String::as_str));
+        let refused = self.call.status.is_some_and(|status| status >= 300)
+            && self
+                .answer
+                .choices
+                .values()
+                .all(|c| c.texts().next().is_none());
+        if !refused {
+            let input = self.count_input(tokenizer);
+            let output = self.count_output(tokenizer);
+            self.call.tokenizer = input.or(output).map(|_| tokenizer.name());
+            self.call.counted_input_tokens = input;
+            self.call.counted_output_tokens = output;
+        }
+        self.settle();
+        Record {
+            call: self.call,
+            bodies: self.bodies,
+        }
+    }
+
+    fn count_input(&self, tokenizer: Tokenizer) -> Option<u64> {
+        if let Some(text) = &self.plain.request {
+            return Some(tokenizer.count(text));
+        }
+        let prompt = &self.request.prompt;
+        let overhead = self.dialect.overhead;
+        prompt.present.then(|| {
+            let text: u64 = prompt.parts().map(|part| tokenizer.count(part)).sum();
+            let messages = prompt.messages.unwrap_or(0);
+            text.saturating_add(prompt.token_ids)
+                .saturating_add(messages.saturating_mul(overhead.message))
+                .saturating_add(overhead.prompt)
+        })
+    }
+
+    fn count_output(&self, tokenizer: Tokenizer) -> Option<u64> {
+        if let Some(text) = &self.plain.response {
+            return Some(tokenizer.count(text));
+        }
+        let choices = &self.answer.choices;
+        (!choices.is_empty()).then(|| {
+            let texts = choices.values().flat_map(Choice::texts);
+            texts.map(|text| tokenizer.count(text)).sum()
+        })
+    }
+
+    /// The effective figures, and what follows from them.
+    fn settle(&mut self) {
+        let call = &mut self.call;
+        (call.input_tokens, call.input_source) =
+            effective(call.reported_input_tokens, call.counted_input_tokens);
+        (call.output_tokens, call.output_source) =
+            effective(call.reported_output_tokens, call.counted_output_tokens);
+        call.total_tokens = sum(call.input_tokens, call.output_tokens);
+        call.output_partial &= call.output_tokens.is_some();
+        call.tokens_per_second = call
+            .total_tokens
+            .zip(call.elapsed.filter(|elapsed| *elapsed > 0))
+            .map(|(tokens, elapsed)| tokens as f64 / (elapsed as f64 / 1e6));
+        self.call.tpot = self.tpot();
+    }
+
+    /// Time per output token after the first, in microseconds.
+    fn tpot(&self) -> Option<f64> {
+        let call = &self.call;
+        let one_choice = self.answer.choices.len() <= 1 && self.request.choices.unwrap_or(1) <= 1;
+        if self.form != Form::Events
+            || !one_choice
+            || call.missing_response_bytes > 0
+            || call.truncated
+        {
+            return None;
+        }
+        let span = call.marks.last_token?.micros_since(call.marks.first_token?);
+        let mut tokens = call.output_tokens?;
+        let unseen_thoughts = call.output_source == TokenSource::Reported
+            && self.answer.choices.values().all(|c| c.reasoning.is_empty());
+        if unseen_thoughts {
+            tokens = tokens.saturating_sub(call.reasoning_tokens.unwrap_or(0));
+        }
+        (tokens >= 2 && span > 0).then(|| span as f64 / (tokens - 1) as f64)
+    }
+}
+
+fn effective(reported: Option<u64>, counted: Option<u64>) -> (Option<u64>, TokenSource) {
+    match (reported, counted) {
+        (Some(figure), _) => (Some(figure), TokenSource::Reported),
+        (None, Some(figure)) => (Some(figure), TokenSource::Counted),
+        (None, None) => (None, TokenSource::None),
+    }
+}
