@@ -61,6 +61,15 @@ impl Uncounted {
         }
     }
 
+    /// Closes the row without counting: for when counting is too far behind.
+    pub fn uncounted(mut self) -> Record {
+        self.settle();
+        Record {
+            call: self.call,
+            bodies: self.bodies,
+        }
+    }
+
     fn count_input(&self, tokenizer: Tokenizer) -> Option<u64> {
         if let Some(text) = &self.plain.request {
             return Some(tokenizer.count(text));

@@ -80,7 +80,7 @@ impl Daemon {
             Some(path) => places::read_key(path)?,
             None => places::key_beside(&db)?,
         };
-        let setup = analysis_setup(analysis, Some(key), serving.bodies)?;
+        let setup = analysis_setup(analysis, Some(&key), serving.bodies)?;
         match serving.bodies {
             Bodies::Full => tracing::info!(
                 "storing calls in {}, with their request and response text for 7 days, 1 GiB in \
@@ -103,7 +103,7 @@ impl Daemon {
             Arc::clone(&capture),
             storage.handle(),
             Reader::open(&db)?,
-            analyse(&setup, &metrics, &board),
+            analyse(&setup),
         ));
         let runtime = Builder::new_multi_thread()
             .worker_threads(API_THREADS)
@@ -193,18 +193,14 @@ impl Daemon {
     }
 }
 
-/// Makes rows of reports, and shows them in the metrics.
-fn analyse(setup: &Setup, metrics: &Metrics, board: &Arc<Board>) -> api::Analyse {
+/// Makes rows of reports.
+fn analyse(setup: &Setup) -> api::Analyse {
     let settings = Arc::clone(&setup.analysis);
     let tokenizers = Arc::clone(&setup.tokenizers);
-    let (metrics, board) = (metrics.clone(), Arc::clone(board));
     let reports = AtomicU64::new(0);
     Arc::new(move |report: Report| {
         let number = reports.fetch_add(1, Ordering::Relaxed);
-        let record = analyze_report(report, system_clock(), &settings, &tokenizers, number);
-        metrics.observe_call(&record.call);
-        board.observe(&record.call);
-        record
+        analyze_report(report, system_clock(), &settings, &tokenizers, number)
     })
 }
 

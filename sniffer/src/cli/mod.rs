@@ -78,7 +78,7 @@ struct Setup {
 /// Makes the analysis' settings from the command line's.
 fn analysis_setup(
     args: &AnalysisArgs,
-    key: Option<Vec<u8>>,
+    key: Option<&[u8]>,
     bodies: Bodies,
 ) -> anyhow::Result<Setup> {
     Ok(Setup {
@@ -87,7 +87,7 @@ fn analysis_setup(
                 Bodies::Full => KeepBodies::Yes,
                 Bodies::None => KeepBodies::No,
             },
-            hash_key: key.as_deref().map(HashKey::new),
+            hash_key: key.map(HashKey::new),
             ..analysis::Settings::default()
         }),
         tokenizers: Arc::new(Tokenizers::from_setting(args.tokenizer.as_deref())?),

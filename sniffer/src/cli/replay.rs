@@ -37,7 +37,7 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     } else {
         super::args::Bodies::None
     };
-    let setup = analysis_setup(&args.analysis, key, keep_bodies)?;
+    let setup = analysis_setup(&args.analysis, key.as_deref(), keep_bodies)?;
     let storage = args
         .db
         .as_ref()

@@ -34,7 +34,7 @@ use super::{
 use prometheus_client::metrics::gauge::Gauge;
 
 /// Packets but no exchange for so long: something is wrong with what is tapped, and somebody should know.
-const BLIND_AFTER: Duration = Duration::from_secs(60);
+const BLIND_AFTER: Duration = Duration::from_mins(1);
 
 /// Runs the command.
 pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {

@@ -270,7 +270,7 @@ impl<'s> Feeder<'s> {
             sender.push(Item::Finish { now: self.now });
         }
         self.flush();
-        self.report.packets = self.decoder.counters().clone();
+        self.report.packets = *self.decoder.counters();
         self.report.ports = self.decoder.busiest_ports(REPORTED_PORTS);
         self.report
     }

@@ -111,7 +111,7 @@ impl<'s> Worker<'s> {
             number: shard,
             table: ConnectionTable::new(settings.tcp.clone(), shard),
             handler: HttpHandler::new(
-                settings.http.clone(),
+                settings.http,
                 ShardSink {
                     analyzer: Analyzer::new(settings.analysis.clone()),
                     found: Vec::new(),
