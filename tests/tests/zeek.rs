@@ -11,7 +11,29 @@ use llmtap_tests::{process, row::Row, tools};
 
 /// A deliberate difference: the trace, Zeek's row, llmtap's row (`-`: none), and the reason.
 /// Rows are written as [`compare`] prints them.
-const DIFFERENCES: &[(&str, &str, &str, &str)] = &[];
+#[rustfmt::skip]
+const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
+    ("http__http-11-request-then-cruft", "-", "- - 400 0 150",
+     "bytes that are no request were answered: the answer is an exchange without a request"),
+    ("http__http-filename",
+     "GET /response-headers?Content-Type=application/octet-stream; charset=UTF-8&Content-Disposition=attachment; filename=\"test.json\" 200 0 191",
+     "GET /response-headers?Content-Type=application/octet-stream;%20charset=UTF-8&Content-Disposition=attachment;%20filename%3d%22test.json%22 200 0 191",
+     "Zeek takes the percent-encoding off; llmtap shows the target as sent"),
+    ("http__http_09", "GET /zeek.html 0 0 51", "GET /zeek.html - 0 51",
+     "an HTTP/0.9 answer has no status; Zeek writes 0"),
+    ("http__http_09", "- - - 0 0", "POST /zeek.html - 0 11",
+     "Zeek opens an exchange of nothing between the two; the order of the rest shifts"),
+    ("http__http_09", "POST /zeek.html 0 0 11", "-",
+     "as above: the row before it is this one, without Zeek's status 0"),
+    ("http__http_09", "- - - 0 0", "-",
+     "Zeek opens an exchange of nothing at the connection's end"),
+    ("http__no-version",
+     "GET /cgi-bin/formmail.pl?email=f2@aol.com&subject=www-nrg.ee/cgi-bin/formmail.pl&recipient=unknownz@buy2save.com&msg=w00t 0 0 323",
+     "GET /cgi-bin/formmail.pl?email=f2@aol.com&subject=www-nrg.ee/cgi-bin/formmail.pl&recipient=unknownz@buy2save.com&msg=w00t - 0 323",
+     "a request without a version is HTTP/0.9, whose answer has no status; Zeek writes 0"),
+    ("http__no-version", "- - - 0 0", "-",
+     "Zeek opens an exchange of nothing at the connection's end"),
+];
 
 /// Zeek's columns and llmtap's.
 const COLUMNS: [(&str, &str); 5] = [

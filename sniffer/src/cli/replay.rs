@@ -78,22 +78,21 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     for warning in &report.capture.warnings {
         tracing::warn!("{warning}");
     }
-    match failed {
-        // The reader has had enough: `llmtap replay F | head` is no error.
-        Some(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-        Some(error) => return Err(error).context("cannot write to standard output"),
-        None => {}
-    }
     let found = match args.rows {
         Rows::Calls => summary.calls(),
         Rows::Exchanges => summary.exchanges(),
     };
-    conclude(&mut printer, args, summary, &report).context("cannot write to standard output")?;
-    Ok(if found > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_NOTHING)
-    })
+    let written = match failed {
+        Some(error) => Err(error),
+        None => conclude(&mut printer, args, summary, &report),
+    };
+    match written {
+        // The reader has had enough: `llmtap replay F | head` is no error.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error).context("cannot write to standard output"),
+        Ok(()) if found == 0 => Ok(ExitCode::from(EXIT_NOTHING)),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// Ends the rows, and says what was found.

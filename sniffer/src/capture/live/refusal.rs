@@ -53,7 +53,7 @@ fn sentence(name: &str, cause: &Cause, there: &[String]) -> CaptureError {
     CaptureError(
         if lower.contains("permi") || lower.contains("cap_net_raw") {
             format!(
-                "{name} may not be tapped by this user ({said}): run llmtap as root, give it the capability (sudo setcap cap_net_raw+ep $(command -v llmtap)), or in a container add --cap-add NET_RAW"
+                "{name} may not be tapped by this user ({said}): run llmtap as root, give it CAP_NET_RAW (sudo setcap cap_net_raw+ep $(command -v llmtap)), or in a container add --cap-add NET_RAW"
             )
         } else if !there.is_empty() && !there.iter().any(|known| known == name) {
             format!(
