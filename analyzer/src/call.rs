@@ -103,7 +103,7 @@ pub struct Call {
     pub operation: Option<&'static str>,
     /// The dialect's family, such as `openai`: the provider's name unless one is set.
     pub provider: Option<&'static str>,
-    /// Whether the answer was streamed (or, with no answer, whether a stream was asked for).
+    /// Whether the answer was streamed; where there is none, or a refusal, whether a stream was asked for.
     pub stream: Option<bool>,
     /// The request's method.
     pub method: Option<String>,

@@ -53,6 +53,13 @@ fn rows_of_a_live_run_are_the_truth_and_those_of_a_replay() -> Result<()> {
     let done = llmtap.stop("INT")?;
     ensure!(done.code == Some(0), "llmtap's end: {done:?}");
     let rows = by(done.rows()?, "user")?;
+    // tcpdump leaves what its ring still holds: stop it when all ends are in the file.
+    let whole = process::eventually(|| {
+        let rows = replay(&recording).ok()?.rows().ok()?;
+        let ended = |row: &&Row| row.text("outcome") != Some("incomplete");
+        (rows.iter().filter(ended).count() == calls.len()).then_some(())
+    });
+    whole.context("the recording never held all calls")?;
     tcpdump.stop("INT")?;
 
     assert_eq!(
@@ -73,12 +80,7 @@ fn rows_of_a_live_run_are_the_truth_and_those_of_a_replay() -> Result<()> {
     metrics::check(&text)?;
     check_metrics(&samples, &rows);
 
-    let replay = process::run_llmtap(&[
-        "replay",
-        recording.to_str().context("a path in UTF-8")?,
-        "--format",
-        "ndjson",
-    ])?;
+    let replay = replay(&recording)?;
     ensure!(replay.code == Some(0), "replay: {replay:?}");
     let replayed = by(replay.rows()?, "user")?;
     assert_eq!(
@@ -159,6 +161,11 @@ fn record(port: &str, file: &Path) -> Result<Daemon> {
     let tcpdump = Daemon::start(command)?;
     tcpdump.stderr_line(|line| line.contains("listening on"))?;
     Ok(tcpdump)
+}
+
+fn replay(recording: &Path) -> Result<Done> {
+    let recording = recording.to_str().context("a path in UTF-8")?;
+    process::run_llmtap(&["replay", recording, "--format", "ndjson"])
 }
 
 fn tap(port: &str, store: &Path) -> Result<Daemon> {

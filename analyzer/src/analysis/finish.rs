@@ -182,7 +182,7 @@ impl Open {
             dialect: Some(dialect.name),
             operation: Some(dialect.operation),
             provider: Some(dialect.provider),
-            stream: streamed_or_asked(answer.form, &request),
+            stream: streamed_or_asked(answer.form, self.status, &request),
             method: some(sender.method),
             path: some(sender.path),
             status: self.status,
@@ -305,13 +305,16 @@ fn unanswered(promised: Expected) -> Answered {
     }
 }
 
-/// Whether the answer was a stream; without one, whether a stream was asked for, which the body's
-/// silence denies only if it was read to its end.
-fn streamed_or_asked(form: Form, request: &RequestFacts) -> Option<bool> {
+/// Whether the answer was a stream; where there is none, or a refusal, whether a stream was asked
+/// for, which the body's silence denies only if it was read to its end.
+fn streamed_or_asked(form: Form, status: Option<u16>, request: &RequestFacts) -> Option<bool> {
+    let answered = status.is_some_and(|status| (200..300).contains(&status));
     match form {
         Form::Events => Some(true),
-        Form::Json | Form::Other => Some(false),
-        Form::Unseen => request.stream.or(request.whole.then_some(false)),
+        Form::Json | Form::Other if answered => Some(false),
+        Form::Json | Form::Other | Form::Unseen => {
+            request.stream.or(request.whole.then_some(false))
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //!   (this thread)    └─▶ worker 1 (shards 1, 3, …) ─▶ counter 1 ─┘
 //! ```
 //!
-//! Connections hash to [`SHARDS`](crate::tcp::SHARDS) shards, whatever the number of threads. A worker
+//! Connections hash to [`SHARDS`] shards, whatever the number of threads. A worker
 //! owns its shards whole: reassembly, HTTP and dialects of a connection happen on one thread, in the
 //! order of its packets. Counting tokens is slow beside the rest, so it has a thread of its own behind
 //! each worker. The collector puts the outputs back into the order of the packets that caused them.
@@ -57,11 +57,15 @@ const TICK_INTERVAL: i64 = 100_000;
 /// through the kernel's ring must not find that their deadline has passed.
 const LIVE_LAG: i64 = 1_000_000;
 
-/// Batches that may wait for one worker. A batch holds up to 256 KiB and one packet more.
-const QUEUED_BATCHES: usize = 128;
+/// Batches that may wait for one worker, live: at up to 256 KiB and one packet each, 32 MiB beside the
+/// source's ring ride out what holds a worker up.
+const QUEUED_LIVE: usize = 128;
+
+/// The same in replay: a file waits, so this need only keep a worker busy.
+const QUEUED_REPLAY: usize = 8;
 
 /// Finished exchanges that may wait for one counter.
-const QUEUED_EXCHANGES: usize = 1_024;
+const QUEUED_EXCHANGES: usize = 256;
 
 /// Ports listed in [`Report::ports`].
 const REPORTED_PORTS: usize = 10;
@@ -143,10 +147,14 @@ where
     let totals = observe::Board::new(workers);
     thread::scope(|scope| {
         let (merged, outputs) = bounded(QUEUED_EXCHANGES);
+        let queued = match settings.pace {
+            Pace::Replay => QUEUED_REPLAY,
+            Pace::Live => QUEUED_LIVE,
+        };
         let mut senders = Vec::with_capacity(workers);
         for number in 0..workers {
-            let (batches, inbox) = bounded::<Batch>(QUEUED_BATCHES);
-            let (spare, spares) = bounded::<Batch>(QUEUED_BATCHES);
+            let (batches, inbox) = bounded::<Batch>(queued);
+            let (spare, spares) = bounded::<Batch>(queued);
             let (finished, uncounted) = bounded::<Passed>(QUEUED_EXCHANGES);
             senders.push(Sender::new(batches, spares));
             let worker = Worker::new(number, workers, settings, &totals);

@@ -287,7 +287,8 @@ fn the_answer_is_read_for_what_it_is() {
         .call();
     assert_eq!(
         (page.stream, page.outcome),
-        (Some(false), Outcome::ServerError)
+        (Some(true), Outcome::ServerError),
+        "a refusal is no answer: the stream that was asked for counts"
     );
 }
 
