@@ -20,10 +20,26 @@ pub const WAKE_PAUSE_NS: u64 = 1_000_000;
 
 /// The program's names for the four hooks: what the packets begin with, and their direction.
 pub const PROGRAMS: [Program; 4] = [
-    Program { name: "llmtap_eth_in", link: crate::record::LINK_ETHERNET, direction: crate::record::DIRECTION_INGRESS },
-    Program { name: "llmtap_eth_out", link: crate::record::LINK_ETHERNET, direction: crate::record::DIRECTION_EGRESS },
-    Program { name: "llmtap_ip_in", link: crate::record::LINK_RAW_IP, direction: crate::record::DIRECTION_INGRESS },
-    Program { name: "llmtap_ip_out", link: crate::record::LINK_RAW_IP, direction: crate::record::DIRECTION_EGRESS },
+    Program {
+        name: "llmtap_eth_in",
+        link: crate::record::LINK_ETHERNET,
+        direction: crate::record::DIRECTION_INGRESS,
+    },
+    Program {
+        name: "llmtap_eth_out",
+        link: crate::record::LINK_ETHERNET,
+        direction: crate::record::DIRECTION_EGRESS,
+    },
+    Program {
+        name: "llmtap_ip_in",
+        link: crate::record::LINK_RAW_IP,
+        direction: crate::record::DIRECTION_INGRESS,
+    },
+    Program {
+        name: "llmtap_ip_out",
+        link: crate::record::LINK_RAW_IP,
+        direction: crate::record::DIRECTION_EGRESS,
+    },
 ];
 
 /// One of the program's entries. The kernel does not tell a classifier what kind of device it runs

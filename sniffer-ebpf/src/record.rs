@@ -54,8 +54,10 @@ pub struct RecordHeader {
     pub link: u8,
     /// [`FLAG_LAST`], [`FLAG_HEADERS_ONLY`], [`FLAG_VLAN`].
     pub flags: u16,
-    /// Zero. It fills the head up to a multiple of 8 bytes.
-    pub reserved: u32,
+    /// Where in the packet the IP header begins.
+    pub network: u16,
+    /// Where the TCP header begins; 0 in a fragment that is not the first of its datagram.
+    pub transport: u16,
 }
 
 /// The packet comes into the host (on `lo`: it is the only hook that is used).
@@ -96,9 +98,12 @@ impl RecordHeader {
             direction: *record.get(40)?,
             link: *record.get(41)?,
             flags: u16_at(record, 42)?,
-            reserved: u32_at(record, 44)?,
+            network: u16_at(record, 44)?,
+            transport: u16_at(record, 46)?,
         };
-        let captured = record.get(Self::SIZE..)?.get(..header.captured_len as usize)?;
+        let captured = record
+            .get(Self::SIZE..)?
+            .get(..header.captured_len as usize)?;
         Some((header, captured))
     }
 
@@ -143,7 +148,8 @@ mod tests {
         assert_eq!(offset_of!(RecordHeader, direction), 40);
         assert_eq!(offset_of!(RecordHeader, link), 41);
         assert_eq!(offset_of!(RecordHeader, flags), 42);
-        assert_eq!(offset_of!(RecordHeader, reserved), 44);
+        assert_eq!(offset_of!(RecordHeader, network), 44);
+        assert_eq!(offset_of!(RecordHeader, transport), 46);
     }
 
     #[test]

@@ -34,6 +34,10 @@ const TCP_DATA_OFFSET_AT: u32 = 12;
 pub struct Tapped {
     /// The network layer's EtherType.
     pub ethertype: u16,
+    /// Where the IP header begins.
+    pub network: u32,
+    /// Where the TCP header begins; 0 where there is none.
+    pub transport: u32,
     /// How much of it to copy.
     pub extent: Extent,
 }
@@ -54,12 +58,17 @@ pub fn tapped(ctx: &TcContext, link: u8) -> Option<Tapped> {
     } else {
         raw_ip(ctx)?
     };
-    let extent = match ethertype {
+    let (transport, extent) = match ethertype {
         ETHERTYPE_IPV4 => ipv4(ctx, network)?,
         ETHERTYPE_IPV6 => ipv6(ctx, network)?,
         _ => return None,
     };
-    Some(Tapped { ethertype, extent })
+    Some(Tapped {
+        ethertype,
+        network,
+        transport,
+        extent,
+    })
 }
 
 /// The network layer's EtherType and where its header begins.
@@ -88,8 +97,9 @@ fn raw_ip(ctx: &TcContext) -> Option<(u16, u32)> {
     }
 }
 
+/// Where TCP begins, and how much to copy.
 #[inline(always)]
-fn ipv4(ctx: &TcContext, at: u32) -> Option<Extent> {
+fn ipv4(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
     let header: [u8; IPV4_MIN_LEN as usize] = ctx.load(at as usize).ok()?;
     let header_len = u32::from(header[0] & 0x0f) * 4;
     if header[0] >> 4 != 4 || header_len < IPV4_MIN_LEN || header[9] != PROTOCOL_TCP {
@@ -97,23 +107,31 @@ fn ipv4(ctx: &TcContext, at: u32) -> Option<Extent> {
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
     if fragment & FRAGMENT_OFFSET_V4 != 0 {
-        return Some(Extent::Whole);
+        return Some((0, Extent::Whole));
     }
     let total_len = u32::from(u16::from_be_bytes([header[2], header[3]]));
     // A length of 0 is that of a BIG TCP packet: the kernel's own length holds.
-    let end = if total_len == 0 { ctx.len() } else { at + total_len };
+    let end = if total_len == 0 {
+        ctx.len()
+    } else {
+        at + total_len
+    };
     tcp(ctx, at + header_len, end)
 }
 
 #[inline(always)]
-fn ipv6(ctx: &TcContext, at: u32) -> Option<Extent> {
+fn ipv6(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
     let header: [u8; 8] = ctx.load(at as usize).ok()?;
     if header[0] >> 4 != 6 {
         return None;
     }
     let payload_len = u32::from(u16::from_be_bytes([header[4], header[5]]));
     // 0: a jumbogram (RFC 2675) or BIG TCP.
-    let end = if payload_len == 0 { ctx.len() } else { at + IPV6_LEN + payload_len };
+    let end = if payload_len == 0 {
+        ctx.len()
+    } else {
+        at + IPV6_LEN + payload_len
+    };
     let mut next = header[6];
     let mut at = at + IPV6_LEN;
     for _ in 0..=MAX_EXTENSIONS {
@@ -136,7 +154,8 @@ fn ipv6(ctx: &TcContext, at: u32) -> Option<Extent> {
                 let [following, _, high, low]: [u8; 4] = ctx.load(at as usize).ok()?;
                 if u16::from_be_bytes([high, low]) & FRAGMENT_OFFSET_V6 != 0 {
                     // The first fragment alone says what follows its own extension headers.
-                    return matches!(following, PROTOCOL_TCP | 51 | 60).then_some(Extent::Whole);
+                    return matches!(following, PROTOCOL_TCP | 51 | 60)
+                        .then_some((0, Extent::Whole));
                 }
                 next = following;
                 at += 8;
@@ -149,7 +168,7 @@ fn ipv6(ctx: &TcContext, at: u32) -> Option<Extent> {
 
 /// `end` is where the IP packet ends; what follows is padding.
 #[inline(always)]
-fn tcp(ctx: &TcContext, at: u32, end: u32) -> Option<Extent> {
+fn tcp(ctx: &TcContext, at: u32, end: u32) -> Option<(u32, Extent)> {
     let ports: [u8; 4] = ctx.load(at as usize).ok()?;
     let source = u16::from_be_bytes([ports[0], ports[1]]);
     let destination = u16::from_be_bytes([ports[2], ports[3]]);
@@ -157,14 +176,14 @@ fn tcp(ctx: &TcContext, at: u32, end: u32) -> Option<Extent> {
         return None;
     }
     let Ok(offset) = ctx.load::<u8>((at + TCP_DATA_OFFSET_AT) as usize) else {
-        return Some(Extent::Whole);
+        return Some((at, Extent::Whole));
     };
     let header_len = u32::from(offset >> 4) * 4;
     let headers = at + header_len;
     if header_len >= TCP_MIN_LEN && headers == end && headers <= ctx.len() {
-        Some(Extent::Headers(headers))
+        Some((at, Extent::Headers(headers)))
     } else {
-        Some(Extent::Whole)
+        Some((at, Extent::Whole))
     }
 }
 

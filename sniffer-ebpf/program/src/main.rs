@@ -23,7 +23,7 @@ use sniffer_ebpf::{
     },
 };
 
-use crate::headers::{Extent, Tapped};
+use crate::headers::Extent;
 
 /// What one CPU counted, by [`Counter`].
 type Counters = [u64; Counter::COUNT];
@@ -75,16 +75,22 @@ fn tap(ctx: &TcContext, link: u8, direction: u8) -> i32 {
     // SAFETY: the map has an entry 0, which this CPU alone writes: neither hook nests on a CPU.
     let counters = unsafe { &mut *counters };
     count(counters, Counter::Examined, 1);
-    let Some(Tapped { ethertype, extent }) = headers::tapped(ctx, link) else {
+    let Some(tapped) = headers::tapped(ctx, link) else {
         return TC_ACT_UNSPEC;
     };
     count(counters, Counter::Seen, 1);
 
     let skb = ctx.skb.skb;
     // SAFETY: the kernel hands a valid context, and these fields are readable by a classifier.
-    let (total_len, ifindex, vlan_present, vlan_tci) =
-        unsafe { ((*skb).len, (*skb).ifindex, (*skb).vlan_present, (*skb).vlan_tci) };
-    let (length, mut flags) = match extent {
+    let (total_len, ifindex, vlan_present, vlan_tci) = unsafe {
+        (
+            (*skb).len,
+            (*skb).ifindex,
+            (*skb).vlan_present,
+            (*skb).vlan_tci,
+        )
+    };
+    let (length, mut flags) = match tapped.extent {
         Extent::Whole => (total_len, 0),
         Extent::Headers(length) => (length, FLAG_HEADERS_ONLY),
     };
@@ -102,11 +108,12 @@ fn tap(ctx: &TcContext, link: u8, direction: u8) -> i32 {
         // SAFETY: as above.
         cpu: unsafe { aya_ebpf::helpers::bpf_get_smp_processor_id() } as u32,
         vlan_tci: vlan_tci as u16,
-        ethertype,
+        ethertype: tapped.ethertype,
         direction,
         link,
         flags,
-        reserved: 0,
+        network: tapped.network as u16,
+        transport: tapped.transport as u16,
     };
     match copy::packet(ctx, counters, header, length) {
         Ok(()) => {

@@ -1,5 +1,8 @@
 //! The only rooms with I/O: where packets come from.
 
+#[cfg(feature = "ebpf")]
+pub mod ebpf;
+
 use analyzer::time::Timestamp;
 
 /// One captured frame, borrowed from the source's buffer.
@@ -67,6 +70,10 @@ pub struct CaptureStats {
     pub dropped_ring: u64,
     /// Frames that the interface or its driver dropped.
     pub dropped_interface: u64,
+    /// Frames that the kernel would not copy (eBPF only).
+    pub dropped_copy: u64,
+    /// Frames seen on another interface before, and not handed on again (eBPF only).
+    pub duplicates: u64,
     /// Frames of link types that llmtap does not read.
     pub unsupported_link: u64,
     /// What a person should know, a sentence each: a file cut off, a damaged block.
