@@ -36,18 +36,27 @@ pub struct Tapped {
     pub ethertype: u16,
     /// Where the IP header begins.
     pub network: u32,
-    /// Where the TCP header begins; 0 where there is none.
-    pub transport: u32,
-    /// How much of it to copy.
-    pub extent: Extent,
+    /// What lies in it.
+    pub content: Content,
 }
 
-/// How much of a packet to copy.
-pub enum Extent {
-    /// All of it.
-    Whole,
-    /// So many bytes, which are its headers; what follows is no payload but padding.
-    Headers(u32),
+/// What lies in a packet. Plain numbers: where an enum leaves a field unset, the compiler may copy
+/// it all the same, and the verifier refuses to read what was never written.
+#[derive(Clone, Copy)]
+pub struct Content {
+    /// Where the TCP header begins; 0 where there is none.
+    pub transport: u32,
+    /// The length of all headers of a packet without payload: what follows them is padding. 0
+    /// where there is, or may be, a payload.
+    pub headers: u32,
+}
+
+impl Content {
+    /// A fragment that is not the first of its datagram.
+    const FRAGMENT: Self = Self {
+        transport: 0,
+        headers: 0,
+    };
 }
 
 /// Tells whether the packet is TCP of a tapped port, or a TCP fragment that carries no port.
@@ -58,7 +67,7 @@ pub fn tapped(ctx: &TcContext, link: u8) -> Option<Tapped> {
     } else {
         raw_ip(ctx)?
     };
-    let (transport, extent) = match ethertype {
+    let content = match ethertype {
         ETHERTYPE_IPV4 => ipv4(ctx, network)?,
         ETHERTYPE_IPV6 => ipv6(ctx, network)?,
         _ => return None,
@@ -66,8 +75,7 @@ pub fn tapped(ctx: &TcContext, link: u8) -> Option<Tapped> {
     Some(Tapped {
         ethertype,
         network,
-        transport,
-        extent,
+        content,
     })
 }
 
@@ -97,9 +105,8 @@ fn raw_ip(ctx: &TcContext) -> Option<(u16, u32)> {
     }
 }
 
-/// Where TCP begins, and how much to copy.
 #[inline(always)]
-fn ipv4(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
+fn ipv4(ctx: &TcContext, at: u32) -> Option<Content> {
     let header: [u8; IPV4_MIN_LEN as usize] = ctx.load(at as usize).ok()?;
     let header_len = u32::from(header[0] & 0x0f) * 4;
     if header[0] >> 4 != 4 || header_len < IPV4_MIN_LEN || header[9] != PROTOCOL_TCP {
@@ -107,7 +114,7 @@ fn ipv4(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
     if fragment & FRAGMENT_OFFSET_V4 != 0 {
-        return Some((0, Extent::Whole));
+        return Some(Content::FRAGMENT);
     }
     let total_len = u32::from(u16::from_be_bytes([header[2], header[3]]));
     // A length of 0 is that of a BIG TCP packet: the kernel's own length holds.
@@ -120,7 +127,7 @@ fn ipv4(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
 }
 
 #[inline(always)]
-fn ipv6(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
+fn ipv6(ctx: &TcContext, at: u32) -> Option<Content> {
     let header: [u8; 8] = ctx.load(at as usize).ok()?;
     if header[0] >> 4 != 6 {
         return None;
@@ -155,7 +162,7 @@ fn ipv6(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
                 if u16::from_be_bytes([high, low]) & FRAGMENT_OFFSET_V6 != 0 {
                     // The first fragment alone says what follows its own extension headers.
                     return matches!(following, PROTOCOL_TCP | 51 | 60)
-                        .then_some((0, Extent::Whole));
+                        .then_some(Content::FRAGMENT);
                 }
                 next = following;
                 at += 8;
@@ -168,23 +175,25 @@ fn ipv6(ctx: &TcContext, at: u32) -> Option<(u32, Extent)> {
 
 /// `end` is where the IP packet ends; what follows is padding.
 #[inline(always)]
-fn tcp(ctx: &TcContext, at: u32, end: u32) -> Option<(u32, Extent)> {
+fn tcp(ctx: &TcContext, at: u32, end: u32) -> Option<Content> {
     let ports: [u8; 4] = ctx.load(at as usize).ok()?;
     let source = u16::from_be_bytes([ports[0], ports[1]]);
     let destination = u16::from_be_bytes([ports[2], ports[3]]);
     if !crate::is_tapped(destination) && !crate::is_tapped(source) {
         return None;
     }
-    let Ok(offset) = ctx.load::<u8>((at + TCP_DATA_OFFSET_AT) as usize) else {
-        return Some((at, Extent::Whole));
+    let mut content = Content {
+        transport: at,
+        headers: 0,
     };
-    let header_len = u32::from(offset >> 4) * 4;
-    let headers = at + header_len;
-    if header_len >= TCP_MIN_LEN && headers == end && headers <= ctx.len() {
-        Some((at, Extent::Headers(headers)))
-    } else {
-        Some((at, Extent::Whole))
+    if let Ok(offset) = ctx.load::<u8>((at + TCP_DATA_OFFSET_AT) as usize) {
+        let header_len = u32::from(offset >> 4) * 4;
+        let headers = at + header_len;
+        if header_len >= TCP_MIN_LEN && headers == end && headers <= ctx.len() {
+            content.headers = headers;
+        }
     }
+    Some(content)
 }
 
 #[inline(always)]

@@ -23,8 +23,6 @@ use sniffer_ebpf::{
     },
 };
 
-use crate::headers::Extent;
-
 /// What one CPU counted, by [`Counter`].
 type Counters = [u64; Counter::COUNT];
 
@@ -90,9 +88,9 @@ fn tap(ctx: &TcContext, link: u8, direction: u8) -> i32 {
             (*skb).vlan_tci,
         )
     };
-    let (length, mut flags) = match tapped.extent {
-        Extent::Whole => (total_len, 0),
-        Extent::Headers(length) => (length, FLAG_HEADERS_ONLY),
+    let (length, mut flags) = match tapped.content.headers {
+        0 => (total_len, 0),
+        headers => (headers, FLAG_HEADERS_ONLY),
     };
     if vlan_present != 0 {
         flags |= FLAG_VLAN;
@@ -113,7 +111,7 @@ fn tap(ctx: &TcContext, link: u8, direction: u8) -> i32 {
         link,
         flags,
         network: tapped.network as u16,
-        transport: tapped.transport as u16,
+        transport: tapped.content.transport as u16,
     };
     match copy::packet(ctx, counters, header, length) {
         Ok(()) => {

@@ -60,6 +60,9 @@ pub struct TappedInterface {
 /// not be seen by the others, and its filters be taken for stale ones when the next one starts.
 const PRESENCE_SLOTS: usize = 16;
 
+/// How many characters of the kernel's own words are shown.
+const MAX_EXPLANATION: usize = 400;
+
 /// All attachments. Dropping it takes them off.
 pub(super) struct Taps {
     ebpf: Ebpf,
@@ -75,7 +78,10 @@ pub(super) struct Taps {
 
 struct Attached {
     tapped: TappedInterface,
-    #[expect(dead_code, reason = "held, not read: dropping them takes the program off")]
+    #[expect(
+        dead_code,
+        reason = "held, not read: dropping them takes the program off"
+    )]
     links: Vec<SchedClassifierLink>,
 }
 
@@ -362,7 +368,7 @@ pub(super) fn os_error(error: &(dyn Error + 'static)) -> Option<Errno> {
 /// The error in a sentence that says what to do, where that is known.
 pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     match os_error(error) {
-        Some(Errno::PERM | Errno::ACCESS) => "the kernel does not permit it; run as root, or with \
+        Some(Errno::PERM) => "the kernel does not permit it; run as root, or with \
              the capabilities CAP_BPF and CAP_NET_ADMIN (setcap \
              cap_bpf,cap_net_admin,cap_perfmon+ep FILE, or docker run --cap-add BPF --cap-add \
              NET_ADMIN --cap-add PERFMON)"
@@ -370,10 +376,14 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
         Some(Errno::NOSYS) => "this kernel has no eBPF; use --backend pcap".into(),
         Some(Errno::NOMEM) => "there is no memory for the ring; choose a smaller one".into(),
         _ => {
-            // The verifier's log is long; its beginning says what happened.
+            // The verifier's log is long: its end says what it did not like.
             let text = error.to_string();
-            let mut lines = text.lines();
-            lines.next().unwrap_or_default().chars().take(300).collect()
+            let end = text
+                .char_indices()
+                .rev()
+                .nth(MAX_EXPLANATION)
+                .map_or(0, |(at, _)| at);
+            text.get(end..).unwrap_or_default().replace('\n', " ")
         }
     }
 }
