@@ -8,7 +8,7 @@ use aya::{
 };
 use sniffer_ebpf::{
     maps::{COUNTERS, Counter, PACKETS, PORTS, port_bit},
-    record::{FLAG_HEADERS_ONLY, FLAG_LAST, LARGEST_CLASS, RecordHeader, SIZE_CLASSES},
+    record::{FLAG_HEADERS_ONLY, FLAG_LAST, RecordHeader, SIZE_CLASSES},
 };
 
 use crate::{

@@ -178,8 +178,10 @@ impl EbpfSource {
             .override_global(WAKE_BYTES, &wake_bytes, true)
             .load(object.as_deref().unwrap_or(OBJECT))
             .map_err(|error| load_error(&error))?;
+        // The maps stay open as long as the programs may be loaded: those name them by descriptor.
+        let ports = ebpf.map_mut(PORTS).ok_or_else(|| no_map(PORTS))?;
         let mut ports: Array<_, u64> =
-            Array::try_from(take(&mut ebpf, PORTS)?).map_err(|error| load_error(&error))?;
+            Array::try_from(ports).map_err(|error| load_error(&error))?;
         for (key, word) in port_words(&settings.ports) {
             ports
                 .set(key, word, 0)
@@ -400,8 +402,11 @@ fn port_words(ports: &[u16]) -> Vec<(u32, u64)> {
 }
 
 fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<aya::maps::Map, CaptureError> {
-    ebpf.take_map(name)
-        .ok_or_else(|| CaptureError(format!("the eBPF object has no map {name}")))
+    ebpf.take_map(name).ok_or_else(|| no_map(name))
+}
+
+fn no_map(name: &str) -> CaptureError {
+    CaptureError(format!("the eBPF object has no map {name}"))
 }
 
 fn load_error(error: &(dyn std::error::Error + 'static)) -> CaptureError {
