@@ -173,6 +173,6 @@ mod tests {
         for class in SIZE_CLASSES {
             assert_eq!((RecordHeader::SIZE + class) % 8, 0, "{class}");
         }
-        assert!(MAX_RECORDS * LARGEST_CLASS > 8 * 65_535 + 64);
+        const { assert!(MAX_RECORDS * LARGEST_CLASS > 8 * 65_535 + 64) };
     }
 }

@@ -66,12 +66,11 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
             "--check" => mode = Mode::Check,
             "--install" => mode = Mode::InstallAndBuild,
             "--out" => {
-                out = Some(PathBuf::from(
-                    arguments.next().context("--out needs a FILE")?,
-                ))
+                let file = arguments.next().context("--out needs a FILE")?;
+                out = Some(PathBuf::from(file));
             }
             "--help" | "-h" => {
-                say(HELP);
+                print_help();
                 return Ok(());
             }
             other => bail!("unknown argument {other:?}\n\n{HELP}"),
@@ -157,17 +156,14 @@ fn build(root: &Path, out: Option<&Path>) -> Result<()> {
     let stripped = target_dir.join("llmtap.bpf.o");
     strip(&toolchain, &built, &stripped)?;
     let object = fs::read(&stripped)?;
-    match out {
-        Some(out) => {
-            fs::write(out, &object).with_context(|| format!("cannot write {}", out.display()))?
-        }
-        None => {
-            fs::write(root.join(OBJECT), &object)?;
-            fs::write(
-                root.join(SUMS),
-                sums_text(&hash_sources(root)?, &hash(&object)),
-            )?;
-        }
+    if let Some(out) = out {
+        fs::write(out, &object).with_context(|| format!("cannot write {}", out.display()))?;
+    } else {
+        fs::write(root.join(OBJECT), &object)?;
+        fs::write(
+            root.join(SUMS),
+            sums_text(&hash_sources(root)?, &hash(&object)),
+        )?;
     }
     let written = out.map_or_else(|| OBJECT.into(), |out| out.display().to_string());
     say(&format!("wrote {written}: {} bytes\n", object.len()));
@@ -436,7 +432,13 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn sums_text(sources: &str, object: &str) -> String {
@@ -467,6 +469,11 @@ fn succeed(command: &mut Command) -> Result<()> {
 )]
 fn say(text: &str) {
     eprint!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+fn print_help() {
+    print!("{HELP}");
 }
 
 #[cfg(test)]

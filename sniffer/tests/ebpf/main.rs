@@ -5,6 +5,11 @@
 //! built just before.
 #![cfg(feature = "ebpf")]
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests: a failure is the test's, and what was not tested is said"
+)]
 
 mod frames;
 mod namespaces;

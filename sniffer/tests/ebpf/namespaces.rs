@@ -6,11 +6,15 @@ use std::{
     time::Duration,
 };
 
-use sniffer::capture::{
-    PacketSource as _,
-    ebpf::{
-        EbpfSettings, EbpfSource, Hook, InterfacePattern, Link, MIN_RING_BYTES, NetworkNamespace,
+use sniffer::{
+    capture::{
+        PacketSource as _,
+        ebpf::{
+            EbpfSettings, EbpfSource, Hook, InterfacePattern, Link, MIN_RING_BYTES,
+            NetworkNamespace,
+        },
     },
+    check::CheckReport,
 };
 use sniffer_ebpf::record::LARGEST_CLASS;
 
@@ -484,4 +488,42 @@ fn what_cannot_be_tapped_is_said() {
         error.to_string().contains("/run/netns/llmtap-none"),
         "{error}"
     );
+}
+
+/// `check` names who is on the hooks, llmtap itself among them, and attaches nothing.
+#[test]
+fn the_report_names_the_programs_on_the_hooks() {
+    if !privileged("the_report_names_the_programs_on_the_hooks") {
+        return;
+    }
+    let (server, _client) = cabled("1500");
+    let taps: Vec<_> = [Hook::Tcx, Hook::Clsact]
+        .into_iter()
+        .map(|hook| {
+            let mut settings = server.settings("veth0", 8_000);
+            settings.hook = Some(hook);
+            EbpfSource::open(settings).expect("a tap")
+        })
+        .collect();
+    let report = || {
+        server
+            .spawn(|| CheckReport::of_this_machine(Vec::new()))
+            .join()
+            .expect("one")
+    };
+    let on_veth0 = |report: &CheckReport| {
+        let mut interfaces = report.interfaces.iter();
+        let veth0 = interfaces
+            .find(|interface| interface.name == "veth0")
+            .expect("the cable");
+        (veth0.tcx.clone(), veth0.clsact.clone())
+    };
+    let during = report();
+    assert!(during.ebpf.is_usable(), "{during}");
+    let both = ["llmtap_eth_in", "llmtap_eth_out"]
+        .map(str::to_owned)
+        .to_vec();
+    assert_eq!(on_veth0(&during), (both.clone(), both));
+    drop(taps);
+    assert_eq!(on_veth0(&report()), (Vec::new(), Vec::new()));
 }

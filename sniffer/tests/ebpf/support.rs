@@ -159,14 +159,14 @@ pub(crate) fn talk(
 ) {
     let (listener, address) = server;
     let (expected, sent) = (request.clone(), answer.clone());
-    let served = thread::spawn(move || {
+    let answering = thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
         let mut got = Vec::new();
         stream.read_to_end(&mut got).expect("a request");
         assert!(got == expected, "the server got another request");
         stream.write_all(&sent).expect("an answer");
     });
-    let asked = client.spawn(move || {
+    let asking = client.spawn(move || {
         let mut stream = TcpStream::connect(address).expect("a server");
         stream.write_all(&request).expect("a request");
         stream.shutdown(Shutdown::Write).expect("open");
@@ -174,8 +174,8 @@ pub(crate) fn talk(
         stream.read_to_end(&mut got).expect("an answer");
         assert!(got == answer, "the client got another answer");
     });
-    asked.join().expect("a client");
-    served.join().expect("a server");
+    asking.join().expect("a client");
+    answering.join().expect("a server");
 }
 
 /// What the tap saw of a connection.

@@ -88,10 +88,15 @@ impl Assembler {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
     use sniffer_ebpf::record::{FLAG_LAST, MAX_RECORDS};
 
     use super::*;
+
+    /// A record, and the packet that it completes.
+    type Step = (Vec<u8>, Option<Vec<u8>>);
 
     fn record(cpu: u32, packet: u64, offset: usize, bytes: &[u8], last: bool) -> Vec<u8> {
         let mut record = vec![0; RecordHeader::SIZE];
@@ -155,8 +160,7 @@ mod tests {
             ),
             order in prop::collection::vec(0..4_u32, 0..200),
         ) {
-            let mut queues: [std::collections::VecDeque<(Vec<u8>, Option<Vec<u8>>)>; 4] =
-                std::array::from_fn(|_| std::collections::VecDeque::new());
+            let mut queues: [VecDeque<Step>; 4] = std::array::from_fn(|_| VecDeque::new());
             for (number, (cpu, pieces, cut)) in plan.iter().enumerate() {
                 let mut whole = Vec::new();
                 for (index, length) in pieces.iter().enumerate() {

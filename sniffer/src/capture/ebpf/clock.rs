@@ -88,7 +88,7 @@ fn measure() -> i64 {
 fn nanoseconds(time: Timespec) -> i64 {
     time.tv_sec
         .saturating_mul(SECOND)
-        .saturating_add(time.tv_nsec as i64)
+        .saturating_add(time.tv_nsec)
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
-//! The network's interfaces: which there are, which are wanted, and when that changes.
+//! The network's interfaces: which there are, which are wanted, and who else is on their hooks.
 //!
 //! It asks the kernel by rtnetlink, which answers for the network namespace that the socket was
 //! made in; `/sys/class/net` answers for the one that was mounted.
 
-use std::{fmt, io, os::fd::OwnedFd, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink::SocketAddrNetlink,
-    recv, send, socket_with,
-};
+use super::netlink::{attributes, dump, text, u16_at, u32_at};
 
 /// Which interfaces to tap: a name, a pattern with `*` and `?`, or `any`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,156 +90,77 @@ pub enum Link {
     RawIp,
 }
 
-/// Room for one answer of the kernel, which sends at most 32 KiB at once (`NLMSG_GOODSIZE` and up).
-const ANSWER_LEN: usize = 32 * 1_024;
-
-/// The most answers that a list may take: 4,096 of them hold far more interfaces than a machine
-/// can have. Past it the list ends as it is.
-const MAX_ANSWERS: usize = 4_096;
-
-/// The multicast group of `RTM_NEWLINK` and `RTM_DELLINK` (`RTMGRP_LINK`).
-const GROUP_LINK: u32 = 1;
-
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
-/// `NLM_F_REQUEST | NLM_F_DUMP`
-const FLAGS_DUMP: u16 = 0x301;
-const NLMSGHDR_LEN: usize = 16;
+const RTM_NEWTFILTER: u16 = 44;
+const RTM_GETTFILTER: u16 = 46;
 const IFINFOMSG_LEN: usize = 16;
 const IFLA_IFNAME: u16 = 3;
 const IFF_UP: u32 = 1;
+const TCMSG_LEN: usize = 20;
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+const TCA_BPF_NAME: u16 = 7;
+/// The two hooks of the clsact queueing discipline, as a filter's parent.
+const CLSACT_INGRESS: u32 = 0xffff_fff2;
+const CLSACT_EGRESS: u32 = 0xffff_fff3;
 
 /// The interfaces of this thread's network namespace.
 ///
 /// # Errors
 /// Where the kernel refuses the netlink socket or the question.
 pub fn list() -> io::Result<Vec<Interface>> {
-    let socket = open(0, SocketFlags::CLOEXEC)?;
-    send(&socket, &dump_request(), SendFlags::empty())?;
     let mut interfaces = Vec::new();
-    let mut answer = vec![0; ANSWER_LEN];
-    for _ in 0..MAX_ANSWERS {
-        let (length, _) = recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
-        match read_answer(answer.get(..length).unwrap_or_default(), &mut interfaces)? {
-            Answer::More => {}
-            Answer::Done => break,
+    dump(RTM_GETLINK, &[0; IFINFOMSG_LEN], |kind, message| {
+        if kind == RTM_NEWLINK {
+            interfaces.extend(read_link(message));
         }
-    }
+    })?;
     Ok(interfaces)
 }
 
-/// Tells that interfaces appeared, vanished or were renamed.
-#[derive(Debug)]
-pub(super) struct Monitor {
-    socket: OwnedFd,
-}
-
-impl Monitor {
-    /// A monitor of this thread's network namespace.
-    pub(super) fn open() -> io::Result<Self> {
-        let socket = open(GROUP_LINK, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        Ok(Self { socket })
-    }
-
-    /// Whether something changed since the last time. What, is to be asked with [`list`].
-    pub(super) fn changed(&self) -> bool {
-        let mut buffer = [0; 4_096];
-        let mut changed = false;
-        // A full socket buffer (ENOBUFS) means lost messages: something changed then, too.
-        for _ in 0..MAX_ANSWERS {
-            match recv(&self.socket, &mut buffer[..], RecvFlags::empty()) {
-                Err(rustix::io::Errno::AGAIN) => break,
-                Ok(_) | Err(rustix::io::Errno::NOBUFS) => changed = true,
-                Err(_) => return true,
+/// The clsact filters of an interface, ingress first: their kinds, and the names of programs.
+///
+/// # Errors
+/// Where the kernel refuses the netlink socket or the question.
+pub(super) fn filters(index: u32) -> io::Result<Vec<String>> {
+    let mut filters = Vec::new();
+    for parent in [CLSACT_INGRESS, CLSACT_EGRESS] {
+        let mut head = [0; TCMSG_LEN];
+        head[4..8].copy_from_slice(&index.to_ne_bytes());
+        head[12..16].copy_from_slice(&parent.to_ne_bytes());
+        dump(RTM_GETTFILTER, &head, |kind, message| {
+            if kind == RTM_NEWTFILTER {
+                filters.extend(read_filter(message));
             }
-        }
-        changed
+        })?;
     }
-
-    /// Readable when something changed.
-    pub(super) const fn socket(&self) -> &OwnedFd {
-        &self.socket
-    }
-}
-
-fn open(groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
-    // NETLINK_ROUTE is protocol 0, the default.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
-    Ok(socket)
-}
-
-fn dump_request() -> [u8; NLMSGHDR_LEN + IFINFOMSG_LEN] {
-    let mut request = [0; NLMSGHDR_LEN + IFINFOMSG_LEN];
-    let length = (request.len() as u32).to_ne_bytes();
-    request[..4].copy_from_slice(&length);
-    request[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());
-    request[6..8].copy_from_slice(&FLAGS_DUMP.to_ne_bytes());
-    request
-}
-
-enum Answer {
-    More,
-    Done,
-}
-
-/// Reads one datagram: several messages, each with its length before it.
-fn read_answer(mut messages: &[u8], interfaces: &mut Vec<Interface>) -> io::Result<Answer> {
-    while let (Some(length), Some(kind)) = (u32_at(messages, 0), u16_at(messages, 4)) {
-        let length = length as usize;
-        let Some(message) = messages.get(NLMSGHDR_LEN..length) else {
-            break;
-        };
-        match kind {
-            NLMSG_DONE => return Ok(Answer::Done),
-            NLMSG_ERROR => {
-                let code = u32_at(message, 0).map_or(0, |code| (code as i32).saturating_neg());
-                return Err(io::Error::from_raw_os_error(code));
-            }
-            RTM_NEWLINK => interfaces.extend(read_link(message)),
-            _ => {}
-        }
-        messages = messages
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
-    }
-    Ok(Answer::More)
+    Ok(filters)
 }
 
 /// Reads an `ifinfomsg` and the attributes after it.
 fn read_link(message: &[u8]) -> Option<Interface> {
-    let hardware = u16_at(message, 2)?;
-    let index = u32_at(message, 4)?;
-    let flags = u32_at(message, 8)?;
-    let mut attributes = message.get(IFINFOMSG_LEN..)?;
-    while let (Some(length), Some(kind)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
-        let length = usize::from(length);
-        let value = attributes.get(4..length)?;
-        if kind == IFLA_IFNAME {
-            let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-            let name = String::from_utf8_lossy(name).into_owned();
-            return Some(Interface {
-                index,
-                name,
-                hardware,
-                up: flags & IFF_UP != 0,
-            });
-        }
-        attributes = attributes
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
-    }
-    None
+    let (_, name) =
+        attributes(message.get(IFINFOMSG_LEN..)?).find(|(kind, _)| *kind == IFLA_IFNAME)?;
+    Some(Interface {
+        hardware: u16_at(message, 2)?,
+        index: u32_at(message, 4)?,
+        up: u32_at(message, 8)? & IFF_UP != 0,
+        name: text(name),
+    })
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+/// Reads a `tcmsg` and the attributes after it. The kernel tells each priority, too, by a message
+/// that has no options.
+fn read_filter(message: &[u8]) -> Option<String> {
+    let find = |wanted| {
+        let mut all = attributes(message.get(TCMSG_LEN..).unwrap_or_default());
+        all.find(|(kind, _)| *kind == wanted)
+            .map(|(_, value)| value)
+    };
+    let kind = text(find(TCA_KIND)?);
+    let name = attributes(find(TCA_OPTIONS)?).find(|(kind, _)| *kind == TCA_BPF_NAME);
+    Some(name.map_or(kind, |(_, name)| text(name)))
 }
 
 /// Matches with one mark to go back to: `*` takes one character more each time.
@@ -305,11 +223,6 @@ mod tests {
                 glob_matches_by_definition(glob.as_bytes(), name.as_bytes())
             );
         }
-
-        #[test]
-        fn no_answer_is_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = read_answer(&bytes, &mut Vec::new());
-        }
     }
 
     #[test]
@@ -322,35 +235,28 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_gives_each_interface_and_its_end() {
-        let mut message = vec![0; NLMSGHDR_LEN + IFINFOMSG_LEN];
-        message[4..6].copy_from_slice(&RTM_NEWLINK.to_ne_bytes());
-        message[18..20].copy_from_slice(&772_u16.to_ne_bytes());
-        message[20..24].copy_from_slice(&1_u32.to_ne_bytes());
-        message[24..28].copy_from_slice(&IFF_UP.to_ne_bytes());
-        // An attribute of another kind, padded to four bytes, stands before the name.
+    fn a_link_has_its_name_among_its_attributes() {
+        let mut message = vec![0; IFINFOMSG_LEN];
+        message[2..4].copy_from_slice(&772_u16.to_ne_bytes());
+        message[4..8].copy_from_slice(&1_u32.to_ne_bytes());
+        message[8..12].copy_from_slice(&IFF_UP.to_ne_bytes());
+        assert_eq!(read_link(&message), None, "no name");
         message.extend_from_slice(&[5, 0, 9, 0, 0xff, 0, 0, 0]);
         message.extend_from_slice(&[7, 0, 3, 0, b'l', b'o', 0, 0]);
-        let length = (message.len() as u32).to_ne_bytes();
-        message[..4].copy_from_slice(&length);
-        message.extend_from_slice(&[20, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let lo = read_link(&message).expect("an interface");
+        assert_eq!((lo.index, lo.name.as_str(), lo.up), (1, "lo", true));
+        assert_eq!((lo.link(), lo.is_loopback()), (Some(Link::Ethernet), true));
+    }
 
-        let mut interfaces = Vec::new();
-        assert!(matches!(
-            read_answer(&message, &mut interfaces),
-            Ok(Answer::Done)
-        ));
-        let expected = Interface {
-            index: 1,
-            name: "lo".into(),
-            hardware: 772,
-            up: true,
-        };
-        assert_eq!(interfaces, [expected.clone()]);
-        assert_eq!(
-            (expected.link(), expected.is_loopback()),
-            (Some(Link::Ethernet), true)
-        );
+    #[test]
+    fn a_filter_is_called_by_its_program_or_else_its_kind() {
+        let mut message = vec![0; TCMSG_LEN];
+        message.extend_from_slice(&[8, 0, 1, 0, b'b', b'p', b'f', 0]);
+        assert_eq!(read_filter(&message), None, "a priority");
+        let other = [&message[..], &[4, 0, 2, 0]].concat();
+        assert_eq!(read_filter(&other).as_deref(), Some("bpf"));
+        message.extend_from_slice(&[12, 0, 2, 0x80, 8, 0, 7, 0, b't', b'a', b'p', 0]);
+        assert_eq!(read_filter(&message).as_deref(), Some("tap"));
     }
 
     #[test]

@@ -10,13 +10,15 @@ mod clock;
 mod duplicates;
 mod interfaces;
 mod namespace;
+mod netlink;
+mod probe;
 mod taps;
 
 use std::{os::fd::AsFd as _, path::PathBuf};
 
 use aya::{
-    EbpfLoader,
-    maps::{Array, MapData, PerCpuArray, RingBuf},
+    Ebpf, EbpfLoader,
+    maps::{Array, Map, MapData, PerCpuArray, RingBuf},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sniffer_ebpf::{
@@ -28,13 +30,14 @@ use self::{
     assembly::Assembler,
     clock::Clock,
     duplicates::Duplicates,
-    interfaces::Monitor,
+    netlink::Monitor,
     taps::{Taps, explain},
 };
 use super::{CaptureError, CaptureStats, LinkType, Next, Packet, PacketSource};
 
 pub use interfaces::{Interface, InterfacePattern, Link, list as list_interfaces};
 pub use namespace::NetworkNamespace;
+pub use probe::{OnHook, on_hook, probe};
 pub use taps::{Hook, TappedInterface};
 
 /// The program, built by `cargo xtask ebpf`.
@@ -172,12 +175,7 @@ impl EbpfSource {
         check_names(&settings.interfaces, &present)?;
 
         let ring_bytes = ring_bytes(settings.ring_bytes);
-        let wake_bytes = u64::from(ring_bytes / WAKE_PART);
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries(PACKETS, ring_bytes)
-            .override_global(WAKE_BYTES, &wake_bytes, true)
-            .load(object.as_deref().unwrap_or(OBJECT))
-            .map_err(|error| load_error(&error))?;
+        let mut ebpf = load(object.as_deref().unwrap_or(OBJECT), ring_bytes)?;
         // The maps stay open as long as the programs may be loaded: those name them by descriptor.
         let ports = ebpf.map_mut(PORTS).ok_or_else(|| no_map(PORTS))?;
         let mut ports: Array<_, u64> =
@@ -354,6 +352,16 @@ impl PacketSource for EbpfSource {
     }
 }
 
+/// Makes the maps, and reads the programs; those go into the kernel when they are needed.
+fn load(object: &[u8], ring_bytes: u32) -> Result<Ebpf, CaptureError> {
+    let wake_bytes = u64::from(ring_bytes / WAKE_PART);
+    EbpfLoader::new()
+        .map_max_entries(PACKETS, ring_bytes)
+        .override_global(WAKE_BYTES, &wake_bytes, true)
+        .load(object)
+        .map_err(|error| load_error(&error))
+}
+
 /// A name has to be there; a pattern may wait for what it means.
 fn check_names(wanted: &[InterfacePattern], present: &[Interface]) -> Result<(), CaptureError> {
     let names = || {
@@ -401,7 +409,7 @@ fn port_words(ports: &[u16]) -> Vec<(u32, u64)> {
     (0..).zip(words).filter(|(_, word)| *word != 0).collect()
 }
 
-fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<aya::maps::Map, CaptureError> {
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, CaptureError> {
     ebpf.take_map(name).ok_or_else(|| no_map(name))
 }
 

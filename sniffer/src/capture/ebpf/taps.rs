@@ -23,8 +23,11 @@ use sniffer_ebpf::{
     record::{DIRECTION_EGRESS, DIRECTION_INGRESS, LINK_ETHERNET, LINK_RAW_IP},
 };
 
-use super::interfaces::{self, Interface, InterfacePattern, Link, Monitor};
-use super::namespace::OpenNamespace;
+use super::{
+    interfaces::{self, Interface, InterfacePattern, Link},
+    namespace::OpenNamespace,
+    netlink::Monitor,
+};
 
 /// How the program is attached to an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,7 +282,7 @@ fn attach_directions(
 }
 
 /// The entry for this case, loaded into the kernel where it was not yet.
-fn program(
+pub(super) fn program(
     ebpf: &mut Ebpf,
     link: Link,
     direction: u8,
