@@ -112,7 +112,7 @@ const CAPABILITIES: [(&str, u32, bool, &str); 5] = [
         "CAP_PERFMON",
         38,
         true,
-        "eBPF: to load the program where the kernel is strict",
+        "eBPF: to have it verified by the rules that it was built for",
     ),
     ("CAP_NET_RAW", 13, false, "libpcap: to open an interface"),
     (

@@ -3,12 +3,12 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sniffer::{
     capture::{
-        PacketSource as _,
+        Next, PacketSource as _,
         ebpf::{
             EbpfSettings, EbpfSource, Hook, InterfacePattern, Link, MIN_RING_BYTES,
             NetworkNamespace,
@@ -18,7 +18,9 @@ use sniffer::{
 };
 use sniffer_ebpf::record::LARGEST_CLASS;
 
-use crate::support::{Namespace, Seen, bytes, cabled, object, privileged, talk};
+#[cfg(feature = "pcap")]
+use crate::frames::{PORT, ethernet, ipv4, to_port};
+use crate::support::{Namespace, PATIENCE, Seen, bytes, cabled, object, privileged, talk};
 
 /// Sends through, and asks for every byte of both directions and for counters that add up.
 fn every_byte_arrives(
@@ -441,7 +443,29 @@ fn interfaces_come_and_go() {
     server.run(&["ip", "link", "del", "tap0"]);
     seen.read_rest(&mut source, port);
     assert!(source.tapped().is_empty(), "{source:?}");
-    assert_eq!(source.stats().warnings, ["tap0 is gone"]);
+    assert_eq!(source.stats().warnings, [""; 0], "a pattern's come and go");
+}
+
+/// An interface that was named is missed, and taken again when there is one of its name.
+#[test]
+fn a_named_interface_is_missed_and_found_again() {
+    if !privileged("a_named_interface_is_missed_and_found_again") {
+        return;
+    }
+    let namespace = Namespace::new();
+    let add = || namespace.run(&["ip", "link", "add", "eth5", "type", "veth", "peer", "eth6"]);
+    add();
+    let mut source = EbpfSource::open(namespace.settings("eth5", 8_000)).expect("a tap");
+    let first = source.tapped();
+    namespace.run(&["ip", "link", "del", "eth5"]);
+    Seen::default().read_rest(&mut source, 8_000);
+    assert!(source.tapped().is_empty(), "{source:?}");
+    assert_eq!(source.stats().warnings, ["eth5 is gone"]);
+    add();
+    Seen::default().read_rest(&mut source, 8_000);
+    let second = source.tapped();
+    assert_eq!(second.len(), 1, "{source:?}");
+    assert_ne!(first[0].interface.index, second[0].interface.index);
 }
 
 /// A device without a link header: nobody answers there, but the call goes out.
@@ -526,4 +550,39 @@ fn the_report_names_the_programs_on_the_hooks() {
     assert_eq!(on_veth0(&during), (both.clone(), both));
     drop(taps);
     assert_eq!(on_veth0(&report()), (Vec::new(), Vec::new()));
+}
+
+/// The kernel takes the outer VLAN tag off before the hook, and keeps it beside the packet.
+#[cfg(feature = "pcap")]
+#[test]
+fn tagged_frames_come_without_their_outer_tag() {
+    if !privileged("tagged_frames_come_without_their_outer_tag") {
+        return;
+    }
+    let (server, client) = cabled("1500");
+    let mut source = EbpfSource::open(server.settings("veth0", PORT)).expect("a tap");
+    let packet = ipv4(6, &[], 0, &to_port(b"data"));
+    let tagged = [
+        ethernet(&[0x8100], &packet),
+        ethernet(&[0x88a8, 0x8100], &packet),
+    ];
+    let frames = tagged.clone();
+    let sender = client.spawn(move || {
+        let capture = pcap::Capture::from_device("veth0").expect("the cable");
+        let mut capture = capture.open().expect("root may");
+        for frame in frames {
+            capture.sendpacket(frame).expect("a cable");
+        }
+    });
+    sender.join().expect("a sender");
+    let mut got = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while got.len() < tagged.len() && Instant::now() < deadline {
+        if let Next::Packet(packet) = source.next().expect("a source that works") {
+            got.push(packet.data.to_vec());
+        }
+    }
+    // The addresses, then what stood behind the outer tag.
+    let untagged = tagged.map(|frame| [&frame[..12], &frame[16..]].concat());
+    assert_eq!(got, untagged);
 }

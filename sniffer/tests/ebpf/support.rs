@@ -20,7 +20,7 @@ use sniffer::capture::{
 };
 
 /// How long a test waits for what has to come.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether this process may load programs. Without the right it fails in CI; elsewhere it says
 /// that nothing was tested.

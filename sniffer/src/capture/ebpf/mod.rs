@@ -20,7 +20,10 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, PerCpuArray, RingBuf},
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Resource, Rlimit, setrlimit},
+};
 use sniffer_ebpf::{
     maps::{COUNTERS, Counter, PACKETS, PORT_WORDS, PORTS, WAKE_BYTES, port_bit},
     record::{LINK_RAW_IP, RecordHeader},
@@ -61,6 +64,12 @@ const WAIT_BUSY: i64 = 5_000_000;
 
 /// How long it waits at most; each wait without a packet is twice as long as the one before.
 const WAIT_IDLE: i64 = 100_000_000;
+
+/// The Linux version that brought the ring buffer.
+const RING_SINCE: (u32, u32) = (5, 8);
+
+/// The Linux version from which on maps no longer count against the limit of locked memory.
+const UNLIMITED_SINCE: (u32, u32) = (5, 11);
 
 /// How many sentences for a person are kept. Later ones are dropped.
 const MAX_WARNINGS: usize = 64;
@@ -281,8 +290,12 @@ impl EbpfSource {
             Err(error) => return Err(CaptureError(format!("cannot wait for packets: {error}"))),
         }
         let [_, monitor] = &sources;
-        if !monitor.revents().is_empty() && self.monitor.changed() {
-            self.reconcile()?;
+        // What is tapped stays tapped, whatever is wrong with the list.
+        if !monitor.revents().is_empty()
+            && self.monitor.changed()
+            && let Err(error) = self.reconcile()
+        {
+            self.warn(error.0);
         }
         Ok(())
     }
@@ -354,12 +367,37 @@ impl PacketSource for EbpfSource {
 
 /// Makes the maps, and reads the programs; those go into the kernel when they are needed.
 fn load(object: &[u8], ring_bytes: u32) -> Result<Ebpf, CaptureError> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let version = kernel_version(&release);
+    if version.is_some_and(|version| version < RING_SINCE) {
+        return Err(CaptureError(format!(
+            "cannot tap by eBPF: the kernel {} has no BPF ring buffer, which came with 5.8; use \
+             --backend pcap",
+            release.trim()
+        )));
+    }
+    if version.is_some_and(|version| version < UNLIMITED_SINCE) {
+        // Where the limit may not be lifted, making the ring fails, and says so.
+        let _ = setrlimit(
+            Resource::Memlock,
+            Rlimit {
+                current: None,
+                maximum: None,
+            },
+        );
+    }
     let wake_bytes = u64::from(ring_bytes / WAKE_PART);
     EbpfLoader::new()
         .map_max_entries(PACKETS, ring_bytes)
         .override_global(WAKE_BYTES, &wake_bytes, true)
         .load(object)
         .map_err(|error| load_error(&error))
+}
+
+/// Reads `MAJOR.MINOR` off the kernel's release.
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// A name has to be there; a pattern may wait for what it means.
@@ -431,6 +469,13 @@ mod tests {
         assert_eq!(ring_bytes(0), MIN_RING_BYTES);
         assert_eq!(ring_bytes(100_000_000), 128 << 20);
         assert_eq!(ring_bytes(u32::MAX), MAX_RING_BYTES);
+    }
+
+    #[test]
+    fn a_release_has_a_version() {
+        assert_eq!(kernel_version("6.1.0-18-amd64\n"), Some((6, 1)));
+        assert_eq!(kernel_version("5.10.0"), Some((5, 10)));
+        assert_eq!(kernel_version("six"), None);
     }
 
     #[test]

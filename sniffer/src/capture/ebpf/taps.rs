@@ -13,7 +13,7 @@ use std::{
 use aya::{
     Ebpf,
     programs::{
-        LinkOrder, SchedClassifier, TcAttachType,
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
         tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions},
     },
 };
@@ -62,6 +62,11 @@ pub struct TappedInterface {
 /// How many llmtaps with clsact filters can be told apart in one network namespace. One more would
 /// not be seen by the others, and its filters be taken for stale ones when the next one starts.
 const PRESENCE_SLOTS: usize = 16;
+
+/// What it takes to load and attach the program.
+const CAPABILITIES: &str = "run as root, or with the capabilities CAP_BPF, CAP_PERFMON and \
+     CAP_NET_ADMIN (setcap cap_bpf,cap_perfmon,cap_net_admin+ep FILE, or docker run --cap-add BPF \
+     --cap-add PERFMON --cap-add NET_ADMIN)";
 
 /// How many characters of the kernel's own words are shown.
 const MAX_EXPLANATION: usize = 400;
@@ -131,23 +136,25 @@ impl Taps {
         namespace.run(|| {
             let present = interfaces::list()?;
             let mut warnings = Vec::new();
+            let is_named = |name: &str| {
+                let named = InterfacePattern::Name(name.into());
+                patterns.contains(&named)
+            };
             refused.retain(|index| present.iter().any(|interface| interface.index == *index));
             attached.retain_mut(|tap| {
                 let now = present
                     .iter()
                     .find(|interface| interface.index == tap.tapped.interface.index);
-                if let Some(now) = now {
+                let name = &tap.tapped.interface.name;
+                match now {
                     // A renamed interface stays tapped: it is the one that was asked for.
-                    tap.tapped.interface = now.clone();
-                } else {
-                    warnings.push(format!("{} is gone", tap.tapped.interface.name));
+                    Some(now) => tap.tapped.interface = now.clone(),
+                    None if is_named(name) => warnings.push(format!("{name} is gone")),
+                    None => tracing::info!("{name} is gone"),
                 }
                 now.is_some()
             });
             for interface in present {
-                let named = patterns.iter().any(|pattern| {
-                    matches!(pattern, InterfacePattern::Name(name) if *name == interface.name)
-                });
                 let known = refused.contains(&interface.index)
                     || attached
                         .iter()
@@ -161,7 +168,7 @@ impl Taps {
                 }
                 let Some(link) = interface.link() else {
                     refused.insert(interface.index);
-                    if named {
+                    if is_named(&interface.name) {
                         warnings.push(format!(
                             "{} is of a kind that llmtap does not read (hardware type {})",
                             interface.name, interface.hardware
@@ -171,6 +178,7 @@ impl Taps {
                 };
                 match attach(ebpf, &interface, link, hook, presence) {
                     Ok((links, hook)) => {
+                        tracing::info!("tapping {} by {}", interface.name, hook.as_str());
                         let tapped = TappedInterface {
                             interface,
                             link,
@@ -371,11 +379,7 @@ pub(super) fn os_error(error: &(dyn Error + 'static)) -> Option<Errno> {
 /// The error in a sentence that says what to do, where that is known.
 pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     match os_error(error) {
-        Some(Errno::PERM) => "the kernel does not permit it; run as root, or with \
-             the capabilities CAP_BPF and CAP_NET_ADMIN (setcap \
-             cap_bpf,cap_net_admin,cap_perfmon+ep FILE, or docker run --cap-add BPF --cap-add \
-             NET_ADMIN --cap-add PERFMON)"
-            .into(),
+        Some(Errno::PERM) => format!("the kernel does not permit it; {CAPABILITIES}"),
         Some(Errno::NOSYS) => "this kernel has no eBPF; use --backend pcap".into(),
         Some(Errno::NOMEM) => "there is no memory for the ring; choose a smaller one".into(),
         _ => {
@@ -386,7 +390,12 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
                 .rev()
                 .nth(MAX_EXPLANATION)
                 .map_or(0, |(at, _)| at);
-            text.get(end..).unwrap_or_default().replace('\n', " ")
+            let end = text.get(end..).unwrap_or_default().replace('\n', " ");
+            if let Some(ProgramError::LoadError { .. }) = error.downcast_ref() {
+                // With fewer capabilities it verifies programs by stricter rules.
+                return format!("the kernel's verifier refused the program; {CAPABILITIES}: {end}");
+            }
+            end
         }
     }
 }
