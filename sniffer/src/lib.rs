@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod capture;
+pub mod check;
 pub mod http;
 pub mod packet;
 pub mod pipeline;

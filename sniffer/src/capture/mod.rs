@@ -8,6 +8,9 @@ pub mod file;
 #[cfg(feature = "pcap")]
 pub mod live;
 
+#[cfg(feature = "ebpf")]
+pub mod ebpf;
+
 use analyzer::time::Timestamp;
 
 /// Sentences that one source keeps for a person. A damaged capture can give one for each of its
@@ -95,6 +98,10 @@ pub struct CaptureStats {
     pub dropped_ring: u64,
     /// Frames that the interface or its driver dropped.
     pub dropped_interface: u64,
+    /// Frames that the kernel would not copy (eBPF only).
+    pub dropped_copy: u64,
+    /// Frames seen on another interface before, and not handed on again (eBPF only).
+    pub duplicates: u64,
     /// Frames of link types that llmtap does not read.
     pub unsupported_link: u64,
     /// Interfaces that went away while they were tapped.
