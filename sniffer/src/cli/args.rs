@@ -25,12 +25,16 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Serve stored calls and take reports, without capturing
     Serve(ServeArgs),
+    /// Tell what this machine allows, which backend `run` would take, and what is missing
+    #[cfg(feature = "ebpf")]
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Tap this interface; repeatable, `any` for all. Default: those that own the addresses
-    /// listening on the tapped ports, and `lo`
+    /// Tap this interface; repeatable, `any` for all, `veth*` for those of a pattern (eBPF; also those
+    /// that appear later). Default: those that own the addresses listening on the tapped ports, and
+    /// `lo`
     #[arg(
         short,
         long = "interface",
@@ -50,6 +54,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value = "auto", env = "LLMTAP_BACKEND")]
     pub(crate) backend: Backend,
 
+    /// Tap the interfaces of another network namespace: its name, the PID of a process in it, or a
+    /// file that stands for it (eBPF)
+    #[arg(long, value_name = "NAME|PID|FILE", env = "LLMTAP_NETNS")]
+    pub(crate) netns: Option<String>,
+
     /// What is printed for each call as it ends
     #[arg(long, value_enum, default_value = "table", env = "LLMTAP_FORMAT")]
     pub(crate) format: LiveFormat,
@@ -68,6 +77,28 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
+}
+
+#[cfg(feature = "ebpf")]
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Look for a model server on this port; repeatable. Default: the well-known ones
+    #[arg(short, long = "port", value_name = "PORT", env = "LLMTAP_PORT")]
+    #[arg(value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+
+    /// How it is printed
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: CheckFormat,
+}
+
+#[cfg(feature = "ebpf")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
 }
 
 #[derive(Debug, Args)]

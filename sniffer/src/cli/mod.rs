@@ -1,6 +1,9 @@
 //! The command line: settings in, one of the commands run, an exit code out.
 
 mod args;
+mod backend;
+#[cfg(feature = "ebpf")]
+mod check;
 mod daemon;
 mod human;
 mod places;
@@ -50,6 +53,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Replay(args) => replay::main(args),
         Command::Serve(args) => serve::main(args),
+        #[cfg(feature = "ebpf")]
+        Command::Check(args) => check::main(args),
     };
     result.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "llmtap: {error:#}");

@@ -10,43 +10,40 @@ use std::{
 
 use analyzer::{
     api::Board,
-    exchange::Source,
     metrics::{ExchangeKind, Metrics, Publisher},
     store::WriterHandle,
 };
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use prometheus_client::metrics::gauge::Gauge;
 use sniffer::{
-    capture::{
-        PacketSource,
-        discover::{self, Targets},
-    },
+    capture::discover::{self, Targets},
     http::Protocol,
     pipeline::{self, Output, Pace, Snapshot, Totals},
     tcp::ConnectionInfo,
 };
 
 use super::{
-    args::{Backend, Format, LiveFormat, Rows, RunArgs},
+    args::{Format, LiveFormat, Rows, RunArgs},
+    backend,
     daemon::{Capturing, Daemon},
     print::Printer,
     summary,
 };
-use prometheus_client::metrics::gauge::Gauge;
 
 /// Packets but no exchange for so long: something is wrong with what is tapped, and somebody should know.
 const BLIND_AFTER: Duration = Duration::from_mins(1);
 
 /// Runs the command.
 pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let targets = discover::targets(&args.interfaces, &args.ports)
-        .context("cannot find out what listens here: name it with -i INTERFACE and -p PORT")?;
+    let targets = targets(args)?;
     let daemon = Daemon::start(&args.serving, &args.analysis, Capturing::Yes)?;
-    let (source, mut packets) = open(args.backend, &targets)?;
+    let backend::Opened {
+        source,
+        mut packets,
+        what,
+    } = backend::open(args, &targets)?;
     tracing::info!("{targets}");
-    daemon.ready(Some(&format!(
-        "capturing on {}",
-        targets.interfaces.join(", ")
-    )));
+    daemon.ready(Some(&what));
 
     let format = match args.format {
         LiveFormat::Table => Some(Format::Table),
@@ -77,29 +74,20 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the backend, and says which it is and why.
-fn open(backend: Backend, targets: &Targets) -> anyhow::Result<(Source, Box<dyn PacketSource>)> {
-    match backend {
-        Backend::Ebpf => {
-            bail!("this version has no eBPF capture yet: use --backend pcap, or leave it out")
-        }
-        #[cfg(feature = "pcap")]
-        Backend::Auto | Backend::Pcap => {
-            use sniffer::capture::live::{LiveSettings, LiveSource};
-            let settings = LiveSettings::new(targets.interfaces.clone(), targets.ports.clone());
-            let source = LiveSource::open(&settings)?;
-            if backend == Backend::Auto {
-                tracing::info!("capturing with libpcap: this version has no eBPF capture yet");
-            }
-            Ok((Source::Pcap, Box::new(source)))
-        }
-        #[cfg(not(feature = "pcap"))]
-        Backend::Auto | Backend::Pcap => bail!(
-            "cannot capture on {}: this llmtap was built without libpcap (the feature `pcap`); \
-             replay and serve work",
-            targets.interfaces.join(", ")
-        ),
+/// What to tap. What listens in another namespace is not looked up: there it is any interface, and
+/// all well-known ports, unless they are named.
+fn targets(args: &RunArgs) -> anyhow::Result<Targets> {
+    if args.netns.is_some() {
+        let any = ["any".to_owned()];
+        let interfaces = if args.interfaces.is_empty() {
+            &any[..]
+        } else {
+            &args.interfaces
+        };
+        return Ok(discover::choose(interfaces, &args.ports, &[], &[]));
     }
+    discover::targets(&args.interfaces, &args.ports)
+        .context("cannot find out what listens here: is /proc mounted?")
 }
 
 /// Takes the outputs: prints, counts, stores.
@@ -204,10 +192,12 @@ impl Watch {
         self.dropped.publish(&[
             ("ring", seen.capture.dropped_ring),
             ("interface", seen.capture.dropped_interface),
+            ("copy", seen.capture.dropped_copy),
         ]);
         let mut ignored: Vec<_> = seen.packets.iter().collect();
         ignored.push(("unsupported_link", seen.capture.unsupported_link));
         ignored.push(("other_port", seen.other_ports));
+        ignored.push(("duplicate", seen.capture.duplicates));
         self.ignored.publish(&ignored);
         self.tcp
             .publish(&seen.totals.tcp.iter().collect::<Vec<_>>());
