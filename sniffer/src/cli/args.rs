@@ -217,3 +217,15 @@ pub(crate) enum Rows {
     /// A row an HTTP exchange, LLM or not
     Exchanges,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -120,7 +120,9 @@ impl<W: Write> Sink<W> {
 
     /// Logs the first connection of each kind that cannot be read, with what to do.
     fn name(&mut self, info: &ConnectionInfo, protocol: Protocol) {
+        // A connection that was under way when the tap began is often seen without a head: no fault.
         if let Some(advice) = summary::advice(protocol)
+            && (info.from_start || protocol != Protocol::Unknown)
             && self.named.insert(protocol)
         {
             tracing::warn!(
@@ -258,5 +260,47 @@ impl Blind {
                 BLIND_AFTER.as_secs()
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals(exchanges: u64, in_flight: u64) -> Totals {
+        Totals {
+            exchanges,
+            in_flight,
+            ..Totals::default()
+        }
+    }
+
+    #[test]
+    fn packets_without_an_exchange_are_noticed_after_a_minute_and_forgotten_at_the_next() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut blind = Blind::new(Gauge::default(), start);
+        blind.look(10, &totals(0, 0), at(1));
+        blind.look(20, &totals(0, 0), at(59));
+        assert_eq!(blind.gauge.get(), 0);
+        blind.look(30, &totals(0, 0), at(62));
+        assert_eq!(blind.gauge.get(), 1);
+        blind.look(40, &totals(1, 0), at(63));
+        assert_eq!(blind.gauge.get(), 0);
+    }
+
+    #[test]
+    fn silence_and_long_answers_are_not_blindness() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut blind = Blind::new(Gauge::default(), start);
+        for seconds in 0..300 {
+            blind.look(0, &totals(0, 0), at(seconds));
+        }
+        assert_eq!(blind.gauge.get(), 0, "no packets");
+        for seconds in 300..600 {
+            blind.look(seconds, &totals(0, 1), at(seconds));
+        }
+        assert_eq!(blind.gauge.get(), 0, "one answer of five minutes");
     }
 }

@@ -122,3 +122,62 @@ impl Merge {
             .map(|(_, output)| output)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+    use crate::{http::Protocol, tcp::ConnectionInfo};
+
+    /// An output that can be told apart by its connection's number.
+    fn output(id: u64) -> Output {
+        let address = "192.0.2.1:1".parse().unwrap();
+        let info = ConnectionInfo {
+            id,
+            client: address,
+            server: address,
+            from_start: true,
+        };
+        Output::Protocol(info, Protocol::Http1)
+    }
+
+    fn merged(workers: usize, messages: Vec<Merged>) -> Vec<u64> {
+        let (sender, receiver) = unbounded();
+        for message in messages {
+            sender.send(message).unwrap();
+        }
+        drop(sender);
+        let mut ids = Vec::new();
+        Merge::new(workers).run(&receiver, |output| {
+            if let Output::Protocol(info, _) = output {
+                ids.push(info.id);
+            }
+        });
+        ids
+    }
+
+    #[test]
+    fn outputs_come_in_the_order_of_their_packets_whoever_is_first() {
+        let at = |worker: usize, packet| Merged::Output(worker, Order::at(packet), output(packet));
+        let end = |worker: usize| Merged::Watermark(worker, Order::END);
+        let messages = vec![at(0, 5), at(0, 9), at(1, 2), at(1, 7), end(1), end(0)];
+        assert_eq!(merged(2, messages), [2, 5, 7, 9]);
+        let messages = vec![at(1, 2), at(1, 7), end(1), at(0, 5), at(0, 9), end(0)];
+        assert_eq!(merged(2, messages), [2, 5, 7, 9]);
+    }
+
+    #[test]
+    fn nothing_overtakes_a_worker_that_has_not_said_how_far_it_is() {
+        let messages = vec![
+            Merged::Output(0, Order::at(5), output(5)),
+            Merged::Watermark(1, Order::at(3)),
+        ];
+        assert_eq!(merged(2, messages), [0; 0]);
+        let messages = vec![
+            Merged::Output(0, Order::at(5), output(5)),
+            Merged::Watermark(1, Order::at(6)),
+        ];
+        assert_eq!(merged(2, messages), [5]);
+    }
+}

@@ -27,7 +27,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::SystemTime,
+    time::{Duration, Instant},
 };
 
 use analyzer::{
@@ -53,8 +53,11 @@ use crate::{
 /// rule, and too few to cost anything.
 const TICK_INTERVAL: i64 = 100_000;
 
-/// Live and silent, packet time follows the clock this far behind it: packets still on their way
-/// through the kernel's ring must not find that their deadline has passed.
+/// How often the sums are told while a live source is silent.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Live and silent, packet time goes on this far behind the time that passes, in microseconds: packets
+/// still on their way through the kernel's ring must not find that their deadline has passed.
 const LIVE_LAG: i64 = 1_000_000;
 
 /// Batches that may wait for one worker, live: at up to 256 KiB and one packet each, 32 MiB beside the
@@ -187,6 +190,8 @@ struct Feeder<'s> {
     order: u64,
     now: Timestamp,
     next_tick: Option<Timestamp>,
+    /// Since when a live source is silent. A steady clock: setting the system's must time nothing out.
+    silent_since: Option<Instant>,
 }
 
 impl<'s> Feeder<'s> {
@@ -199,6 +204,7 @@ impl<'s> Feeder<'s> {
             order: 0,
             now: Timestamp::default(),
             next_tick: None,
+            silent_since: None,
         }
     }
 
@@ -209,9 +215,11 @@ impl<'s> Feeder<'s> {
         totals: &observe::Board,
         on_progress: &mut dyn FnMut(&Snapshot<'_>),
     ) -> Result<(), CaptureError> {
+        let mut told = Instant::now();
         while !stop.load(Ordering::Relaxed) {
-            let ticked = match source.next()? {
+            let due = match source.next()? {
                 Next::Packet(packet) => {
+                    self.silent_since = None;
                     self.order += 1;
                     self.now = self.now.max(packet.time);
                     let ticked = self.tick_if_due(self.now);
@@ -230,13 +238,14 @@ impl<'s> Feeder<'s> {
                     ticked
                 }
                 Next::Idle => {
-                    let ticked = self.tick_if_due(clock().plus_micros(-LIVE_LAG));
+                    self.tick_in_silence();
                     self.flush();
-                    ticked
+                    told.elapsed() >= PROGRESS_INTERVAL
                 }
                 Next::End => break,
             };
-            if ticked {
+            if due {
+                told = Instant::now();
                 let snapshot = Snapshot {
                     capture: source.stats(),
                     packets: self.decoder.counters(),
@@ -247,6 +256,13 @@ impl<'s> Feeder<'s> {
             }
         }
         Ok(())
+    }
+
+    /// Lets packet time go on while nothing comes.
+    fn tick_in_silence(&mut self) {
+        let silence = self.silent_since.get_or_insert_with(Instant::now).elapsed();
+        let micros = i64::try_from(silence.as_micros()).unwrap_or(i64::MAX);
+        self.tick_if_due(self.now.plus_micros(micros.saturating_sub(LIVE_LAG).max(0)));
     }
 
     /// Sends every worker the time where a tick is due. Whether it is depends on the packets alone.
@@ -306,12 +322,4 @@ fn deal(
     senders
         .get_mut(shard % count)
         .is_some_and(|s| s.push_segment(order, shard, segment))
-}
-
-/// The wall clock; read only where a live source is silent.
-fn clock() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

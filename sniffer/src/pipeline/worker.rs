@@ -34,6 +34,16 @@ impl Order {
         }
     }
 
+    /// The first place of a packet.
+    #[cfg(test)]
+    pub(super) fn at(packet: u64) -> Self {
+        Self {
+            packet,
+            shard: 0,
+            number: 0,
+        }
+    }
+
     /// After everything.
     pub(super) const END: Self = Self {
         packet: u64::MAX,
