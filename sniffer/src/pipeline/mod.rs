@@ -71,7 +71,7 @@ const QUEUED_REPLAY: usize = 8;
 const QUEUED_EXCHANGES: usize = 256;
 
 /// Ports listed in [`Report::ports`].
-const REPORTED_PORTS: usize = 10;
+const REPORTED_PORTS: usize = 5;
 
 /// How the source behaves when the pipeline cannot keep up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
