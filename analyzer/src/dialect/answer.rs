@@ -255,9 +255,13 @@ impl Staged {
         self.open = true;
     }
 
-    /// The finish reason is whole.
+    /// The finish reason is whole. Some servers write an empty one, or the text `null`, into every
+    /// chunk of a choice that goes on: that is none.
     pub fn end_reason(&mut self) {
-        self.choice.finish_reason = Some(std::mem::take(&mut self.reason));
+        let reason = std::mem::take(&mut self.reason);
+        if !matches!(reason.as_str(), "" | "null") {
+            self.choice.finish_reason = Some(reason);
+        }
     }
 
     /// Begins a tool call.

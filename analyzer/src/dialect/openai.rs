@@ -61,7 +61,7 @@ pub(super) enum Around {
     Object,
     Model,
     Usage(Figure),
-    /// `x_groq`, which holds a usage.
+    /// `x_groq`, which holds a usage, or the error that broke a stream off.
     XGroq,
     Error(Fault),
     /// `type`, `code` and `error_type` at the root: vLLM's flat errors and TGI's.
@@ -123,6 +123,7 @@ impl Around {
     pub(super) fn child(self, step: Step<'_>) -> Option<Self> {
         Some(match (self, step) {
             (Self::XGroq, Step::Key("usage")) => Self::Usage(Figure::Usage),
+            (Self::XGroq, Step::Key("error")) => Self::Error(Fault::Error),
             (Self::Usage(figure), Step::Key(key)) => Self::Usage(figure.child(key)?),
             (Self::Error(Fault::Error), Step::Key("type")) => Self::Error(Fault::Type),
             (Self::Error(Fault::Error), Step::Key("code")) => Self::Error(Fault::Code),

@@ -168,7 +168,7 @@ impl Visitor for CompletionAnswer {
                     Says::Reasoning
                 }
                 "finish_reason" => Says::FinishReason,
-                "usage" => Says::Around(Around::of(key)?),
+                "usage" | "error" => Says::Around(Around::of(key)?),
                 _ => return None,
             },
             _ => return None,

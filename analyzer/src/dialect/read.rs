@@ -108,7 +108,7 @@ enum EventData {
 const DONE: &[u8] = b"[DONE]";
 
 /// Beginnings by which a stream is known without its Content-Type.
-const STREAM_STARTS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+const STREAM_STARTS: [&[u8]; 6] = [b"data:", b"event:", b"error:", b"id:", b"retry:", b":"];
 
 impl<V: Answer> Default for JsonAnswer<V> {
     fn default() -> Self {

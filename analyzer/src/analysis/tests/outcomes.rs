@@ -98,6 +98,9 @@ fn errors_within_a_stream() {
         "data: {\"error\":{\"type\":\"t\",\"code\":500}}\n\n",
         "event: error\ndata: {\"type\":\"t\",\"message\":\"x\",\"code\":500}\n\n",
         "data: {\"object\":\"error\",\"type\":\"t\",\"code\":500}\n\n",
+        "error: {\"code\":500,\"message\":\"x\",\"type\":\"t\"}\n\n",
+        "data: {\"x_groq\":{\"error\":{\"type\":\"t\",\"code\":500}}}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"type\":\"t\",\"code\":500}}]}\n\n",
     ] {
         let call = Script::new()
             .post(CHAT, ASK)
@@ -247,6 +250,19 @@ fn a_finished_answer_is_no_abort() {
         let call = open.clone().end(ending, 500).call();
         assert_eq!(call.outcome, outcome);
         assert_eq!(call.output_partial, ending != Ending::Complete);
+    }
+    // An empty finish reason is none, in whatever chunk it stands.
+    for reason in ["\"\"", "\"null\"", "null"] {
+        let call = open
+            .clone()
+            .data(&chunk(0, r#"{"content":" world"}"#, reason), 20)
+            .end(Ending::ClientFin, 30)
+            .call();
+        assert_eq!(
+            (call.outcome, call.finish_reasons.len()),
+            (Outcome::ClientAbort, 0),
+            "{reason}"
+        );
     }
     // Half a finish reason is none.
     let cut = open.piece(
