@@ -4,7 +4,7 @@ use crate::{
     call::{Bodies, Call, TokenSource},
     dialect::{
         Dialect, Form,
-        answer::{AnswerFacts, Choice, sum},
+        answer::{AnswerFacts, sum},
         request::RequestFacts,
     },
     record::Record,
@@ -90,10 +90,27 @@ impl Uncounted {
             return Some(tokenizer.count(text));
         }
         let choices = &self.answer.choices;
+        let echoed = self.echoed();
+        let each = self.request.choices.unwrap_or(1).max(1);
         (!choices.is_empty()).then(|| {
-            let texts = choices.values().flat_map(Choice::texts);
+            let texts = choices.iter().flat_map(|(index, choice)| {
+                let prompt = echoed.get((index / each) as usize).copied();
+                choice
+                    .texts()
+                    .map(move |text| without_prompt(text, prompt.unwrap_or_default()))
+            });
             texts.map(|text| tokenizer.count(text)).sum()
         })
+    }
+
+    /// The prompts that the choices were asked to begin with, in order. Token ids cannot be told
+    /// from the text that follows them, and stay in it.
+    fn echoed(&self) -> Vec<&str> {
+        if self.request.echo {
+            self.request.prompt.parts().collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The effective figures, and what follows from them.
@@ -132,6 +149,10 @@ impl Uncounted {
         }
         (tokens >= 2 && span > 0).then(|| span as f64 / (tokens - 1) as f64)
     }
+}
+
+fn without_prompt<'a>(text: &'a str, prompt: &str) -> &'a str {
+    text.strip_prefix(prompt).unwrap_or(text)
 }
 
 fn effective(reported: Option<u64>, counted: Option<u64>) -> (Option<u64>, TokenSource) {

@@ -226,15 +226,15 @@ impl AnswerFacts {
         }
     }
 
-    /// Whether every choice seen has ended, and as many were seen as were asked for.
-    pub fn all_finished(&self, asked: Option<u32>) -> bool {
+    /// Whether every choice seen has ended, and as many were seen as were expected.
+    pub fn all_finished(&self, expected: u32) -> bool {
         let finished = self
             .choices
             .values()
             .filter(|choice| choice.finish_reason.is_some())
             .count();
-        let asked = usize::try_from(asked.unwrap_or(1)).unwrap_or(usize::MAX);
-        finished >= asked.clamp(1, MAX_CHOICES) && finished == self.choices.len()
+        let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+        finished >= expected.clamp(1, MAX_CHOICES) && finished == self.choices.len()
     }
 
     /// Finish reasons in the order of the choices.

@@ -200,7 +200,7 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
         read.visitor.end_event(false);
         let detail = read.visitor.detail();
         let facts = std::mem::take(read.visitor.facts());
-        if self.form == Form::Events && facts.all_finished(asked.choices) {
+        if self.form == Form::Events && facts.all_finished(asked.expected_choices()) {
             read.done = Final::Seen;
         }
         let form = match self.form {

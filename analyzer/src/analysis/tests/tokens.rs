@@ -117,6 +117,82 @@ fn completion_prompts_are_texts_or_token_ids() {
 }
 
 #[test]
+fn an_echoed_prompt_is_no_output_and_a_suffix_is_input() {
+    let response = |texts: &[&str]| {
+        let choices: Vec<_> = (0..)
+            .zip(texts)
+            .map(|(index, text)| format!(r#"{{"text":"{text}","index":{index},"logprobs":{{"tokens":["hello"],"text_offset":[0]}},"finish_reason":"stop"}}"#))
+            .collect();
+        format!(
+            r#"{{"object":"text_completion","choices":[{}]}}"#,
+            choices.join(",")
+        )
+    };
+    for (request, texts, input, output) in [
+        (
+            r#""prompt":"hello","echo":true"#,
+            &["hello world"][..],
+            1,
+            1,
+        ),
+        (r#""prompt":"hello","echo":false"#, &["hello world"], 1, 2),
+        (r#""prompt":"hello","echo":null"#, &["hello world"], 1, 2),
+        (
+            r#""prompt":["hello","hello world"],"echo":true"#,
+            &["hello world", "hello world hello"],
+            3,
+            2,
+        ),
+        (
+            r#""prompt":["hello"],"n":2,"echo":true"#,
+            &["hello world", "hello hello"],
+            1,
+            2,
+        ),
+        (r#""prompt":[15339],"echo":true"#, &["hello world"], 1, 2),
+        (r#""prompt":"hello","suffix":" world""#, &["x"], 2, 1),
+        (r#""suffix":null,"prompt":"hello""#, &["x"], 1, 1),
+    ] {
+        let call = Script::new()
+            .post("/v1/completions", &format!(r#"{{"model":"m",{request}}}"#))
+            .plain(200, &response(texts))
+            .call();
+        assert_eq!(
+            (call.counted_input_tokens, call.counted_output_tokens),
+            (Some(input), Some(output)),
+            "{request}"
+        );
+    }
+}
+
+#[test]
+fn each_prompt_of_a_list_gets_its_choices() {
+    let event = |index: u32, reason: &str| {
+        format!(
+            r#"{{"object":"text_completion","choices":[{{"index":{index},"text":"a","finish_reason":{reason}}}]}}"#
+        )
+    };
+    for (asked, choices) in [
+        (r#""prompt":"a""#, 1),
+        (r#""prompt":[1,2,3]"#, 1),
+        (r#""prompt":["a","b"]"#, 2),
+        (r#""prompt":[[1],[2,3]]"#, 2),
+        (r#""prompt":["a","b"],"n":2"#, 4),
+    ] {
+        let mut script = Script::new()
+            .post("/v1/completions", &format!("{{{asked}}}"))
+            .stream(1);
+        for index in 0..choices {
+            let call = script.clone().end(Ending::ClientReset, 60).call();
+            assert_eq!(call.outcome, Outcome::ClientAbort, "{asked} {index}");
+            script = script.data(&event(index, "\"stop\""), 10 + i64::from(index));
+        }
+        let call = script.end(Ending::ClientReset, 60).call();
+        assert_eq!(call.outcome, Outcome::Ok, "{asked}");
+    }
+}
+
+#[test]
 fn streamed_completions_are_read() {
     let event = |text: &str, reason: &str| {
         format!(
