@@ -116,10 +116,15 @@ impl Uncounted {
     /// The effective figures, and what follows from them.
     fn settle(&mut self) {
         let call = &mut self.call;
+        // A figure that output followed is too low; where ours is not higher, it is still the better one.
+        let reported_output = call.reported_output_tokens.filter(|reported| {
+            !self.answer.usage_is_behind
+                || call.counted_output_tokens.is_none_or(|c| c <= *reported)
+        });
         (call.input_tokens, call.input_source) =
             effective(call.reported_input_tokens, call.counted_input_tokens);
         (call.output_tokens, call.output_source) =
-            effective(call.reported_output_tokens, call.counted_output_tokens);
+            effective(reported_output, call.counted_output_tokens);
         call.total_tokens = sum(call.input_tokens, call.output_tokens);
         call.output_partial &= call.output_tokens.is_some();
         call.tokens_per_second = call

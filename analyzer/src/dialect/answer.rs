@@ -34,11 +34,16 @@ pub struct AnswerFacts {
     pub choices: BTreeMap<u32, Choice>,
     /// The server's token figures.
     pub usage: Usage,
+    /// Whether output followed the last figure of generated tokens, which then is of a part only:
+    /// some servers send a usage with the first chunk, and the last one may have been lost.
+    pub usage_is_behind: bool,
     /// The server's error.
     pub error: Option<ErrorFacts>,
     /// What the current event has carried so far.
     pub event: Carried,
     pub(super) room: Room,
+    /// The current event has a figure of generated tokens.
+    counts_output: bool,
     /// Tool calls over all choices.
     tool_calls: usize,
     /// A choice or tool call past the bounds was left out.
@@ -165,6 +170,22 @@ impl AnswerFacts {
     /// Begins the current event.
     pub fn begin_event(&mut self) {
         self.event = Carried::Nothing;
+    }
+
+    /// The current event is over: its figures hold for its own output too, wherever they stand in it.
+    pub fn end_event(&mut self) {
+        if std::mem::take(&mut self.counts_output) {
+            self.usage_is_behind = false;
+        } else if self.event == Carried::Output {
+            self.usage_is_behind = true;
+        }
+    }
+
+    /// A figure of generated tokens.
+    pub fn output_figure(&mut self, figure: u64) {
+        // Figures are cumulative where they repeat: the last one wins.
+        self.usage.output = Some(figure);
+        self.counts_output = true;
     }
 
     /// The current event carries this at least.

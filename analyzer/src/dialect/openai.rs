@@ -179,7 +179,7 @@ impl Around {
             return;
         };
         match self {
-            Self::Usage(figure) => figure.set(&mut facts.usage, number),
+            Self::Usage(figure) => figure.set(facts, number),
             Self::Error(Fault::Code) => {
                 facts.error.get_or_insert_default().code = Some(number.to_owned());
             }
@@ -207,10 +207,14 @@ impl Figure {
         })
     }
 
-    fn set(self, usage: &mut Usage, number: &str) {
+    fn set(self, facts: &mut AnswerFacts, number: &str) {
+        let Some(figure) = Usage::figure(number) else {
+            return;
+        };
+        let usage = &mut facts.usage;
         let slot = match self {
+            Self::Output => return facts.output_figure(figure),
             Self::Input => &mut usage.input,
-            Self::Output => &mut usage.output,
             Self::Cached => &mut usage.cached,
             Self::CacheWrite => &mut usage.cache_write,
             Self::Reasoning => &mut usage.reasoning,
@@ -218,16 +222,14 @@ impl Figure {
             Self::AudioOutput => &mut usage.audio_output,
             Self::Usage | Self::InputDetails | Self::OutputDetails => return,
         };
-        // Figures are cumulative where they repeat: the last one wins.
-        if let Some(figure) = Usage::figure(number) {
-            *slot = Some(figure);
-        }
+        *slot = Some(figure);
     }
 }
 
 impl Flat {
-    /// The event is an error by its name, or by what its `object` field says.
+    /// The event is over. It is an error by its name, or by what its `object` field says.
     pub(super) fn settle(&mut self, facts: &mut AnswerFacts, named_error: bool) {
+        facts.end_event();
         let (kind, code) = (self.kind.take(), self.code.take());
         if named_error || facts.object == "error" {
             let error = facts.error.get_or_insert_default();

@@ -46,6 +46,51 @@ fn usage_is_read_wherever_it_stands_and_the_last_wins() {
 }
 
 #[test]
+fn a_usage_that_output_followed_is_of_a_part_only() {
+    let usage = |output: u64| {
+        format!(r#"{{"choices":[],"usage":{{"prompt_tokens":5,"completion_tokens":{output}}}}}"#)
+    };
+    let begun = |first: u64| {
+        Script::new()
+            .post(CHAT, ASK)
+            .stream(1)
+            .data(&usage(first), 2)
+            .delta(r#"{"content":"hello"}"#, 3)
+            .delta(r#"{"content":" world"}"#, 4)
+    };
+    let output = |script: Script| {
+        let call = script.call();
+        assert_eq!(call.input_source, TokenSource::Reported);
+        (
+            call.reported_output_tokens,
+            call.output_tokens,
+            call.output_source,
+        )
+    };
+    // The figure came with the first chunk, and the client left.
+    assert_eq!(
+        output(begun(0).end(Ending::ClientFin, 9)),
+        (Some(0), Some(2), TokenSource::Counted)
+    );
+    // Ours is no better.
+    assert_eq!(
+        output(begun(7).end(Ending::ClientFin, 9)),
+        (Some(7), Some(7), TokenSource::Reported)
+    );
+    // Another one came at the end.
+    assert_eq!(
+        output(begun(0).data(&usage(1), 8).complete(9)),
+        (Some(1), Some(1), TokenSource::Reported)
+    );
+    // A figure holds for the output of its own event, before it or after it.
+    let same = r#"{"usage":{"prompt_tokens":5,"completion_tokens":1},"choices":[{"index":0,"delta":{"content":" hello"}}]}"#;
+    assert_eq!(
+        output(begun(0).data(same, 8).end(Ending::ClientFin, 9)),
+        (Some(1), Some(1), TokenSource::Reported)
+    );
+}
+
+#[test]
 fn prompts_are_counted_by_the_old_rule() {
     for (messages, expected) in [
         // An empty list is an empty prompt.
