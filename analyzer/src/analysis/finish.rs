@@ -169,7 +169,7 @@ impl Open {
             counters.json_too_deep = counters.json_too_deep.saturating_add(damage.too_deep);
         }
 
-        let usage = answer.facts.usage;
+        let usage = answer.facts.usage.or(answer.facts.timings.usage());
         let sender = self.sender.unwrap_or_default();
         let stored = |keeper: Option<Keeper>| keeper.map(Keeper::finish);
         let bodies = stored(self.request_body)

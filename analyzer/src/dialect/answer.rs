@@ -34,6 +34,8 @@ pub struct AnswerFacts {
     pub choices: BTreeMap<u32, Choice>,
     /// The server's token figures.
     pub usage: Usage,
+    /// llama.cpp's figures, the last of each.
+    pub timings: Timings,
     /// Whether output followed the last figure of generated tokens, which then is of a part only:
     /// some servers send a usage with the first chunk, and the last one may have been lost.
     pub usage_is_behind: bool,
@@ -123,6 +125,32 @@ pub struct Usage {
     pub audio_output: Option<u64>,
 }
 
+/// llama.cpp's own figures, which its last chunk has without being asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Prompt tokens that were computed.
+    pub prompt: Option<u64>,
+    /// Prompt tokens from the cache; older servers do not say.
+    pub cache: Option<u64>,
+    /// Generated tokens.
+    pub predicted: Option<u64>,
+}
+
+impl Timings {
+    /// The usage that they amount to. What was computed alone is not the whole prompt.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            input: self
+                .prompt
+                .zip(self.cache)
+                .map(|(a, b)| a.saturating_add(b)),
+            output: self.predicted,
+            cached: self.cache,
+            ..Usage::default()
+        }
+    }
+}
+
 /// The server's error object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorFacts {
@@ -179,6 +207,12 @@ impl AnswerFacts {
         } else if self.event == Carried::Output {
             self.usage_is_behind = true;
         }
+    }
+
+    /// A figure of generated tokens in llama.cpp's timings.
+    pub fn predicted_figure(&mut self, figure: u64) {
+        self.timings.predicted = Some(figure);
+        self.counts_output = true;
     }
 
     /// A figure of generated tokens.
@@ -319,6 +353,20 @@ impl Usage {
                 .then_some(float as u64)
         })?;
         (figure <= MAX_TOKENS).then_some(figure)
+    }
+
+    /// These figures, and those of `other` where one is missing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            input: self.input.or(other.input),
+            output: self.output.or(other.output),
+            cached: self.cached.or(other.cached),
+            cache_write: self.cache_write.or(other.cache_write),
+            reasoning: self.reasoning.or(other.reasoning),
+            audio_input: self.audio_input.or(other.audio_input),
+            audio_output: self.audio_output.or(other.audio_output),
+        }
     }
 
     /// Audio tokens in both directions.

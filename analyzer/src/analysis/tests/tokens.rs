@@ -91,6 +91,39 @@ fn a_usage_that_output_followed_is_of_a_part_only() {
 }
 
 #[test]
+fn llama_cpps_timings_stand_in_for_a_usage() {
+    let figures = |last: &str| {
+        let call = Script::new()
+            .post(CHAT, ASK)
+            .stream(1)
+            .delta(r#"{"content":"hello"}"#, 3)
+            .data(last, 4)
+            .complete(9)
+            .call();
+        [
+            call.reported_input_tokens,
+            call.reported_output_tokens,
+            call.cached_tokens,
+        ]
+    };
+    let timings = r#""timings":{"prompt_n":3,"prompt_ms":1.5,"predicted_n":7,"predicted_ms":90.1,"predicted_per_second":77.6,"cache_n":40}"#;
+    assert_eq!(
+        figures(&format!(r#"{{"choices":[],{timings}}}"#)),
+        [Some(43), Some(7), Some(40)]
+    );
+    let usage = r#""usage":{"prompt_tokens":43,"completion_tokens":8}"#;
+    assert_eq!(
+        figures(&format!(r#"{{"choices":[],{usage},{timings}}}"#)),
+        [Some(43), Some(8), Some(40)]
+    );
+    // Older servers: how much of the prompt came from the cache is not said.
+    assert_eq!(
+        figures(r#"{"choices":[],"timings":{"prompt_n":3,"predicted_n":0}}"#),
+        [None, Some(0), None]
+    );
+}
+
+#[test]
 fn prompts_are_counted_by_the_old_rule() {
     for (messages, expected) in [
         // An empty list is an empty prompt.
