@@ -171,7 +171,8 @@ pub struct Call {
     pub gap_max: Option<i64>,
     /// How many of those gaps passed the stall threshold; `None` without a stream.
     pub stalls: Option<u64>,
-    /// The server's last payload after the client's FIN or RST, minus that FIN or RST; else 0.
+    /// The server's last payload after the client's FIN or RST, minus that FIN or RST; else 0, and 0
+    /// where a complete answer followed (a half-closed client still reads).
     pub wasted: i64,
     /// Finish reasons in the order of the choices.
     pub finish_reasons: Vec<String>,

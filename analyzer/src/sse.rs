@@ -38,6 +38,9 @@ enum State {
 enum Field {
     Data,
     Event,
+    /// No field of the standard: llama.cpp's servers write `error: {…}` for an event of that name
+    /// with this data.
+    Error,
     Other,
 }
 
@@ -182,6 +185,7 @@ impl Reader {
         let field = match self.line_name() {
             b"data" => Field::Data,
             b"event" => Field::Event,
+            b"error" => Field::Error,
             _ => Field::Other,
         };
         self.begin_field(field, sink);
@@ -192,9 +196,13 @@ impl Reader {
         if self.sync == Sync::Lost {
             return;
         }
+        if field == Field::Error {
+            self.event.clear();
+            self.event.extend_from_slice(b"error");
+        }
         match field {
-            Field::Data if self.has_data => sink.data(b"\n"),
-            Field::Data => self.has_data = true,
+            Field::Data | Field::Error if self.has_data => sink.data(b"\n"),
+            Field::Data | Field::Error => self.has_data = true,
             Field::Event => self.event.clear(),
             Field::Other => {}
         }
@@ -212,7 +220,7 @@ impl Reader {
             return;
         }
         match field {
-            Field::Data => sink.data(value),
+            Field::Data | Field::Error => sink.data(value),
             Field::Event => {
                 let room = MAX_EVENT_NAME.saturating_sub(self.event.len());
                 self.event
@@ -315,6 +323,8 @@ mod tests {
         );
         check(b"data: a\nevent: late\n\n", &[("late", "a")]);
         check(b"event: nothing\n\ndata: a\n\n", &[("", "a")]);
+        check(b"error: a\n\ndata: b\n\n", &[("error", "a"), ("", "b")]);
+        check(b"data: a\nerror: b\n\n", &[("error", "a\nb")]);
         check(
             b"id: 1\nretry: 5\nunknown: x\na-very-long-field-name-indeed: data\ndata: a\n\n",
             &[("", "a")],

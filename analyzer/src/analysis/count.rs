@@ -4,7 +4,7 @@ use crate::{
     call::{Bodies, Call, TokenSource},
     dialect::{
         Dialect, Form,
-        answer::{AnswerFacts, Choice, sum},
+        answer::{AnswerFacts, sum},
         request::RequestFacts,
     },
     record::Record,
@@ -90,19 +90,41 @@ impl Uncounted {
             return Some(tokenizer.count(text));
         }
         let choices = &self.answer.choices;
+        let echoed = self.echoed();
+        let each = self.request.choices.unwrap_or(1).max(1);
         (!choices.is_empty()).then(|| {
-            let texts = choices.values().flat_map(Choice::texts);
+            let texts = choices.iter().flat_map(|(index, choice)| {
+                let prompt = echoed.get((index / each) as usize).copied();
+                choice
+                    .texts()
+                    .map(move |text| without_prompt(text, prompt.unwrap_or_default()))
+            });
             texts.map(|text| tokenizer.count(text)).sum()
         })
+    }
+
+    /// The prompts that the choices were asked to begin with, in order. Token ids cannot be told
+    /// from the text that follows them, and stay in it.
+    fn echoed(&self) -> Vec<&str> {
+        if self.request.echo {
+            self.request.prompt.parts().collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The effective figures, and what follows from them.
     fn settle(&mut self) {
         let call = &mut self.call;
+        // A figure that output followed is too low; where ours is not higher, it is still the better one.
+        let reported_output = call.reported_output_tokens.filter(|reported| {
+            !self.answer.usage_is_behind
+                || call.counted_output_tokens.is_none_or(|c| c <= *reported)
+        });
         (call.input_tokens, call.input_source) =
             effective(call.reported_input_tokens, call.counted_input_tokens);
         (call.output_tokens, call.output_source) =
-            effective(call.reported_output_tokens, call.counted_output_tokens);
+            effective(reported_output, call.counted_output_tokens);
         call.total_tokens = sum(call.input_tokens, call.output_tokens);
         call.output_partial &= call.output_tokens.is_some();
         call.tokens_per_second = call
@@ -132,6 +154,10 @@ impl Uncounted {
         }
         (tokens >= 2 && span > 0).then(|| span as f64 / (tokens - 1) as f64)
     }
+}
+
+fn without_prompt<'a>(text: &'a str, prompt: &str) -> &'a str {
+    text.strip_prefix(prompt).unwrap_or(text)
 }
 
 fn effective(reported: Option<u64>, counted: Option<u64>) -> (Option<u64>, TokenSource) {

@@ -169,7 +169,7 @@ impl Open {
             counters.json_too_deep = counters.json_too_deep.saturating_add(damage.too_deep);
         }
 
-        let usage = answer.facts.usage;
+        let usage = answer.facts.usage.or(answer.facts.timings.usage());
         let sender = self.sender.unwrap_or_default();
         let stored = |keeper: Option<Keeper>| keeper.map(Keeper::finish);
         let bodies = stored(self.request_body)
@@ -216,7 +216,7 @@ impl Open {
             gap_p95,
             gap_max,
             stalls: streamed.then_some(stalls),
-            wasted: wasted(end),
+            wasted: if complete { 0 } else { wasted(end) },
             finish_reasons: answer.facts.finish_reasons(),
             peer: self
                 .begin
@@ -334,7 +334,8 @@ fn spans(marks: &Marks, counters: &mut AnalyzerCounters) -> [Option<i64>; 3] {
     })
 }
 
-/// How long the server went on sending after the client had left.
+/// How long the server went on sending after the client had left. Asked only where no complete answer
+/// followed: a half-closed client that gets its whole answer still reads it, and wastes nothing.
 fn wasted(end: &End) -> i64 {
     end.server_last
         .zip(end.client_left)

@@ -4,6 +4,7 @@ use std::{borrow::Cow, net::SocketAddr};
 
 mod bounds;
 mod outcomes;
+mod servers;
 mod splits;
 mod tokens;
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::settings::Settings;
+use super::settings::{Settings, TrustedPeers};
 use crate::{
     dialect::{
         model_of_path, path_of,
@@ -44,7 +44,9 @@ impl Sender {
         Self {
             method: cut(&head.method, MAX_METHOD),
             path: cut(path, MAX_PATH),
-            client: if trusted { client(headers) } else { None },
+            client: trusted
+                .then(|| client(headers, &settings.trusted))
+                .flatten(),
             user: named(&settings.user_header, MAX_USER),
             key: settings
                 .hash_key
@@ -58,23 +60,36 @@ impl Sender {
     }
 }
 
-/// The client as the proxies name it: the left-most valid address of `X-Forwarded-For`, which is
-/// whom the first proxy saw; else `X-Real-Ip`; else the first `for=` of `Forwarded` (RFC 7239).
-fn client(headers: &Headers) -> Option<IpAddr> {
+/// The client as the trusted proxies name it, by `X-Forwarded-For`; else by `X-Real-Ip`; else by the
+/// `for=` of `Forwarded` (RFC 7239).
+fn client(headers: &Headers, trusted: &TrustedPeers) -> Option<IpAddr> {
     let forwarded_for = headers
         .get_all("x-forwarded-for")
         .flat_map(|value| value.split(','))
-        .find_map(address);
-    forwarded_for
+        .filter_map(address);
+    let forwarded = headers
+        .get_all("forwarded")
+        .flat_map(|value| value.split([',', ';']))
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"))
+        .filter_map(|(_, value)| address(value.trim().trim_matches('"')));
+    believed(forwarded_for, trusted)
         .or_else(|| headers.get_all("x-real-ip").find_map(address))
-        .or_else(|| {
-            headers
-                .get_all("forwarded")
-                .flat_map(|value| value.split([',', ';']))
-                .filter_map(|pair| pair.split_once('='))
-                .filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"))
-                .find_map(|(_, value)| address(value.trim().trim_matches('"')))
-        })
+        .or_else(|| believed(forwarded, trusted))
+}
+
+/// Each proxy adds at the end whom it saw. So the last address is the peer's word, the one before it
+/// that of the last, and so on: the client is the last one that is no trusted proxy itself, for what
+/// stands before it is what it says of itself. Where all are trusted, the first proxy's word holds.
+fn believed(addresses: impl Iterator<Item = IpAddr>, trusted: &TrustedPeers) -> Option<IpAddr> {
+    let (first, last_stranger) = addresses.fold((None, None), |(first, stranger), address| {
+        let is_stranger = !trusted.contains(address);
+        (
+            first.or(Some(address)),
+            if is_stranger { Some(address) } else { stranger },
+        )
+    });
+    last_stranger.or(first)
 }
 
 /// An address, with or without a port and brackets.
@@ -139,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_whom_the_first_proxy_saw() {
+    fn the_client_is_whom_the_first_trusted_proxy_saw() {
         for (headers, expected) in [
             (
                 &[("X-Forwarded-For", "203.0.113.7, 10.0.0.2")][..],
@@ -160,6 +175,23 @@ mod tests {
                     ("X-Forwarded-For", "::ffff:1.2.3.4"),
                 ],
                 Some("1.2.3.4"),
+            ),
+            // What a client writes itself stands before whom the proxy saw.
+            (
+                &[("X-Forwarded-For", "198.51.100.1, 203.0.113.7")],
+                Some("203.0.113.7"),
+            ),
+            (
+                &[
+                    ("X-Forwarded-For", "198.51.100.1, 203.0.113.7"),
+                    ("X-Forwarded-For", "192.168.1.4"),
+                ],
+                Some("203.0.113.7"),
+            ),
+            // A client of the own network, through two proxies.
+            (
+                &[("X-Forwarded-For", "192.168.7.7, 10.0.0.2")],
+                Some("192.168.7.7"),
             ),
             (&[("X-Real-Ip", "203.0.113.8")], Some("203.0.113.8")),
             (

@@ -369,6 +369,10 @@ impl Store for FullStore {
         Ok(Upkeep::default())
     }
 
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.write(&[]).map(drop)
+    }
+
     fn size(&self) -> Option<u64> {
         None
     }

@@ -51,7 +51,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     span("gap_p95", "95th percentile of those gaps", |c| micros(c.gap_p95)),
     span("gap_max", "the largest of those gaps", |c| micros(c.gap_max)),
     int("stalls", "how many of those gaps passed the stall threshold", |c| c.stalls.into()),
-    span("wasted", "the server's last payload after the client left, minus that leaving; else 0", |c| Value::Duration(c.wasted)),
+    span("wasted", "the server's last payload after the client left, minus that leaving; 0 where a complete answer followed, and else", |c| Value::Duration(c.wasted)),
     Column::new("finish_reasons", Kind::List, "finish reasons in the order of the choices", |c| Value::List(&c.finish_reasons)),
     text("peer", "the TCP client's address", |c| c.peer.as_ref().into()),
     text("client", "the client's address, by the headers of a trusted peer", |c| c.client.as_ref().into()),

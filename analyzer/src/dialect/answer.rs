@@ -34,11 +34,18 @@ pub struct AnswerFacts {
     pub choices: BTreeMap<u32, Choice>,
     /// The server's token figures.
     pub usage: Usage,
+    /// llama.cpp's figures, the last of each.
+    pub timings: Timings,
+    /// Whether output followed the last figure of generated tokens, which then is of a part only:
+    /// some servers send a usage with the first chunk, and the last one may have been lost.
+    pub usage_is_behind: bool,
     /// The server's error.
     pub error: Option<ErrorFacts>,
     /// What the current event has carried so far.
     pub event: Carried,
     pub(super) room: Room,
+    /// The current event has a figure of generated tokens.
+    counts_output: bool,
     /// Tool calls over all choices.
     tool_calls: usize,
     /// A choice or tool call past the bounds was left out.
@@ -118,6 +125,32 @@ pub struct Usage {
     pub audio_output: Option<u64>,
 }
 
+/// llama.cpp's own figures, which its last chunk has without being asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Prompt tokens that were computed.
+    pub prompt: Option<u64>,
+    /// Prompt tokens from the cache; older servers do not say.
+    pub cache: Option<u64>,
+    /// Generated tokens.
+    pub predicted: Option<u64>,
+}
+
+impl Timings {
+    /// The usage that they amount to. What was computed alone is not the whole prompt.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            input: self
+                .prompt
+                .zip(self.cache)
+                .map(|(a, b)| a.saturating_add(b)),
+            output: self.predicted,
+            cached: self.cache,
+            ..Usage::default()
+        }
+    }
+}
+
 /// The server's error object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorFacts {
@@ -165,6 +198,28 @@ impl AnswerFacts {
     /// Begins the current event.
     pub fn begin_event(&mut self) {
         self.event = Carried::Nothing;
+    }
+
+    /// The current event is over: its figures hold for its own output too, wherever they stand in it.
+    pub fn end_event(&mut self) {
+        if std::mem::take(&mut self.counts_output) {
+            self.usage_is_behind = false;
+        } else if self.event == Carried::Output {
+            self.usage_is_behind = true;
+        }
+    }
+
+    /// A figure of generated tokens in llama.cpp's timings.
+    pub fn predicted_figure(&mut self, figure: u64) {
+        self.timings.predicted = Some(figure);
+        self.counts_output = true;
+    }
+
+    /// A figure of generated tokens.
+    pub fn output_figure(&mut self, figure: u64) {
+        // Figures are cumulative where they repeat: the last one wins.
+        self.usage.output = Some(figure);
+        self.counts_output = true;
     }
 
     /// The current event carries this at least.
@@ -226,15 +281,15 @@ impl AnswerFacts {
         }
     }
 
-    /// Whether every choice seen has ended, and as many were seen as were asked for.
-    pub fn all_finished(&self, asked: Option<u32>) -> bool {
+    /// Whether every choice seen has ended, and as many were seen as were expected.
+    pub fn all_finished(&self, expected: u32) -> bool {
         let finished = self
             .choices
             .values()
             .filter(|choice| choice.finish_reason.is_some())
             .count();
-        let asked = usize::try_from(asked.unwrap_or(1)).unwrap_or(usize::MAX);
-        finished >= asked.clamp(1, MAX_CHOICES) && finished == self.choices.len()
+        let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+        finished >= expected.clamp(1, MAX_CHOICES) && finished == self.choices.len()
     }
 
     /// Finish reasons in the order of the choices.
@@ -255,9 +310,13 @@ impl Staged {
         self.open = true;
     }
 
-    /// The finish reason is whole.
+    /// The finish reason is whole. Some servers write an empty one, or the text `null`, into every
+    /// chunk of a choice that goes on: that is none.
     pub fn end_reason(&mut self) {
-        self.choice.finish_reason = Some(std::mem::take(&mut self.reason));
+        let reason = std::mem::take(&mut self.reason);
+        if !matches!(reason.as_str(), "" | "null") {
+            self.choice.finish_reason = Some(reason);
+        }
     }
 
     /// Begins a tool call.
@@ -294,6 +353,20 @@ impl Usage {
                 .then_some(float as u64)
         })?;
         (figure <= MAX_TOKENS).then_some(figure)
+    }
+
+    /// These figures, and those of `other` where one is missing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            input: self.input.or(other.input),
+            output: self.output.or(other.output),
+            cached: self.cached.or(other.cached),
+            cache_write: self.cache_write.or(other.cache_write),
+            reasoning: self.reasoning.or(other.reasoning),
+            audio_input: self.audio_input.or(other.audio_input),
+            audio_output: self.audio_output.or(other.audio_output),
+        }
     }
 
     /// Audio tokens in both directions.

@@ -61,8 +61,10 @@ pub(super) enum Around {
     Object,
     Model,
     Usage(Figure),
-    /// `x_groq`, which holds a usage.
+    /// `x_groq`, which holds a usage, or the error that broke a stream off.
     XGroq,
+    /// llama.cpp's `timings`, which hold the figures where no usage was asked for.
+    Timings(Timing),
     Error(Fault),
     /// `type`, `code` and `error_type` at the root: vLLM's flat errors and TGI's.
     FlatType,
@@ -86,6 +88,16 @@ pub(super) enum Figure {
     Reasoning,
     AudioInput,
     AudioOutput,
+}
+
+/// A place in llama.cpp's timings.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timing {
+    Timings,
+    /// Prompt tokens that were computed: those from the cache not included.
+    Prompt,
+    Cache,
+    Predicted,
 }
 
 /// A place in an error.
@@ -112,6 +124,7 @@ impl Around {
             "model" => Self::Model,
             "usage" => Self::Usage(Figure::Usage),
             "x_groq" => Self::XGroq,
+            "timings" => Self::Timings(Timing::Timings),
             "error" => Self::Error(Fault::Error),
             "type" | "error_type" => Self::FlatType,
             "code" => Self::FlatCode,
@@ -123,7 +136,14 @@ impl Around {
     pub(super) fn child(self, step: Step<'_>) -> Option<Self> {
         Some(match (self, step) {
             (Self::XGroq, Step::Key("usage")) => Self::Usage(Figure::Usage),
+            (Self::XGroq, Step::Key("error")) => Self::Error(Fault::Error),
             (Self::Usage(figure), Step::Key(key)) => Self::Usage(figure.child(key)?),
+            (Self::Timings(Timing::Timings), Step::Key(key)) => Self::Timings(match key {
+                "prompt_n" => Timing::Prompt,
+                "cache_n" => Timing::Cache,
+                "predicted_n" => Timing::Predicted,
+                _ => return None,
+            }),
             (Self::Error(Fault::Error), Step::Key("type")) => Self::Error(Fault::Type),
             (Self::Error(Fault::Error), Step::Key("code")) => Self::Error(Fault::Code),
             (Self::Detail, Step::Index(0)) => Self::DetailItem,
@@ -168,7 +188,9 @@ impl Around {
                 let detail = flat.detail.get_or_insert_default();
                 detail.kind.get_or_insert_default()
             }
-            Self::Usage(_) | Self::XGroq | Self::Detail | Self::DetailItem => return,
+            Self::Usage(_) | Self::XGroq | Self::Timings(_) | Self::Detail | Self::DetailItem => {
+                return;
+            }
         };
         cut_to(word, piece, MAX_WORD);
     }
@@ -178,7 +200,8 @@ impl Around {
             return;
         };
         match self {
-            Self::Usage(figure) => figure.set(&mut facts.usage, number),
+            Self::Usage(figure) => figure.set(facts, number),
+            Self::Timings(timing) => timing.set(facts, number),
             Self::Error(Fault::Code) => {
                 facts.error.get_or_insert_default().code = Some(number.to_owned());
             }
@@ -206,10 +229,14 @@ impl Figure {
         })
     }
 
-    fn set(self, usage: &mut Usage, number: &str) {
+    fn set(self, facts: &mut AnswerFacts, number: &str) {
+        let Some(figure) = Usage::figure(number) else {
+            return;
+        };
+        let usage = &mut facts.usage;
         let slot = match self {
+            Self::Output => return facts.output_figure(figure),
             Self::Input => &mut usage.input,
-            Self::Output => &mut usage.output,
             Self::Cached => &mut usage.cached,
             Self::CacheWrite => &mut usage.cache_write,
             Self::Reasoning => &mut usage.reasoning,
@@ -217,16 +244,28 @@ impl Figure {
             Self::AudioOutput => &mut usage.audio_output,
             Self::Usage | Self::InputDetails | Self::OutputDetails => return,
         };
-        // Figures are cumulative where they repeat: the last one wins.
-        if let Some(figure) = Usage::figure(number) {
-            *slot = Some(figure);
+        *slot = Some(figure);
+    }
+}
+
+impl Timing {
+    fn set(self, facts: &mut AnswerFacts, number: &str) {
+        let Some(figure) = Usage::figure(number) else {
+            return;
+        };
+        match self {
+            Self::Prompt => facts.timings.prompt = Some(figure),
+            Self::Cache => facts.timings.cache = Some(figure),
+            Self::Predicted => facts.predicted_figure(figure),
+            Self::Timings => {}
         }
     }
 }
 
 impl Flat {
-    /// The event is an error by its name, or by what its `object` field says.
+    /// The event is over. It is an error by its name, or by what its `object` field says.
     pub(super) fn settle(&mut self, facts: &mut AnswerFacts, named_error: bool) {
+        facts.end_event();
         let (kind, code) = (self.kind.take(), self.code.take());
         if named_error || facts.object == "error" {
             let error = facts.error.get_or_insert_default();

@@ -249,8 +249,8 @@ impl Visitor for ChatAnswer {
                 "index" => Says::Index,
                 "delta" | "message" => Says::Message,
                 "finish_reason" => Says::FinishReason,
-                // Moonshot's place for it.
-                "usage" => Says::Around(Around::of(key)?),
+                // Moonshot's place for the one, OpenRouter's for the other.
+                "usage" | "error" => Says::Around(Around::of(key)?),
                 _ => return None,
             },
             (Says::Message, Step::Key(key)) => self.message(key)?,

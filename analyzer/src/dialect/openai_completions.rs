@@ -37,6 +37,9 @@ enum Asks {
     Prompt,
     Element,
     Token,
+    /// What comes after the text to be filled in: it is part of the prompt.
+    Suffix,
+    Echo,
 }
 
 impl Request for CompletionRequest {
@@ -67,6 +70,8 @@ impl Visitor for CompletionRequest {
     fn child(&mut self, node: Asks, step: Step<'_>) -> Option<Asks> {
         Some(match (node, step) {
             (Asks::Root, Step::Key("prompt")) => Asks::Prompt,
+            (Asks::Root, Step::Key("suffix")) => Asks::Suffix,
+            (Asks::Root, Step::Key("echo")) => Asks::Echo,
             (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
             (Asks::Prompt, Step::Index(_)) => Asks::Element,
             (Asks::Element, Step::Index(_)) => Asks::Token,
@@ -78,6 +83,11 @@ impl Visitor for CompletionRequest {
         match (node, kind) {
             (Asks::Asked(field), kind) => field.begin(&mut self.facts, kind),
             (Asks::Prompt, Kind::String | Kind::Array) => self.facts.prompt.present = true,
+            // Of a list of token ids, no element begins anything: it is one prompt.
+            (Asks::Element, Kind::String | Kind::Array) => {
+                let prompts = &mut self.facts.prompt.prompts;
+                *prompts = prompts.saturating_add(1);
+            }
             _ => {}
         }
     }
@@ -85,8 +95,8 @@ impl Visitor for CompletionRequest {
     fn text(&mut self, node: Asks, piece: &str) {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
-            Asks::Prompt | Asks::Element => self.facts.prompt.push(piece),
-            Asks::Root | Asks::Token => {}
+            Asks::Prompt | Asks::Element | Asks::Suffix => self.facts.prompt.push(piece),
+            Asks::Root | Asks::Token | Asks::Echo => {}
         }
     }
 
@@ -94,12 +104,13 @@ impl Visitor for CompletionRequest {
         match (node, scalar) {
             (Asks::Asked(field), scalar) => field.scalar(&mut self.facts, scalar),
             (Asks::Element | Asks::Token, Scalar::Number(_)) => self.token_id(),
+            (Asks::Echo, Scalar::Bool(value)) => self.facts.echo = value,
             _ => {}
         }
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String && matches!(node, Asks::Prompt | Asks::Element) {
+        if kind == Kind::String && matches!(node, Asks::Prompt | Asks::Element | Asks::Suffix) {
             self.facts.prompt.end_part();
         }
     }
@@ -168,7 +179,7 @@ impl Visitor for CompletionAnswer {
                     Says::Reasoning
                 }
                 "finish_reason" => Says::FinishReason,
-                "usage" => Says::Around(Around::of(key)?),
+                "usage" | "error" => Says::Around(Around::of(key)?),
                 _ => return None,
             },
             _ => return None,

@@ -108,7 +108,7 @@ enum EventData {
 const DONE: &[u8] = b"[DONE]";
 
 /// Beginnings by which a stream is known without its Content-Type.
-const STREAM_STARTS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+const STREAM_STARTS: [&[u8]; 6] = [b"data:", b"event:", b"error:", b"id:", b"retry:", b":"];
 
 impl<V: Answer> Default for JsonAnswer<V> {
     fn default() -> Self {
@@ -200,7 +200,7 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
         read.visitor.end_event(false);
         let detail = read.visitor.detail();
         let facts = std::mem::take(read.visitor.facts());
-        if self.form == Form::Events && facts.all_finished(asked.choices) {
+        if self.form == Form::Events && facts.all_finished(asked.expected_choices()) {
             read.done = Final::Seen;
         }
         let form = match self.form {

@@ -22,8 +22,10 @@ pub struct RequestFacts {
     pub user: Option<String>,
     /// Whether a stream was asked for, where the body says so.
     pub stream: Option<bool>,
-    /// How many choices were asked for, where the body says so.
+    /// How many choices were asked for (for each prompt, where there are several), where the body says so.
     pub choices: Option<u32>,
+    /// Whether the answer begins with the prompt, as the old completions can be asked to.
+    pub echo: bool,
     /// The prompt.
     pub prompt: Prompt,
     /// Whether the body was read to its end.
@@ -33,6 +35,12 @@ pub struct RequestFacts {
 }
 
 impl RequestFacts {
+    /// How many choices a whole answer has: each prompt gets as many as were asked for.
+    pub fn expected_choices(&self) -> u32 {
+        let each = self.choices.unwrap_or(1).max(1);
+        each.saturating_mul(self.prompt.prompts.max(1))
+    }
+
     /// Takes a piece of the model's name.
     pub fn model_piece(&mut self, piece: &str) {
         cut_to(self.model.get_or_insert_default(), piece, MAX_MODEL);
@@ -54,6 +62,8 @@ pub struct Prompt {
     pub token_ids: u64,
     /// Messages, where the prompt has such; `None` where it has none.
     pub messages: Option<u64>,
+    /// Prompts of a list of them; 0 where it is no list.
+    pub prompts: u32,
     /// Whether there was a prompt at all.
     pub present: bool,
 }

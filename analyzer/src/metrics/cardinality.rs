@@ -33,9 +33,9 @@ pub const LABEL_SET_CAP: usize = 2_000;
 /// Whether a call's answer vouches for the model names in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vouched {
-    /// The answer was a 2xx.
+    /// It brought output, or names a model.
     Yes,
-    /// It was not, or there was none.
+    /// It is an error, or there was none.
     No,
 }
 

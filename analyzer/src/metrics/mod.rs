@@ -291,12 +291,23 @@ impl Metrics {
 
 impl Inner {
     fn label(&self, model: Option<&str>, call: &Call) -> Option<Arc<str>> {
-        let vouched = match (call.outcome, call.status) {
-            (Outcome::Ok | Outcome::ErrorIn200, _) | (_, Some(200..=299)) => Vouched::Yes,
-            _ => Vouched::No,
+        let vouched = if confirms(call) {
+            Vouched::Yes
+        } else {
+            Vouched::No
         };
         let model = model.filter(|model| !model.is_empty())?;
         Some(self.models.label(model, vouched))
+    }
+}
+
+/// Whether the answer confirms that there are such models: it is good, or else a 2xx that names a
+/// model or brought output. An error alone, under whatever status, confirms nothing.
+fn confirms(call: &Call) -> bool {
+    let answered = call.response_model.is_some() || call.output_tokens.is_some_and(|n| n > 0);
+    match call.outcome {
+        Outcome::Ok => true,
+        _ => matches!(call.status, Some(200..=299)) && answered,
     }
 }
 

@@ -75,6 +75,89 @@ fn an_error_is_named_and_its_model_is_not() {
 }
 
 #[test]
+fn only_an_answer_confirms_a_model() {
+    for (outcome, status, response_model, output, confirmed) in [
+        (Outcome::Ok, Some(200), None, None, true),
+        (Outcome::ErrorIn200, Some(200), None, None, false),
+        (Outcome::ErrorIn200, Some(200), None, Some(0), false),
+        (Outcome::ErrorIn200, Some(200), None, Some(1), true),
+        (Outcome::ErrorIn200, Some(200), Some("m"), None, true),
+        (Outcome::ClientAbort, None, None, None, false),
+        (Outcome::ClientAbort, Some(200), None, None, false),
+        (Outcome::ClientAbort, Some(200), Some("m"), None, true),
+        (Outcome::ServerAbort, Some(200), None, Some(3), true),
+        (Outcome::ServerError, Some(500), Some("m"), Some(3), false),
+        (Outcome::Incomplete, None, Some("m"), Some(3), false),
+    ] {
+        let metrics = Metrics::new();
+        let mut call = fixtures::call(1);
+        call.outcome = outcome;
+        call.status = status;
+        call.request_model = Some("asked".into());
+        call.response_model = response_model.map(str::to_owned);
+        call.output_tokens = output;
+        let label = metrics.model_label(&call);
+        let expected = if confirmed { "asked" } else { "~unconfirmed" };
+        assert_eq!(label.as_deref(), Some(expected), "{outcome:?} {status:?}");
+    }
+}
+
+/// The bounds of a histogram's buckets, as a scraper reads them.
+fn bounds(text: &str, family: &str) -> Vec<String> {
+    let mut bounds = Vec::new();
+    for line in samples(text, &format!("{family}_bucket{{")) {
+        let bound = line.split("le=\"").nth(1).unwrap();
+        let bound = bound.split('"').next().unwrap().to_owned();
+        if bounds.contains(&bound) {
+            break;
+        }
+        bounds.push(bound);
+    }
+    bounds
+}
+
+/// OpenTelemetry's bounds, with what is added before and after them.
+#[test]
+fn buckets_are_those_of_the_conventions_with_longer_tails() {
+    let metrics = Metrics::new();
+    metrics.observe_call(&fixtures::call(1));
+    let text = metrics.render(Format::Prometheus);
+    for (family, before, conventions, after) in [
+        (
+            "gen_ai_server_request_duration_seconds",
+            "",
+            "0.01 0.02 0.04 0.08 0.16 0.32 0.64 1.28 2.56 5.12 10.24 20.48 40.96 81.92",
+            "163.84 327.68 655.36 1310.72",
+        ),
+        (
+            "gen_ai_server_time_to_first_token_seconds",
+            "",
+            "0.001 0.005 0.01 0.02 0.04 0.06 0.08 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0",
+            "15.0 20.0 30.0 45.0 60.0 120.0 300.0",
+        ),
+        (
+            "gen_ai_server_time_per_output_token_seconds",
+            "0.001 0.0025 0.005",
+            "0.01 0.025 0.05 0.075 0.1 0.15 0.2 0.3 0.4 0.5 0.75 1.0 2.5",
+            "5.0 10.0",
+        ),
+        (
+            "gen_ai_client_token_usage",
+            "",
+            "1.0 4.0 16.0 64.0 256.0 1024.0 4096.0 16384.0 65536.0 262144.0 1048576.0 4194304.0 \
+             16777216.0 67108864.0",
+            "",
+        ),
+    ] {
+        let expected: Vec<&str> = [before, conventions, after, "+Inf"]
+            .into_iter()
+            .flat_map(str::split_whitespace)
+            .collect();
+        assert_eq!(bounds(&text, family), expected, "{family}");
+    }
+}
+
+#[test]
 fn made_up_models_do_not_grow_the_text() {
     let metrics = Metrics::new();
     let mut call = fixtures::call(1);

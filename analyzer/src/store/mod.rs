@@ -35,6 +35,12 @@ pub trait Store: Send {
     /// Where the step could not be committed.
     fn upkeep(&mut self) -> Result<Upkeep, StoreError>;
 
+    /// Finds out whether a batch could be written now, and leaves no trace in the rows.
+    ///
+    /// # Errors
+    /// Where it could not.
+    fn probe(&mut self) -> Result<(), StoreError>;
+
     /// Bytes on disk, if that is known.
     fn size(&self) -> Option<u64>;
 }

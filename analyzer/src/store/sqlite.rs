@@ -197,6 +197,12 @@ impl Store for SqliteStore {
         result.map_err(|cause| StoreError::sqlite(&self.path, cause))
     }
 
+    fn probe(&mut self) -> Result<(), StoreError> {
+        // Written to the log like a batch, though nothing changes by it.
+        let result = self.db.pragma_update(None, "user_version", schema::NEWEST);
+        result.map_err(|cause| StoreError::sqlite(&self.path, cause))
+    }
+
     fn size(&self) -> Option<u64> {
         let database = fs::metadata(&self.path).ok()?.len();
         let log = fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len());

@@ -236,11 +236,21 @@ impl Worker {
     fn run(&mut self) -> Summary {
         self.show_size();
         let mut upkeep_at = Instant::now();
+        let mut probe_delay = FIRST_RETRY;
         loop {
-            match self.shared.queue.next(upkeep_at) {
+            let probe_at = self.is_failing().then(|| Instant::now() + probe_delay);
+            let until = probe_at.map_or(upkeep_at, |probe_at| probe_at.min(upkeep_at));
+            match self.shared.queue.next(until) {
                 Next::Batch(entries) => self.write(entries),
                 Next::Idle => {}
                 Next::Closed => return self.summary,
+            }
+            if probe_at.is_some_and(|probe_at| probe_at <= Instant::now()) && self.is_failing() {
+                self.probe();
+                probe_delay = (probe_delay * 2).min(LONGEST_RETRY);
+            }
+            if !self.is_failing() {
+                probe_delay = FIRST_RETRY;
             }
             if upkeep_at <= Instant::now() && !self.shared.queue.is_closed() {
                 upkeep_at = Instant::now() + self.upkeep();
@@ -277,6 +287,22 @@ impl Worker {
             } else if !batch.records.is_empty() {
                 self.shared.queue.pause(delay);
                 delay = (delay * 2).min(LONGEST_RETRY);
+            }
+        }
+    }
+
+    fn is_failing(&self) -> bool {
+        self.shared.health() != Health::Storing
+    }
+
+    /// Looks whether the store works again. With no row left to write, nothing else would find out,
+    /// and who heeds the readiness would send none.
+    fn probe(&mut self) {
+        match self.store.probe() {
+            Ok(()) => self.shared.note(Health::Storing),
+            Err(error) => {
+                self.metrics.errors.inc(error.kind());
+                self.shared.note(Health::Failing(error.to_string()));
             }
         }
     }

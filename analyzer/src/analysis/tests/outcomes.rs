@@ -98,6 +98,9 @@ fn errors_within_a_stream() {
         "data: {\"error\":{\"type\":\"t\",\"code\":500}}\n\n",
         "event: error\ndata: {\"type\":\"t\",\"message\":\"x\",\"code\":500}\n\n",
         "data: {\"object\":\"error\",\"type\":\"t\",\"code\":500}\n\n",
+        "error: {\"code\":500,\"message\":\"x\",\"type\":\"t\"}\n\n",
+        "data: {\"x_groq\":{\"error\":{\"type\":\"t\",\"code\":500}}}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"type\":\"t\",\"code\":500}}]}\n\n",
     ] {
         let call = Script::new()
             .post(CHAT, ASK)
@@ -161,6 +164,32 @@ fn a_client_that_leaves_mid_stream() {
 }
 
 #[test]
+fn a_client_that_gets_its_whole_answer_wastes_nothing() {
+    let mut framed = stream();
+    framed.end.client_left = Some(t(30));
+    framed.end.server_last = Some(t(1_565_000));
+    assert_eq!(
+        (framed.call().outcome, framed.call().wasted),
+        (Outcome::Ok, 0)
+    );
+    // The final event came, and the client's RST before the last chunk.
+    let done = framed.clone().end(Ending::ClientReset, 1_564_500);
+    assert_eq!((done.call().outcome, done.call().wasted), (Outcome::Ok, 0));
+    // Its status was lost; that the client left is still known.
+    let mut lost = Script::new()
+        .post(CHAT, ASK)
+        .gap(Place::ResponseHead, 80)
+        .delta(r#"{"content":"a"}"#, 10)
+        .end(Ending::ClientFin, 500);
+    lost.end.client_left = Some(t(30));
+    lost.end.server_last = Some(t(90));
+    assert_eq!(
+        (lost.call().outcome, lost.call().wasted),
+        (Outcome::Incomplete, 60)
+    );
+}
+
+#[test]
 fn a_client_that_leaves_in_the_queue() {
     for ending in [Ending::ClientFin, Ending::ClientReset] {
         let call = Script::new().post(CHAT, ASK).end(ending, 500).call();
@@ -221,6 +250,19 @@ fn a_finished_answer_is_no_abort() {
         let call = open.clone().end(ending, 500).call();
         assert_eq!(call.outcome, outcome);
         assert_eq!(call.output_partial, ending != Ending::Complete);
+    }
+    // An empty finish reason is none, in whatever chunk it stands.
+    for reason in ["\"\"", "\"null\"", "null"] {
+        let call = open
+            .clone()
+            .data(&chunk(0, r#"{"content":" world"}"#, reason), 20)
+            .end(Ending::ClientFin, 30)
+            .call();
+        assert_eq!(
+            (call.outcome, call.finish_reasons.len()),
+            (Outcome::ClientAbort, 0),
+            "{reason}"
+        );
     }
     // Half a finish reason is none.
     let cut = open.piece(

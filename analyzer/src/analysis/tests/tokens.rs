@@ -46,6 +46,84 @@ fn usage_is_read_wherever_it_stands_and_the_last_wins() {
 }
 
 #[test]
+fn a_usage_that_output_followed_is_of_a_part_only() {
+    let usage = |output: u64| {
+        format!(r#"{{"choices":[],"usage":{{"prompt_tokens":5,"completion_tokens":{output}}}}}"#)
+    };
+    let begun = |first: u64| {
+        Script::new()
+            .post(CHAT, ASK)
+            .stream(1)
+            .data(&usage(first), 2)
+            .delta(r#"{"content":"hello"}"#, 3)
+            .delta(r#"{"content":" world"}"#, 4)
+    };
+    let output = |script: Script| {
+        let call = script.call();
+        assert_eq!(call.input_source, TokenSource::Reported);
+        (
+            call.reported_output_tokens,
+            call.output_tokens,
+            call.output_source,
+        )
+    };
+    // The figure came with the first chunk, and the client left.
+    assert_eq!(
+        output(begun(0).end(Ending::ClientFin, 9)),
+        (Some(0), Some(2), TokenSource::Counted)
+    );
+    // Ours is no better.
+    assert_eq!(
+        output(begun(7).end(Ending::ClientFin, 9)),
+        (Some(7), Some(7), TokenSource::Reported)
+    );
+    // Another one came at the end.
+    assert_eq!(
+        output(begun(0).data(&usage(1), 8).complete(9)),
+        (Some(1), Some(1), TokenSource::Reported)
+    );
+    // A figure holds for the output of its own event, before it or after it.
+    let same = r#"{"usage":{"prompt_tokens":5,"completion_tokens":1},"choices":[{"index":0,"delta":{"content":" hello"}}]}"#;
+    assert_eq!(
+        output(begun(0).data(same, 8).end(Ending::ClientFin, 9)),
+        (Some(1), Some(1), TokenSource::Reported)
+    );
+}
+
+#[test]
+fn llama_cpps_timings_stand_in_for_a_usage() {
+    let figures = |last: &str| {
+        let call = Script::new()
+            .post(CHAT, ASK)
+            .stream(1)
+            .delta(r#"{"content":"hello"}"#, 3)
+            .data(last, 4)
+            .complete(9)
+            .call();
+        [
+            call.reported_input_tokens,
+            call.reported_output_tokens,
+            call.cached_tokens,
+        ]
+    };
+    let timings = r#""timings":{"prompt_n":3,"prompt_ms":1.5,"predicted_n":7,"predicted_ms":90.1,"predicted_per_second":77.6,"cache_n":40}"#;
+    assert_eq!(
+        figures(&format!(r#"{{"choices":[],{timings}}}"#)),
+        [Some(43), Some(7), Some(40)]
+    );
+    let usage = r#""usage":{"prompt_tokens":43,"completion_tokens":8}"#;
+    assert_eq!(
+        figures(&format!(r#"{{"choices":[],{usage},{timings}}}"#)),
+        [Some(43), Some(8), Some(40)]
+    );
+    // Older servers: how much of the prompt came from the cache is not said.
+    assert_eq!(
+        figures(r#"{"choices":[],"timings":{"prompt_n":3,"predicted_n":0}}"#),
+        [None, Some(0), None]
+    );
+}
+
+#[test]
 fn prompts_are_counted_by_the_old_rule() {
     for (messages, expected) in [
         // An empty list is an empty prompt.
@@ -113,6 +191,82 @@ fn completion_prompts_are_texts_or_token_ids() {
         assert_eq!(call.counted_input_tokens, expected, "{prompt}");
         assert_eq!(call.counted_output_tokens, Some(2));
         assert_eq!(call.finish_reasons, ["length"]);
+    }
+}
+
+#[test]
+fn an_echoed_prompt_is_no_output_and_a_suffix_is_input() {
+    let response = |texts: &[&str]| {
+        let choices: Vec<_> = (0..)
+            .zip(texts)
+            .map(|(index, text)| format!(r#"{{"text":"{text}","index":{index},"logprobs":{{"tokens":["hello"],"text_offset":[0]}},"finish_reason":"stop"}}"#))
+            .collect();
+        format!(
+            r#"{{"object":"text_completion","choices":[{}]}}"#,
+            choices.join(",")
+        )
+    };
+    for (request, texts, input, output) in [
+        (
+            r#""prompt":"hello","echo":true"#,
+            &["hello world"][..],
+            1,
+            1,
+        ),
+        (r#""prompt":"hello","echo":false"#, &["hello world"], 1, 2),
+        (r#""prompt":"hello","echo":null"#, &["hello world"], 1, 2),
+        (
+            r#""prompt":["hello","hello world"],"echo":true"#,
+            &["hello world", "hello world hello"],
+            3,
+            2,
+        ),
+        (
+            r#""prompt":["hello"],"n":2,"echo":true"#,
+            &["hello world", "hello hello"],
+            1,
+            2,
+        ),
+        (r#""prompt":[15339],"echo":true"#, &["hello world"], 1, 2),
+        (r#""prompt":"hello","suffix":" world""#, &["x"], 2, 1),
+        (r#""suffix":null,"prompt":"hello""#, &["x"], 1, 1),
+    ] {
+        let call = Script::new()
+            .post("/v1/completions", &format!(r#"{{"model":"m",{request}}}"#))
+            .plain(200, &response(texts))
+            .call();
+        assert_eq!(
+            (call.counted_input_tokens, call.counted_output_tokens),
+            (Some(input), Some(output)),
+            "{request}"
+        );
+    }
+}
+
+#[test]
+fn each_prompt_of_a_list_gets_its_choices() {
+    let event = |index: u32, reason: &str| {
+        format!(
+            r#"{{"object":"text_completion","choices":[{{"index":{index},"text":"a","finish_reason":{reason}}}]}}"#
+        )
+    };
+    for (asked, choices) in [
+        (r#""prompt":"a""#, 1),
+        (r#""prompt":[1,2,3]"#, 1),
+        (r#""prompt":["a","b"]"#, 2),
+        (r#""prompt":[[1],[2,3]]"#, 2),
+        (r#""prompt":["a","b"],"n":2"#, 4),
+    ] {
+        let mut script = Script::new()
+            .post("/v1/completions", &format!("{{{asked}}}"))
+            .stream(1);
+        for index in 0..choices {
+            let call = script.clone().end(Ending::ClientReset, 60).call();
+            assert_eq!(call.outcome, Outcome::ClientAbort, "{asked} {index}");
+            script = script.data(&event(index, "\"stop\""), 10 + i64::from(index));
+        }
+        let call = script.end(Ending::ClientReset, 60).call();
+        assert_eq!(call.outcome, Outcome::Ok, "{asked}");
     }
 }
 

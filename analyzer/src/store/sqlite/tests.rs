@@ -394,7 +394,9 @@ fn a_lock_of_another_process_is_named() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = store.write(&[fixtures::record(1)]).unwrap_err();
     assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(matches!(store.probe(), Err(StoreError::Locked { .. })));
     other.execute_batch("COMMIT").unwrap();
+    store.probe().unwrap();
     assert_eq!(store.write(&[fixtures::record(1)]).unwrap().new_rows(), 1);
 }
 

@@ -52,6 +52,11 @@ impl Store for Scripted {
         Ok(Upkeep::default())
     }
 
+    /// Announced as a batch without rows.
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.write(&[]).map(drop)
+    }
+
     fn size(&self) -> Option<u64> {
         None
     }
@@ -235,6 +240,26 @@ fn a_failing_store_is_tried_again_until_it_works() {
     assert_eq!(handle.health(), Health::Storing);
     script.verdicts.send(true).unwrap();
     assert_eq!(metrics.store().errors.counts(), [("full", 1)]);
+}
+
+#[test]
+fn a_store_that_failed_with_nothing_left_to_write_is_probed_until_it_works() {
+    let (handle, _thread, script, metrics) = scripted(patient());
+    let refused = handle.submit_acked(fixtures::record(1)).unwrap();
+    assert_eq!(script.next(false), [1]);
+    assert!(refused.blocking_recv().unwrap().is_err());
+    assert!(script.next(false).is_empty());
+    // The second probe comes after the first was noted.
+    assert!(script.batches.recv().unwrap().is_empty());
+    assert!(matches!(handle.health(), Health::Failing(_)));
+    script.verdicts.send(true).unwrap();
+    // No more probes: the next that comes is a row.
+    let stored = handle.submit_acked(fixtures::record(2)).unwrap();
+    assert_eq!(script.batches.recv().unwrap(), [2]);
+    assert_eq!(handle.health(), Health::Storing);
+    script.verdicts.send(true).unwrap();
+    assert!(stored.blocking_recv().unwrap().is_ok());
+    assert_eq!(metrics.store().errors.counts(), [("full", 2)]);
 }
 
 #[test]
