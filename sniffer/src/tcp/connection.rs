@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use analyzer::time::Timestamp;
 
 use super::{
-    half::{Half, Item, Mark, Origin, Phase},
+    half::{Half, Item, Mark, Phase},
     handler::{CloseReason, StreamHandler},
     key::{End, Pair},
     outlet::{Context, Outlet},
@@ -245,7 +245,8 @@ impl<S> Connection<S> {
         own.begin(segment.seq.plus(1));
         let client = match segment.ack {
             Some(ack) => {
-                if matches!(peer.origin, Origin::Unknown) {
+                // What of it was seen before may have had others before it that were lost.
+                if peer.is_pristine() && peer.is_beginning(ack) {
                     peer.begin(ack);
                 }
                 from.other()
@@ -516,7 +517,7 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        let own = self.halves.get_mut(end);
+        let (own, peer) = self.halves.split(end);
         if own.phase != Phase::Open {
             return false;
         }
@@ -524,7 +525,7 @@ impl<S> Connection<S> {
             self.pass_lost_fin(end, cx);
             return true;
         }
-        let (to, next) = (own.forced_limit(), own.next());
+        let (to, next) = (own.forced_limit(peer), own.next());
         if to > next || own.rst.is_some() {
             self.give_up(end, to, self.last, cx);
             return true;

@@ -278,3 +278,26 @@ fn a_server_may_answer_the_same_syn_with_another_number() {
     assert_eq!(bench.told(), [bench.opened(true), data(Server, "220", 4)]);
     assert_eq!(bench.counters().connections, 1);
 }
+
+#[test]
+fn a_syn_ack_tells_that_something_before_the_first_segment_was_lost() {
+    let mut bench = Bench::new();
+    bench.take(&[
+        send(Client, 1, 3, "late", 0),
+        ack(Client, 2, 0, 0),
+        syn_ack(3),
+        syn(4),
+        send(Client, 5, 7, "x", 0),
+        send(Server, 6, 0, "HTTP", 8),
+    ]);
+    bench.finish(300_000);
+    let told = [
+        bench.opened(true),
+        Told::Gap(Client, 3, 250_003),
+        data(Client, "late", 1),
+        data(Client, "x", 5),
+        data(Server, "HTTP", 6),
+        Told::Close(CloseReason::CaptureEnd, 300_000),
+    ];
+    assert_eq!(bench.told(), told);
+}
