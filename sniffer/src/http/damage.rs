@@ -316,6 +316,7 @@ impl HttpStream {
         });
         for number in passed {
             self.end(cx, number, Ending::Lost);
+            self.answered = so_far;
         }
         let Some(reading) = self.server.message.exchange else {
             return;

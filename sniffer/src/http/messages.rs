@@ -92,7 +92,7 @@ impl HttpStream {
         self.end_answered(cx);
         let unanswered = |exchange: &Exchange| exchange.response != Progress::Done;
         let pipelined = self.exchanges.iter().any(unanswered);
-        let answer_after = self.server_offset;
+        let answer_after = self.answered;
         let number = self.begin(cx, self.client.message.first)?;
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.request = Progress::Reading;
@@ -114,9 +114,9 @@ impl HttpStream {
         if matches!(line.status, 100..=199) && line.status != 101 {
             cx.counters.interim_responses += 1;
             self.server.message = Message::default();
-            let so_far = self.server_offset;
+            self.answered = self.server_offset;
             if let Some(exchange) = self.exchanges.unanswered() {
-                exchange.answer_after = so_far;
+                exchange.answer_after = self.answered;
             }
             return;
         }

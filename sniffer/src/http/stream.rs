@@ -33,6 +33,9 @@ pub struct HttpStream {
     pub(super) server_bytes_before: u64,
     /// How far the server's stream has come, with what was not seen of it.
     pub(super) server_offset: u64,
+    /// How far it had come when the last answer was over: what came since may be of an answer whose
+    /// request is yet to come, when the capture was out of order.
+    pub(super) answered: u64,
     pub(super) server_last: Option<Timestamp>,
     pub(super) next: u32,
 }
@@ -56,6 +59,7 @@ impl HttpStream {
             server_bytes: 0,
             server_bytes_before: 0,
             server_offset: 0,
+            answered: 0,
             server_last: None,
             next: 0,
         }

@@ -548,3 +548,30 @@ fn an_interim_answer_is_not_the_lost_one() {
         seen.lines
     );
 }
+
+#[test]
+fn an_answer_given_up_before_its_request_came_shifts_no_other() {
+    let seen = Setup::new().run(&[
+        c("GET /a HTTP/1.1\r\n\r\n"),
+        s(OK),
+        gap_s(60),
+        c("GET /late HTTP/1.1\r\n\r\n"),
+        c("GET /b HTTP/1.1\r\n\r\n"),
+        s(OK),
+        c("GET /c HTTP/1.1\r\n\r\n"),
+        s(OK),
+    ]);
+    let ends = seen
+        .lines
+        .iter()
+        .filter(|line| line.contains("complete") || line.contains("lost"));
+    assert_eq!(
+        ends.collect::<Vec<_>>(),
+        [
+            "0 complete down 2",
+            "1 lost",
+            "2 complete down 2",
+            "3 complete down 2"
+        ]
+    );
+}
