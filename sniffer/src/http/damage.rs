@@ -4,7 +4,8 @@
 //! hole the stream is searched: for the next chunk in a chunked body, else for the next head, which is
 //! believed at the start of a segment only. The exchange whose response may have been lost is in
 //! doubt until a response comes for it. A client that does not pipeline sends its next request only
-//! after the whole answer, so that request ends an exchange in doubt.
+//! after the whole answer, so that request ends an exchange whose answer was not recognised in what
+//! the server sent since.
 
 use analyzer::exchange::{Ending, EventKind, Place};
 use analyzer::time::Timestamp;
@@ -12,8 +13,9 @@ use analyzer::time::Timestamp;
 use crate::tcp::Side;
 
 use super::EventSink;
-use super::body::{Body, Hole};
+use super::body::{Body, Frame, Hole};
 use super::endings::Finish;
+use super::framing::Method;
 use super::half::State;
 use super::handler::Context;
 use super::head;
@@ -27,6 +29,9 @@ impl HttpStream {
     pub(super) fn gap<S: EventSink>(&mut self, cx: &mut Context<'_, S>, from: Side, length: u64) {
         if length == 0 {
             return;
+        }
+        if from == Side::Server {
+            grow(&mut self.server_offset, length);
         }
         let half = self.half_mut(from);
         match std::mem::replace(&mut half.state, State::Seek) {
@@ -293,18 +298,49 @@ impl HttpStream {
         }
     }
 
-    /// A new request came: unless the client pipelines, the earlier answers are over.
-    pub(super) fn end_doubtful<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
-        if self.pipelined {
+    /// A new request came. A client that does not pipeline sent it after the whole answer to the one
+    /// before: where that answer was not recognised, or its end was not, it was lost.
+    pub(super) fn end_answered<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
+        let so_far = self.server_offset;
+        // Within a head or body there is an answer to come.
+        let in_answer = matches!(self.server.state, State::Head | State::Body(_));
+        let passed = self.exchanges.numbers(|exchange| {
+            exchange.response == Progress::Waiting
+                && !in_answer
+                && if exchange.pipelined {
+                    // More likely it only looked so, after damage: clients hardly ever pipeline.
+                    exchange.doubt
+                } else {
+                    exchange.answer_after < so_far
+                }
+        });
+        for number in passed {
+            self.end(cx, number, Ending::Lost);
+            self.answered = so_far;
+        }
+        let Some(reading) = self.server.message.exchange else {
+            return;
+        };
+        let Some(exchange) = self.exchanges.get_mut(reading) else {
+            return;
+        };
+        let (in_doubt, unknown) = (exchange.doubt, exchange.method == Method::Unknown);
+        if exchange.pipelined || exchange.response != Progress::Reading {
             return;
         }
-        for number in self.exchanges.numbers(|exchange| exchange.doubt) {
-            if self.server.message.exchange == Some(number) {
+        let message = &self.server.message.transfer;
+        let untouched = message.body_bytes == 0 && message.missing_body == 0;
+        match &self.server.state {
+            State::Resync(_) if in_doubt => {
                 self.finish_response(cx, Finish::Lost);
                 self.server.state = State::Seek;
-            } else {
-                self.end(cx, number, Ending::Lost);
             }
+            State::Body(body) if matches!(body.frame(), Frame::Guess) => {
+                self.finish_response(cx, Finish::Lost);
+            }
+            // The request that was not seen was HEAD.
+            State::Body(_) if unknown && untouched => self.finish_response(cx, Finish::Read),
+            _ => {}
         }
     }
 

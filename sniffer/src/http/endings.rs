@@ -187,6 +187,7 @@ impl HttpStream {
         finish: Finish,
     ) {
         self.flush(cx, Side::Server);
+        self.answered = self.server_offset;
         self.server.state = State::Idle;
         let message = std::mem::take(&mut self.server.message);
         let Some(number) = message.exchange else {

@@ -89,12 +89,15 @@ impl HttpStream {
         if let Some(number) = self.client.message.exchange {
             return Some(number);
         }
-        self.end_doubtful(cx);
+        self.end_answered(cx);
         let unanswered = |exchange: &Exchange| exchange.response != Progress::Done;
-        self.pipelined |= self.exchanges.iter().any(unanswered);
+        let pipelined = self.exchanges.iter().any(unanswered);
+        let answer_after = self.answered;
         let number = self.begin(cx, self.client.message.first)?;
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.request = Progress::Reading;
+            exchange.pipelined = pipelined;
+            exchange.answer_after = answer_after;
         }
         self.client.message.exchange = Some(number);
         Some(number)
@@ -111,6 +114,10 @@ impl HttpStream {
         if matches!(line.status, 100..=199) && line.status != 101 {
             cx.counters.interim_responses += 1;
             self.server.message = Message::default();
+            self.answered = self.server_offset;
+            if let Some(exchange) = self.exchanges.unanswered() {
+                exchange.answer_after = self.answered;
+            }
             return;
         }
         let Some(number) = self.open_response(cx) else {

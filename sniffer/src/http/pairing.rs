@@ -31,8 +31,12 @@ pub(super) struct Exchange {
     pub(super) broken: Option<(Ending, Timestamp)>,
     /// Whether its response may have been lost, or cannot be read.
     pub(super) doubt: bool,
+    /// Whether its request came before the answer to another was over.
+    pub(super) pipelined: bool,
     /// Bytes that the server had sent before the exchange began.
     pub(super) server_bytes_before: u64,
+    /// How far the server's stream had come before anything of the answer can have been in it.
+    pub(super) answer_after: u64,
 }
 
 /// The form of the answer to a request.
@@ -73,7 +77,9 @@ impl Exchange {
             client_left: None,
             broken: None,
             doubt: false,
+            pipelined: false,
             server_bytes_before,
+            answer_after: 0,
         }
     }
 

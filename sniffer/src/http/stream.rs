@@ -26,13 +26,16 @@ pub struct HttpStream {
     pub(super) exchanges: Exchanges,
     /// The kinds that were told of.
     protocols: Vec<Protocol>,
-    /// Whether a request came before the answer to the one before it.
-    pub(super) pipelined: bool,
     /// Bytes that were skipped before anything was recognised.
     pub(super) unrecognised: u64,
     pub(super) server_bytes: u64,
     /// `server_bytes` before the segment that is being read.
     pub(super) server_bytes_before: u64,
+    /// How far the server's stream has come, with what was not seen of it.
+    pub(super) server_offset: u64,
+    /// How far it had come when the last answer was over: what came since may be of an answer whose
+    /// request is yet to come, when the capture was out of order.
+    pub(super) answered: u64,
     pub(super) server_last: Option<Timestamp>,
     pub(super) next: u32,
 }
@@ -52,10 +55,11 @@ impl HttpStream {
             server: Half::new(Side::Server, state()),
             exchanges: Exchanges::default(),
             protocols: Vec::new(),
-            pipelined: false,
             unrecognised: 0,
             server_bytes: 0,
             server_bytes_before: 0,
+            server_offset: 0,
+            answered: 0,
             server_last: None,
             next: 0,
         }
@@ -75,6 +79,7 @@ impl HttpStream {
         self.server_bytes_before = self.server_bytes;
         if from == Side::Server {
             self.server_bytes = self.server_bytes.saturating_add(bytes.len() as u64);
+            self.server_offset = self.server_offset.saturating_add(bytes.len() as u64);
             self.server_last = self.server_last.max(Some(time));
         }
         self.half_mut(from).candidate = true;

@@ -14,12 +14,12 @@ use std::net::SocketAddr;
 use analyzer::time::Timestamp;
 
 use super::{
-    half::{Half, Item, Mark, Origin, Phase},
+    half::{Half, Item, Mark, Phase},
     handler::{CloseReason, StreamHandler},
     key::{End, Pair},
     outlet::{Context, Outlet},
     seq::{SeqNumber, StreamOffset},
-    settings::{MAX_SEGMENT, RESET_LINGER_MICROS, ROLE_MICROS, ROLE_SEGMENTS},
+    settings::{JOIN_MICROS, JOIN_SEGMENTS, MAX_SEGMENT, RESET_LINGER_MICROS},
 };
 use crate::packet::Segment;
 
@@ -45,11 +45,16 @@ pub(super) enum Patience {
     Waiting,
 }
 
-/// Payload waits until it is known which end is the client.
+/// How far the beginning of a connection is settled.
 #[derive(Clone, Copy, Debug)]
-struct Undecided {
-    since: Timestamp,
-    segments: u32,
+enum Opening {
+    /// No SYN was seen, and no payload.
+    Unseen,
+    /// Payload came without a SYN. It waits a little: the SYN, what was sent before, or a sign of
+    /// which end is the client may have been captured later.
+    Joining { since: Timestamp, segments: u32 },
+    /// What comes is handed on.
+    Settled,
 }
 
 /// Both directions of one connection.
@@ -61,7 +66,7 @@ pub(super) struct Connection<S> {
     /// The latest packet time.
     last: Timestamp,
     reset_at: Option<Timestamp>,
-    undecided: Option<Undecided>,
+    opening: Opening,
 }
 
 impl<S> Connection<S> {
@@ -76,7 +81,7 @@ impl<S> Connection<S> {
             packets: 0,
             last: time,
             reset_at: None,
-            undecided: None,
+            opening: Opening::Unseen,
         }
     }
 
@@ -122,9 +127,9 @@ impl<S> Connection<S> {
     /// When [`Connection::advance`] has to be called, if nothing comes before.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let linger = self.reset_at.map(|at| at.plus_micros(RESET_LINGER_MICROS));
-        let roles = self.undecided.map(|u| u.since.plus_micros(ROLE_MICROS));
+        let joined = self.joining().map(|at| at.plus_micros(JOIN_MICROS));
         let holes = [self.halves.low.deadline(), self.halves.high.deadline()];
-        holes.into_iter().chain([linger, roles]).flatten().min()
+        holes.into_iter().chain([linger, joined]).flatten().min()
     }
 
     /// Takes a segment of this connection, sent by `from`.
@@ -163,8 +168,8 @@ impl<S> Connection<S> {
         H: StreamHandler<Stream = S>,
     {
         let due = |since: Timestamp, patience| now >= since.plus_micros(patience);
-        if self.undecided.is_some_and(|u| due(u.since, ROLE_MICROS)) {
-            self.guess_roles(cx);
+        if self.joining().is_some_and(|at| due(at, JOIN_MICROS)) {
+            self.join(cx);
         }
         self.settle(now, cx);
         match self.reset_at {
@@ -180,7 +185,7 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        self.guess_roles(cx);
+        self.join(cx);
         while self.buffered() > limit || self.has_too_many_chunks(cx) {
             let load = |end| {
                 let half: &Half = self.halves.get(end);
@@ -218,7 +223,7 @@ impl<S> Connection<S> {
     {
         self.last = time.max(self.last);
         if self.buffered() > 0 {
-            self.guess_roles(cx);
+            self.join(cx);
         }
         self.pump(cx);
         while self.force(self.outlet.first(), cx) || self.force(self.outlet.first().other(), cx) {
@@ -245,7 +250,8 @@ impl<S> Connection<S> {
         own.begin(segment.seq.plus(1));
         let client = match segment.ack {
             Some(ack) => {
-                if matches!(peer.origin, Origin::Unknown) {
+                // What of it was seen before may have had others before it that were lost.
+                if peer.is_pristine() && peer.is_beginning(ack) {
                     peer.begin(ack);
                 }
                 from.other()
@@ -253,9 +259,7 @@ impl<S> Connection<S> {
             None => from,
         };
         self.outlet.synchronise(client);
-        if self.outlet.knows_roles() {
-            self.undecided = None;
-        }
+        self.opening = Opening::Settled;
     }
 
     /// Takes what a segment that is no RST says and carries.
@@ -316,7 +320,7 @@ impl<S> Connection<S> {
     ) where
         H: StreamHandler<Stream = S>,
     {
-        let (own, peer) = self.halves.split_mut(from);
+        let own = self.halves.get_mut(from);
         let room = own.fin.map_or(u64::MAX, |fin| fin.offset.octets_since(at));
         let length = usize::try_from(room).map_or(segment.payload.len(), |room| {
             room.min(segment.payload.len())
@@ -331,22 +335,9 @@ impl<S> Connection<S> {
             }
             return;
         }
-        if !self.outlet.knows_roles() {
-            self.outlet.decide(from, payload, cx);
-            self.undecided = if self.outlet.knows_roles() {
-                None
-            } else {
-                let (since, segments) = (segment.time, 0);
-                let so_far = self.undecided.unwrap_or(Undecided { since, segments });
-                let segments = so_far.segments.saturating_add(1);
-                Some(Undecided { segments, ..so_far })
-            };
-            if self.undecided.is_some_and(|u| u.segments >= ROLE_SEGMENTS) {
-                self.undecided = None;
-                self.outlet.guess_roles(cx.counters);
-            }
-        }
-        let may_go = self.outlet.knows_roles() && !peer.holds(ack);
+        self.meet(from, payload, segment.time, cx);
+        let (own, peer) = self.halves.split_mut(from);
+        let may_go = matches!(self.opening, Opening::Settled) && !peer.holds(ack);
         if may_go && let Some(fresh) = own.assembler.in_order(at, payload) {
             cx.counters.retransmitted_bytes += (payload.len() - fresh.len()) as u64;
             let length = fresh.len();
@@ -415,7 +406,7 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        if self.undecided.is_some() {
+        if self.joining().is_some() {
             return;
         }
         loop {
@@ -474,8 +465,8 @@ impl<S> Connection<S> {
         for end in [first, first.other()] {
             let (own, peer) = self.halves.split_mut(end);
             if let Some((to, time)) = own.due(peer, self.packets, self.last, now) {
-                if self.undecided.is_some() {
-                    self.guess_roles(cx);
+                if self.joining().is_some() {
+                    self.join(cx);
                 } else {
                     self.give_up(end, to, time, cx);
                 }
@@ -516,7 +507,7 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        let own = self.halves.get_mut(end);
+        let (own, peer) = self.halves.split(end);
         if own.phase != Phase::Open {
             return false;
         }
@@ -524,7 +515,7 @@ impl<S> Connection<S> {
             self.pass_lost_fin(end, cx);
             return true;
         }
-        let (to, next) = (own.forced_limit(), own.next());
+        let (to, next) = (own.forced_limit(peer), own.next());
         if to > next || own.rst.is_some() {
             self.give_up(end, to, self.last, cx);
             return true;
@@ -543,13 +534,39 @@ impl<S> Connection<S> {
         self.outlet.fin(end, time, cx);
     }
 
-    /// Ends the wait for a sign of which end is the client.
-    fn guess_roles<H>(&mut self, cx: &mut Context<'_, H>)
+    /// Payload of a connection whose beginning was not seen waits, for so many segments or so long.
+    fn meet<H>(&mut self, from: End, payload: &[u8], time: Timestamp, cx: &mut Context<'_, H>)
     where
         H: StreamHandler<Stream = S>,
     {
-        if self.undecided.take().is_some() {
-            self.outlet.guess_roles(cx.counters);
+        let (since, segments) = match self.opening {
+            Opening::Settled => return,
+            Opening::Unseen => (time, 1),
+            Opening::Joining { since, segments } => (since, segments.saturating_add(1)),
+        };
+        self.opening = Opening::Joining { since, segments };
+        self.outlet.decide(from, payload, cx);
+        if segments >= JOIN_SEGMENTS {
+            self.join(cx);
+        }
+    }
+
+    /// Since when payload waits for the beginning.
+    const fn joining(&self) -> Option<Timestamp> {
+        match self.opening {
+            Opening::Joining { since, .. } => Some(since),
+            Opening::Unseen | Opening::Settled => None,
+        }
+    }
+
+    /// Ends the wait for the beginning.
+    fn join<H>(&mut self, cx: &mut Context<'_, H>)
+    where
+        H: StreamHandler<Stream = S>,
+    {
+        if self.joining().is_some() {
+            self.opening = Opening::Settled;
+            self.outlet.guess_roles(cx);
         }
     }
 

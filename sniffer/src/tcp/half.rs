@@ -342,7 +342,7 @@ impl Half {
             .filter(|wait| wait.upto > next)
             .unwrap_or_else(fresh);
         self.wait = Some(wait);
-        let to = wait.upto.min(limit);
+        let to = wait.upto.min(limit).min(self.barrier(peer));
         let deadline = wait.since.plus_micros(GAP_MICROS);
         let passed = wait.packet.map_or(0, |first| packets.saturating_sub(first));
         if now >= deadline {
@@ -360,10 +360,19 @@ impl Half {
     }
 
     /// Up to where [`Half::give_up`] may go when everything that waits is to be handed on.
-    pub(super) fn forced_limit(&self) -> StreamOffset {
+    pub(super) fn forced_limit(&self, peer: &Self) -> StreamOffset {
         let fin = self.fin.map(|fin| fin.offset);
         let first = self.assembler.first_start();
-        first.or(fin).unwrap_or(self.acked)
+        first.or(fin).unwrap_or(self.acked).min(self.barrier(peer))
+    }
+
+    /// The place in a hole at which the other end sent what comes next of it: the hole is given up in
+    /// two parts, as the one is of what came before that (an answer's end) and the other of what came
+    /// after (the next answer's head).
+    fn barrier(&self, peer: &Self) -> StreamOffset {
+        let sent = peer.head().map(|(_, _, ack)| ack);
+        sent.filter(|ack| *ack > self.next())
+            .unwrap_or(StreamOffset::END)
     }
 
     /// Gives up what is missing before `to`; says how many octets are known to be lost.

@@ -60,10 +60,6 @@ impl<S> Outlet<S> {
         self.stream.is_some()
     }
 
-    pub(super) const fn knows_roles(&self) -> bool {
-        self.client.is_some()
-    }
-
     /// The client's end; the lower one while the roles are unknown.
     pub(super) fn first(&self) -> End {
         self.client.unwrap_or(End::Low)
@@ -81,33 +77,41 @@ impl<S> Outlet<S> {
         self.from_start
     }
 
-    /// Decides the roles by the payload of a segment from `from`, or by the servers' ports.
+    /// Decides the roles by the payload of a segment from `from`, if that tells them.
     pub(super) fn decide<H>(&mut self, from: End, payload: &[u8], cx: &Context<'_, H>)
     where
         H: StreamHandler<Stream = S>,
     {
-        let listens = |end| {
-            let port = self.ends.get(end).port();
-            cx.settings.server_ports.contains(&port)
-        };
-        self.client = match cx.handler.sender_of(payload) {
-            Some(Side::Client) => Some(from),
-            Some(Side::Server) => Some(from.other()),
-            None => match (listens(End::Low), listens(End::High)) {
-                (true, false) => Some(End::High),
-                (false, true) => Some(End::Low),
-                _ => None,
-            },
-        };
+        if self.client.is_none() {
+            self.client = match cx.handler.sender_of(payload) {
+                Some(Side::Client) => Some(from),
+                Some(Side::Server) => Some(from.other()),
+                None => None,
+            };
+        }
     }
 
-    /// Takes the end with the lower port for the server, where nothing better is known.
-    pub(super) fn guess_roles(&mut self, counters: &mut TcpCounters) {
-        if self.client.is_none() {
-            counters.roles_guessed += 1;
-            let high_is_client = self.ends.low.port() < self.ends.high.port();
-            self.client = Some(if high_is_client { End::High } else { End::Low });
+    /// Decides the roles by the ports, where nothing better is known: those on which servers listen,
+    /// else the lower one is taken for the server's.
+    pub(super) fn guess_roles<H>(&mut self, cx: &mut Context<'_, H>) {
+        if self.client.is_some() {
+            return;
         }
+        let port = |end| self.ends.get(end).port();
+        let listens = |end| cx.settings.server_ports.contains(&port(end));
+        let client = match (listens(End::Low), listens(End::High)) {
+            (true, false) => End::High,
+            (false, true) => End::Low,
+            _ => {
+                cx.counters.roles_guessed += 1;
+                if port(End::Low) < port(End::High) {
+                    End::High
+                } else {
+                    End::Low
+                }
+            }
+        };
+        self.client = Some(client);
     }
 
     pub(super) fn data<H>(
@@ -174,7 +178,7 @@ impl<S> Outlet<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        self.guess_roles(cx.counters);
+        self.guess_roles(cx);
         let client = self.first();
         let side = self.side(from);
         let (ends, early) = (&self.ends, &self.early);

@@ -31,6 +31,9 @@ impl StreamOffset {
     /// Before everything: the acknowledgement of a segment that acknowledges nothing.
     pub const NOTHING: Self = Self(0);
 
+    /// After everything.
+    pub const END: Self = Self(u64::MAX);
+
     /// The place `octets` further on, held at the end of the range.
     #[must_use]
     pub const fn plus(self, octets: u64) -> Self {

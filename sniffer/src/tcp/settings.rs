@@ -55,11 +55,13 @@ pub(super) const MAX_SEGMENT: u32 = 1 << 20;
 /// the RST reaches it belongs to the connection yet.
 pub(super) const RESET_LINGER_MICROS: i64 = 1_000_000;
 
-/// Segments with payload that wait for a sign of which end is the client, before the ports decide.
-pub(super) const ROLE_SEGMENTS: u32 = 8;
+/// Segments with payload of a connection without a SYN that wait for its beginning, or for a sign of
+/// which end is the client, before what is there is taken for the beginning, and the ports decide:
+/// what a tap puts out of order is fewer.
+pub(super) const JOIN_SEGMENTS: u32 = 8;
 
-/// Packet time for which payload waits for that sign, 250 ms.
-pub(super) const ROLE_MICROS: i64 = 250_000;
+/// Packet time for which they wait, 250 ms: the tap's own delay, as in the rule for holes.
+pub(super) const JOIN_MICROS: i64 = 250_000;
 
 /// What an operator (or a test) may set. All limits are for the whole program; a shard takes its part.
 #[derive(Clone, Debug, PartialEq, Eq)]

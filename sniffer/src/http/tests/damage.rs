@@ -462,3 +462,116 @@ fn one_of_many_responses() {
     assert_eq!(complete, 49);
     assert!(lines.contains(&"20 lost down 0 -head 40".to_owned()));
 }
+
+#[test]
+fn an_answer_that_was_lost_whole_shifts_no_other() {
+    // Before it, the answer to HEAD, whose request was lost: no sign of pipelining.
+    check(
+        &[
+            gap_c(40),
+            s("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"),
+            c("GET /lost HTTP/1.1\r\n\r\n"),
+            gap_s(60),
+            c("GET /a HTTP/1.1\r\n\r\n"),
+            s(OK),
+            c("GET /b HTTP/1.1\r\n\r\n"),
+            s(OK),
+        ],
+        &[
+            "0 begin",
+            "0 gap RequestHead 40",
+            "0 200 1.1",
+            "0 complete up 0 -head 40",
+            "1 begin",
+            "1 GET /lost 1.1",
+            "1 sent",
+            "1 gap ResponseHead 60",
+            "1 lost down 0 -head 60",
+            "2 begin",
+            "2 GET /a 1.1",
+            "2 sent",
+            "2 200 1.1",
+            "2< ok",
+            "2 complete down 2",
+            "3 begin",
+            "3 GET /b 1.1",
+            "3 sent",
+            "3 200 1.1",
+            "3< ok",
+            "3 complete down 2",
+        ],
+    );
+}
+
+#[test]
+fn pipelined_answers_are_in_step_again_after_a_pause() {
+    let three = "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\n";
+    let seen = Setup::new().run(&[
+        c(three),
+        s(OK),
+        gap_s(OK.len() as u64),
+        s(OK),
+        c("GET /next HTTP/1.1\r\n\r\n"),
+        s(OK),
+    ]);
+    let last = seen.lines.iter().filter(|line| line.starts_with("3 "));
+    assert_eq!(
+        last.collect::<Vec<_>>(),
+        [
+            "3 begin",
+            "3 GET /next 1.1",
+            "3 sent",
+            "3 200 1.1",
+            "3 complete down 2"
+        ]
+    );
+}
+
+#[test]
+fn an_interim_answer_is_not_the_lost_one() {
+    let seen = Setup::new().run(&[
+        c("POST /a HTTP/1.1\r\nContent-Length: 1\r\n\r\n"),
+        s("HTTP/1.1 100 Continue\r\n\r\n"),
+        c("x"),
+        c("GET /b HTTP/1.1\r\n\r\n"),
+        s(OK),
+        s(OK),
+    ]);
+    assert!(
+        seen.lines.contains(&"0 complete up 1 down 2".to_owned()),
+        "{:?}",
+        seen.lines
+    );
+    assert!(
+        seen.lines.contains(&"1 complete down 2".to_owned()),
+        "{:?}",
+        seen.lines
+    );
+}
+
+#[test]
+fn an_answer_given_up_before_its_request_came_shifts_no_other() {
+    let seen = Setup::new().run(&[
+        c("GET /a HTTP/1.1\r\n\r\n"),
+        s(OK),
+        gap_s(60),
+        c("GET /late HTTP/1.1\r\n\r\n"),
+        c("GET /b HTTP/1.1\r\n\r\n"),
+        s(OK),
+        c("GET /c HTTP/1.1\r\n\r\n"),
+        s(OK),
+    ]);
+    let ends = seen
+        .lines
+        .iter()
+        .filter(|line| line.contains("complete") || line.contains("lost"));
+    assert_eq!(
+        ends.collect::<Vec<_>>(),
+        [
+            "0 complete down 2",
+            "1 lost",
+            "2 complete down 2",
+            "3 complete down 2"
+        ]
+    );
+}

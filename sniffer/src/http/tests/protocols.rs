@@ -213,10 +213,10 @@ fn the_answer_to_a_head_request_that_was_not_seen() {
         [
             "0 begin",
             "0 200 1.1",
+            "0 complete",
             "1 begin",
             "1 GET /next 1.1",
             "1 sent",
-            "0 complete",
             "1 200 1.1",
             "1< ok",
             "1 complete down 2",

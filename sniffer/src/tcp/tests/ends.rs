@@ -260,6 +260,7 @@ fn a_successor_whose_syn_was_lost_is_known_by_its_numbers() {
     let mut bench = Bench::connected();
     bench.take(&[fin(Client, 10, 0, "GET", 0), fin(Server, 20, 0, "", 4)]);
     bench.take(&[send(Client, 30, 1 << 29, "GET", 0)]);
+    bench.tick(250_030);
     let told = [bench.opened(false), data(Client, "GET", 30)];
     assert_eq!(bench.told().get(5..), Some(&told[..]));
 }
@@ -288,6 +289,7 @@ fn silence_ends_a_connection() {
     assert_eq!(bench.told().last(), Some(&end));
     // It may speak again, for a keep-alive connection in a pool is silent for long.
     bench.take(&[send(Client, 8 * MINUTE, 3, "GET", 0)]);
+    bench.tick(9 * MINUTE);
     assert_eq!(bench.told().first(), Some(&bench.opened(false)));
 }
 

@@ -290,3 +290,37 @@ fn ticks_change_nothing_but_the_moment() {
     often.finish(9_000_000);
     assert_eq!(rare.told(), often.told());
 }
+
+#[test]
+fn a_hole_is_parted_where_the_other_end_spoke() {
+    // Of the first answer the end was lost, of the second one the head; between them stands a request.
+    for end in [60, 600_000] {
+        let mut bench = Bench::connected();
+        bench.take(&[
+            send(Client, 10, 0, "GET", 0),
+            send(Server, 20, 0, "HTTP", 3),
+            send(Client, 30, 3, "GET", 7),
+            send(Server, 40, 9, "x", 6),
+            ack(Client, 50, 6, 10),
+        ]);
+        bench.finish(end);
+        let gaps_and_data: Vec<_> = bench
+            .told()
+            .into_iter()
+            .filter_map(|told| match told {
+                Told::Data(side, bytes, _) => Some((side, bytes.len() as u64)),
+                Told::Gap(side, length, _) => Some((side, length)),
+                _ => None,
+            })
+            .collect();
+        let parts = [
+            (Client, 3),
+            (Server, 4),
+            (Server, 3),
+            (Client, 3),
+            (Server, 2),
+            (Server, 1),
+        ];
+        assert_eq!(gaps_and_data, parts);
+    }
+}

@@ -97,6 +97,7 @@ fn joined_late_the_bytes_tell_the_roles() {
         send(Server, 5, 700, "HTTP/1.1", 300),
         send(Client, 6, 300, "more", 708),
     ]);
+    bench.tick(250_005);
     let told = [
         bench.opened(false),
         data(Server, "HTTP/1.1", 5),
@@ -114,6 +115,7 @@ fn joined_late_the_servers_ports_tell_the_roles() {
         ..TcpSettings::default()
     });
     bench.take(&[send(Client, 5, 0, "body", 0)]);
+    bench.tick(250_005);
     let client = bench.server;
     let told = [
         Told::Open {
@@ -123,14 +125,16 @@ fn joined_late_the_servers_ports_tell_the_roles() {
         data(Server, "body", 5),
     ];
     assert_eq!(bench.told(), told);
+    assert_eq!(bench.counters().roles_guessed, 0);
 }
 
 #[test]
 fn joined_late_payload_waits_a_little_for_a_sign_of_the_roles() {
     let mut bench = Bench::new();
     bench.take(&[send(Server, 5, 0, "body", 0)]);
-    assert_eq!(bench.told(), []);
     bench.take(&[send(Client, 6, 0, "GET", 4)]);
+    assert_eq!(bench.told(), []);
+    bench.tick(250_005);
     let told = [
         bench.opened(false),
         data(Server, "body", 5),
@@ -202,6 +206,7 @@ fn joined_late_the_beginning_may_turn_up_late() {
         send(Client, 5, 0, "GET", 0),
         send(Server, 6, 0, "HTTP", 3),
     ]);
+    bench.tick(250_005);
     let told = [
         bench.opened(false),
         data(Client, "GET", 5),
@@ -215,8 +220,9 @@ fn joined_late_a_keep_alive_probe_is_no_beginning() {
     let mut bench = Bench::new();
     bench.take(&[ack(Client, 1, 99, 500), ack(Server, 2, 500, 100)]);
     bench.take(&[send(Client, 3, 100, "GET", 500)]);
+    bench.tick(250_003);
     assert_eq!(bench.told(), [bench.opened(false), data(Client, "GET", 3)]);
-    bench.finish(10);
+    bench.finish(300_000);
     assert_eq!(bench.counters().gaps, 0);
 }
 
@@ -277,4 +283,50 @@ fn a_server_may_answer_the_same_syn_with_another_number() {
     bench.take(&[syn(1), stale, syn_ack(3), send(Server, 4, 0, "220", 0)]);
     assert_eq!(bench.told(), [bench.opened(true), data(Server, "220", 4)]);
     assert_eq!(bench.counters().connections, 1);
+}
+
+#[test]
+fn a_syn_ack_tells_that_something_before_the_first_segment_was_lost() {
+    let mut bench = Bench::new();
+    bench.take(&[
+        send(Client, 1, 3, "late", 0),
+        ack(Client, 2, 0, 0),
+        syn_ack(3),
+        syn(4),
+        send(Client, 5, 7, "x", 0),
+        send(Server, 6, 0, "HTTP", 8),
+    ]);
+    bench.finish(300_000);
+    let told = [
+        bench.opened(true),
+        Told::Gap(Client, 3, 250_003),
+        data(Client, "late", 1),
+        data(Client, "x", 5),
+        data(Server, "HTTP", 6),
+        Told::Close(CloseReason::CaptureEnd, 300_000),
+    ];
+    assert_eq!(bench.told(), told);
+}
+
+#[test]
+fn joined_late_what_was_sent_first_may_be_captured_later() {
+    // Whoever is first, and though the ports tell the roles: the first request is whole, and first.
+    let mut bench = Bench::with(TcpSettings {
+        server_ports: vec![8_000],
+        ..TcpSettings::default()
+    });
+    bench.take(&[
+        send(Server, 1, 700, "HTTP", 310),
+        send(Client, 2, 303, " /body.", 700),
+        send(Client, 3, 300, "GET", 700),
+    ]);
+    bench.finish(10);
+    let told = [
+        bench.opened(false),
+        data(Client, "GET", 3),
+        data(Client, " /body.", 2),
+        data(Server, "HTTP", 1),
+        Told::Close(CloseReason::CaptureEnd, 10),
+    ];
+    assert_eq!(bench.told(), told);
 }
