@@ -219,6 +219,24 @@ pub struct Marks {
     pub ended: Option<Timestamp>,
 }
 
+impl Marks {
+    /// Moves all marks alike; durations between them stay.
+    pub(crate) fn shift(&mut self, micros: i64) {
+        for mark in [
+            &mut self.request_start,
+            &mut self.request_end,
+            &mut self.response_head,
+            &mut self.first_event,
+            &mut self.first_token,
+            &mut self.last_token,
+            &mut self.response_end,
+            &mut self.ended,
+        ] {
+            *mark = mark.map(|time| time.plus_micros(micros));
+        }
+    }
+}
+
 /// The key that makes a row unique, whoever sends it and how often.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CallKey(pub [u8; 16]);

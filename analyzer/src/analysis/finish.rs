@@ -28,6 +28,26 @@ pub struct Finished {
     pub call: Option<Box<Uncounted>>,
 }
 
+impl Finished {
+    /// Moves all its marks by so many microseconds: the clock was set before the exchange began, and
+    /// the packets' times know nothing of it.
+    pub fn shift(&mut self, micros: i64) {
+        let row = &mut self.exchange;
+        for mark in [
+            &mut row.request_start,
+            &mut row.request_end,
+            &mut row.response_head,
+            &mut row.response_end,
+            &mut row.ended,
+        ] {
+            *mark = mark.map(|time| time.plus_micros(micros));
+        }
+        if let Some(call) = &mut self.call {
+            call.call.marks.shift(micros);
+        }
+    }
+}
+
 impl Open {
     /// The exchange is over.
     pub(super) fn finish(mut self, end: &End, counters: &mut AnalyzerCounters) -> Finished {

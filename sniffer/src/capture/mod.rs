@@ -85,6 +85,12 @@ pub trait PacketSource {
 
     /// What was delivered and lost so far.
     fn stats(&mut self) -> CaptureStats;
+
+    /// Microseconds to add to the times of an exchange that begins now: what the system's clock was set
+    /// by since the capture began, for sources whose packet times do not follow it.
+    fn utc_correction(&self) -> i64 {
+        0
+    }
 }
 
 /// What a source delivered and lost, cumulative.

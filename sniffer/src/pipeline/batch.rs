@@ -22,7 +22,12 @@ pub(super) enum Item {
     /// A segment of one of the worker's shards.
     Segment(Stored),
     /// Packet time has come this far.
-    Tick { order: u64, now: Timestamp },
+    Tick {
+        order: u64,
+        now: Timestamp,
+        /// What exchanges that begin from here on are shifted by.
+        correction: i64,
+    },
     /// The capture has ended.
     Finish { now: Timestamp },
 }

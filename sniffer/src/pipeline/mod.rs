@@ -19,6 +19,8 @@
 mod batch;
 mod collector;
 mod observe;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{
@@ -192,6 +194,7 @@ struct Feeder<'s> {
     next_tick: Option<Timestamp>,
     /// Since when a live source is silent. A steady clock: setting the system's must time nothing out.
     silent_since: Option<Instant>,
+    correction: i64,
 }
 
 impl<'s> Feeder<'s> {
@@ -205,6 +208,7 @@ impl<'s> Feeder<'s> {
             now: Timestamp::default(),
             next_tick: None,
             silent_since: None,
+            correction: 0,
         }
     }
 
@@ -217,6 +221,7 @@ impl<'s> Feeder<'s> {
     ) -> Result<(), CaptureError> {
         let mut told = Instant::now();
         while !stop.load(Ordering::Relaxed) {
+            self.correction = source.utc_correction();
             let due = match source.next()? {
                 Next::Packet(packet) => {
                     self.silent_since = None;
@@ -262,7 +267,8 @@ impl<'s> Feeder<'s> {
     fn tick_in_silence(&mut self) {
         let silence = self.silent_since.get_or_insert_with(Instant::now).elapsed();
         let micros = i64::try_from(silence.as_micros()).unwrap_or(i64::MAX);
-        self.tick_if_due(self.now.plus_micros(micros.saturating_sub(LIVE_LAG).max(0)));
+        let now = self.now.plus_micros(micros.saturating_sub(LIVE_LAG).max(0));
+        self.tick_if_due(now);
     }
 
     /// Sends every worker the time where a tick is due. Whether it is depends on the packets alone.
@@ -276,6 +282,7 @@ impl<'s> Feeder<'s> {
             full |= sender.push(Item::Tick {
                 order: self.order,
                 now,
+                correction: self.correction,
             });
         }
         if full {

@@ -1,8 +1,10 @@
 //! A worker: some shards, and all that happens to their connections.
 
+use std::collections::HashMap;
+
 use analyzer::{
     analysis::{Analyzer, Finished},
-    exchange::Event,
+    exchange::{Event, EventKind, ExchangeId},
 };
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
@@ -81,11 +83,21 @@ enum Found {
 struct ShardSink {
     analyzer: Analyzer,
     found: Vec<Found>,
+    /// What exchanges that begin now are shifted by, in microseconds: the clock was set meanwhile.
+    correction: i64,
+    /// Those under way that are to be shifted; bounded like the exchanges themselves.
+    shifted: HashMap<ExchangeId, i64>,
 }
 
 impl EventSink for ShardSink {
     fn event(&mut self, event: Event<'_>) {
-        if let Some(finished) = self.analyzer.event(&event) {
+        if self.correction != 0 && matches!(event.kind, EventKind::Begin(_)) {
+            self.shifted.insert(event.id, self.correction);
+        }
+        if let Some(mut finished) = self.analyzer.event(&event) {
+            if let Some(micros) = self.shifted.remove(&event.id) {
+                finished.shift(micros);
+            }
             self.found.push(Found::Exchange(Box::new(finished)));
         }
     }
@@ -125,6 +137,8 @@ impl<'s> Worker<'s> {
                 ShardSink {
                     analyzer: Analyzer::new(settings.analysis.clone()),
                     found: Vec::new(),
+                    correction: 0,
+                    shifted: HashMap::new(),
                 },
             ),
         });
@@ -159,8 +173,13 @@ impl<'s> Worker<'s> {
                         }
                         reached = Some(Order::after(stored.order.saturating_sub(1)));
                     }
-                    Item::Tick { order, now } => {
+                    Item::Tick {
+                        order,
+                        now,
+                        correction,
+                    } => {
                         self.each_shard(*order, finished, |shard| {
+                            shard.handler.sink_mut().correction = *correction;
                             shard.table.tick(*now, &mut shard.handler);
                         });
                         self.publish();

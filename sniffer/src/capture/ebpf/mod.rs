@@ -253,12 +253,6 @@ impl EbpfSource {
         }
     }
 
-    /// Microseconds to add to the times of an exchange that begins now: what the clock was set by
-    /// since the capture began. The packets' own times never jump.
-    pub const fn utc_correction(&self) -> i64 {
-        self.clock.correction()
-    }
-
     /// The next packet that is whole and no copy.
     fn next_head(&mut self) -> Option<RecordHeader> {
         loop {
@@ -354,6 +348,10 @@ impl PacketSource for EbpfSource {
             data,
             wire_len: header.total_len,
         }))
+    }
+
+    fn utc_correction(&self) -> i64 {
+        self.clock.correction()
     }
 
     fn stats(&mut self) -> CaptureStats {

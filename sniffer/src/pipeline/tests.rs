@@ -1,0 +1,117 @@
+//! The pipeline as a whole, over sources made by hand.
+
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::{
+    capture::{LinkType, Packet},
+    packet::frame::{ACK, SYN, TcpPacket, frame},
+};
+
+const CLIENT: &str = "192.0.2.1:40000";
+const SERVER: &str = "192.0.2.2:8000";
+
+/// Frames with their times and the clock's correction when they come.
+struct Frames {
+    frames: Vec<(Timestamp, i64, Vec<u8>)>,
+    next: usize,
+}
+
+impl PacketSource for Frames {
+    fn next(&mut self) -> Result<Next<'_>, CaptureError> {
+        let Some((time, _, data)) = self.frames.get(self.next) else {
+            return Ok(Next::End);
+        };
+        self.next += 1;
+        Ok(Next::Packet(Packet {
+            time: *time,
+            link: LinkType::Ethernet,
+            data,
+            wire_len: data.len() as u32,
+        }))
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        CaptureStats::default()
+    }
+
+    fn utc_correction(&self) -> i64 {
+        self.frames
+            .get(self.next)
+            .map_or(0, |(_, correction, _)| *correction)
+    }
+}
+
+/// One connection with one exchange a second; the clock is set forward by an hour before the second.
+fn exchanges(count: u32) -> Frames {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+    const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+    let mut frames = Vec::new();
+    let mut add = |second: u32, from: &str, to: &str, seq, ack, flags, payload: &[u8]| {
+        let packet = TcpPacket {
+            seq,
+            ack,
+            flags,
+            ..TcpPacket::new(from, to, payload)
+        };
+        frames.push((
+            Timestamp::from_micros(1_000_000_000 + i64::from(second) * 1_000_000),
+            if second > 1 { 3_600_000_000 } else { 0 },
+            frame(LinkType::Ethernet, &[], &packet.ip()),
+        ));
+    };
+    add(0, CLIENT, SERVER, 99, 0, SYN, b"");
+    add(0, SERVER, CLIENT, 199, 100, SYN | ACK, b"");
+    for n in 0..count {
+        let (client, server) = (
+            100 + n * REQUEST.len() as u32,
+            200 + n * RESPONSE.len() as u32,
+        );
+        let asked = client + REQUEST.len() as u32;
+        add(n + 1, CLIENT, SERVER, client, server, ACK, REQUEST);
+        add(n + 1, SERVER, CLIENT, server, asked, ACK, RESPONSE);
+    }
+    Frames { frames, next: 0 }
+}
+
+fn starts(source: &mut Frames, workers: usize) -> Vec<i64> {
+    let settings = Settings {
+        source: Source::File,
+        pace: Pace::Replay,
+        ports: Vec::new(),
+        workers,
+        tcp: TcpSettings::default(),
+        http: HttpSettings::new(Source::File),
+        analysis: Arc::default(),
+        tokenizers: Arc::new(Tokenizers::by_model()),
+    };
+    let mut starts = Vec::new();
+    let on_output = |output| {
+        if let Output::Exchange(row, _) = output {
+            starts.extend(row.request_start.map(Timestamp::as_micros));
+        }
+    };
+    run(
+        source,
+        &settings,
+        &AtomicBool::new(false),
+        on_output,
+        |_| {},
+    )
+    .unwrap();
+    starts
+}
+
+#[test]
+fn a_clock_that_is_set_moves_only_exchanges_that_begin_later() {
+    for workers in [1, 2, 16] {
+        assert_eq!(
+            starts(&mut exchanges(3), workers),
+            [
+                1_001_000_000,
+                1_002_000_000 + 3_600_000_000,
+                1_003_000_000 + 3_600_000_000
+            ]
+        );
+    }
+}
