@@ -300,7 +300,13 @@ fn no_privileges() -> Result<()> {
     let folder = tempfile::tempdir()?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
     let binary = folder.path().join("llmtap");
-    fs::copy(tools::llmtap()?, &binary)?;
+    // By another process: were the copy open for writing here while a test beside this one starts a
+    // program, that one would hold it open too, and it could not be run ("text file busy").
+    let copied = Command::new("cp")
+        .arg(tools::llmtap()?)
+        .arg(&binary)
+        .status()?;
+    assert!(copied.success(), "{copied}");
     let mut command = Command::new("setpriv");
     command
         .args([

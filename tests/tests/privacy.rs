@@ -34,7 +34,7 @@ const BODY: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"
 fn request(target: &str) -> String {
     let headers: String = HEADERS
         .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .flat_map(|(name, value)| [*name, ": ", *value, "\r\n"])
         .collect();
     format!(
         "POST {target} HTTP/1.1\r\nHost: user:canary-host@a\r\n{headers}Content-Length: {}\r\n\r\n{BODY}",

@@ -12,9 +12,10 @@ use super::{
     finish::call_key,
     open::Open,
     settings::{KeepBodies, Settings},
+    whose::cut,
 };
 use crate::{
-    dialect::Form,
+    dialect::{Form, request::MAX_MODEL},
     exchange::{
         Begin, End, Ending, EventKind, ExchangeId, Headers, RequestHead, ResponseHead, Source,
         Transfer, Version,
@@ -24,6 +25,9 @@ use crate::{
     time::Timestamp,
     tokens::Tokenizers,
 };
+
+/// Bytes of a report's `timestamp` that are kept: several times what any notation of a time takes.
+const MAX_TIMESTAMP: usize = 256;
 
 /// Makes a report a row. `now` is when it came, and when its call ended unless the report says so
 /// itself in RFC 3339; `unique` tells reports of the same microsecond apart.
@@ -50,7 +54,8 @@ pub fn analyze_report(
     row.call_key = call_key([None, None], b'r', now, unique);
     row.method = None;
     row.peer = report.reporter.map(|peer| peer.to_canonical().to_string());
-    row.request_model = row.request_model.take().or(report.model);
+    let route = report.model.map(|model| cut(&model, MAX_MODEL));
+    row.request_model = row.request_model.take().or(route);
     row.marks.response_head = None;
     row.marks.first_event = None;
     row.marks.first_token = None;
@@ -62,15 +67,24 @@ pub fn analyze_report(
         row.operation = None;
         row.provider = None;
     }
-    row.reported_timestamp = report.timestamp;
-    let unread = !call.request.whole && !call.request.prompt.present;
-    if unread && !report.request_body.is_empty() {
+    let timestamp = report.timestamp;
+    row.reported_timestamp = timestamp.map(|text| cut(&text, MAX_TIMESTAMP));
+    let is_read =
+        call.request.prompt.present || call.request.whole && is_json(&report.request_body);
+    if !is_read && !report.request_body.is_empty() {
         call.plain.request = Some(report.request_body);
     }
     if call.form == Form::Other {
         call.plain.response = Some(report.response_body);
     }
     call.count(tokenizers)
+}
+
+/// Whether a body that the forgiving reader took for a value is one: it takes the number off the
+/// beginning of a text that begins with one.
+fn is_json(body: &str) -> bool {
+    body.trim_start().starts_with(['{', '['])
+        || serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 /// Feeds the report's events.
@@ -237,11 +251,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reporter_says_is_bounded() {
+        let long = "x".repeat(1_000_000);
+        let call = analyze(Report {
+            model: Some(long.clone()),
+            path: Some(long.clone()),
+            timestamp: Some(long),
+            ..report("{}", "{}")
+        });
+        assert_eq!(call.request_model.map(|text| text.len()), Some(MAX_MODEL));
+        assert_eq!(
+            call.reported_timestamp.map(|text| text.len()),
+            Some(MAX_TIMESTAMP)
+        );
+        assert!(call.path.is_some_and(|text| text.len() < 10_000));
+    }
+
+    #[test]
     fn bodies_of_no_dialect_still_make_a_row() {
         let text = analyze(report("hello world", "hello"));
         assert_eq!((text.dialect, text.operation), (None, None));
         assert_eq!((text.input_tokens, text.output_tokens), (Some(2), Some(1)));
         assert_eq!(text.input_source, TokenSource::Counted);
+
+        // Texts that begin like a number or a word, and values that are JSON.
+        for (body, tokens) in [
+            ("12 hello world", Some(3)),
+            ("true hello", Some(2)),
+            ("12", None),
+            ("null", None),
+            ("\"hello\"", None),
+            (" [1]", None),
+        ] {
+            let call = analyze(report(body, ""));
+            assert_eq!(call.counted_input_tokens, tokens, "{body}");
+        }
+        let long = analyze(report(&"a".repeat(1_000), ""));
+        assert_eq!(long.counted_input_tokens, Some(125));
 
         let json = analyze(report(
             r#"{"input":"hello world"}"#,
