@@ -1,6 +1,6 @@
 //! What packets can do to HTTP, one matter a test: the exchanges that must come out, written short.
 
-use std::{fs, io::Write as _, process::Stdio};
+use std::{fmt::Write as _, fs, io::Write as _, process::Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
@@ -76,7 +76,7 @@ fn short(done: &Done) -> Result<Vec<String>> {
         ] {
             let missing = number(&format!("missing_{place}"));
             if missing > 0 {
-                text.push_str(&format!(" {place}-{missing}"));
+                let _ = write!(text, " {place}-{missing}");
             }
         }
         rows.push(text);
@@ -188,9 +188,12 @@ fn pipelined_requests() -> Result<()> {
     )
 }
 
+/// How a connection ends, or does not.
+type Ends = fn(&mut Conversation);
+
 #[test]
 fn ports_are_used_again() -> Result<()> {
-    let reuse = |end: fn(&mut Conversation), pause: u64| {
+    let reuse = |end: Ends, pause: u64| {
         let mut first = talk();
         first
             .handshake(at(0))
@@ -212,7 +215,7 @@ fn ports_are_used_again() -> Result<()> {
         (packets, without_syn)
     };
     let expected = ["/a 200 complete 0/2", "/b 200 complete 0/2"];
-    let endings: [(&str, fn(&mut Conversation)); 4] = [
+    let endings: [(&str, Ends); 4] = [
         ("both FINs", |talk| {
             talk.close(at(30));
         }),
