@@ -4,7 +4,7 @@
 //! [`pcap`] builds captures packet by packet with exact times, [`model_server`] is a server that
 //! streams as uvicorn does and knows what it sent, [`clients`] is a trickle of traffic for the
 //! demonstration. [`process`] runs the binary, [`row`] reads its rows, [`http`] fetches from its
-//! API, [`metrics`] reads a scrape, and [`tools`] finds the programs that `cargo xtask test` put in place.
+//! API, [`metrics`] reads a scrape, [`traffic`] makes much traffic and damages its capture, and [`tools`] finds the programs that `cargo xtask test` put in place.
 #![forbid(unsafe_code)]
 
 pub mod clients;
@@ -15,3 +15,4 @@ pub mod pcap;
 pub mod process;
 pub mod row;
 pub mod tools;
+pub mod traffic;

@@ -225,9 +225,9 @@ impl<'s> Feeder<'s> {
             let due = match source.next()? {
                 Next::Packet(packet) => {
                     self.silent_since = None;
-                    self.order += 1;
                     self.now = self.now.max(packet.time);
                     let ticked = self.tick_if_due(self.now);
+                    self.order += 1;
                     if let Decoded::Segment(segment) = self.decoder.decode(&packet)
                         && deal(
                             self.settings,
@@ -277,6 +277,8 @@ impl<'s> Feeder<'s> {
             return false;
         }
         self.next_tick = Some(now.plus_micros(TICK_INTERVAL));
+        // A place of its own in the order: outputs of the packet before it come first, in every shard.
+        self.order += 1;
         let mut full = self.settings.pace == Pace::Live;
         for sender in &mut self.senders {
             full |= sender.push(Item::Tick {

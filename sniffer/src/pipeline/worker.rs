@@ -18,7 +18,7 @@ use crate::{
     tcp::{ConnectionInfo, ConnectionTable, SHARDS},
 };
 
-/// The place of an output in the order of the whole run: packet, shard, number within them.
+/// The place of an output in the order of the whole run: packet or tick, shard, number within them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Order {
     packet: u64,

@@ -17,9 +17,10 @@ use super::{
     half::{Half, Item, Mark, Phase},
     handler::{CloseReason, StreamHandler},
     key::{End, Pair},
+    opening::Opening,
     outlet::{Context, Outlet},
     seq::{SeqNumber, StreamOffset},
-    settings::{JOIN_MICROS, JOIN_SEGMENTS, MAX_SEGMENT, RESET_LINGER_MICROS},
+    settings::{JOIN_MICROS, MAX_SEGMENT, RESET_LINGER_MICROS},
 };
 use crate::packet::Segment;
 
@@ -43,18 +44,6 @@ pub(super) enum Patience {
     Idle,
     /// An answer is awaited.
     Waiting,
-}
-
-/// How far the beginning of a connection is settled.
-#[derive(Clone, Copy, Debug)]
-enum Opening {
-    /// No SYN was seen, and no payload.
-    Unseen,
-    /// Payload came without a SYN. It waits a little: the SYN, what was sent before, or a sign of
-    /// which end is the client may have been captured later.
-    Joining { since: Timestamp, segments: u32 },
-    /// What comes is handed on.
-    Settled,
 }
 
 /// Both directions of one connection.
@@ -127,7 +116,7 @@ impl<S> Connection<S> {
     /// When [`Connection::advance`] has to be called, if nothing comes before.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let linger = self.reset_at.map(|at| at.plus_micros(RESET_LINGER_MICROS));
-        let joined = self.joining().map(|at| at.plus_micros(JOIN_MICROS));
+        let joined = self.opening.joining().map(|at| at.plus_micros(JOIN_MICROS));
         let holes = [self.halves.low.deadline(), self.halves.high.deadline()];
         holes.into_iter().chain([linger, joined]).flatten().min()
     }
@@ -143,7 +132,12 @@ impl<S> Connection<S> {
         H: StreamHandler<Stream = S>,
     {
         let (syn, rst) = (segment.flags.syn, segment.flags.rst);
-        if syn && !rst && self.is_succeeded_by(from, segment) {
+        let is_foreign = match (rst, syn) {
+            (true, _) => false,
+            (false, true) => self.is_succeeded_by(from, segment),
+            (false, false) => self.is_far_from(from, segment),
+        };
+        if is_foreign {
             return Verdict::Reopen;
         }
         self.packets = self.packets.saturating_add(1);
@@ -168,7 +162,11 @@ impl<S> Connection<S> {
         H: StreamHandler<Stream = S>,
     {
         let due = |since: Timestamp, patience| now >= since.plus_micros(patience);
-        if self.joining().is_some_and(|at| due(at, JOIN_MICROS)) {
+        if self
+            .opening
+            .joining()
+            .is_some_and(|at| due(at, JOIN_MICROS))
+        {
             self.join(cx);
         }
         self.settle(now, cx);
@@ -243,6 +241,15 @@ impl<S> Connection<S> {
             && own.assembler.is_empty()
             && segment.ack.is_some_and(|ack| peer.has_sent(ack));
         !answers_again
+    }
+
+    /// Whether payload can only be of another connection, whose handshake was not captured: its number
+    /// is far from all that was seen, and so is what it acknowledges (or this one was reset).
+    fn is_far_from(&self, from: End, segment: &Segment<'_>) -> bool {
+        let (own, peer) = self.halves.split(from);
+        !segment.payload.is_empty()
+            && own.is_far(segment.seq)
+            && (self.is_reset() || segment.ack.is_some_and(|ack| peer.is_far(ack)))
     }
 
     fn synchronise(&mut self, from: End, segment: &Segment<'_>) {
@@ -337,7 +344,7 @@ impl<S> Connection<S> {
         }
         self.meet(from, payload, segment.time, cx);
         let (own, peer) = self.halves.split_mut(from);
-        let may_go = matches!(self.opening, Opening::Settled) && !peer.holds(ack);
+        let may_go = self.opening.is_settled() && !peer.holds(ack);
         if may_go && let Some(fresh) = own.assembler.in_order(at, payload) {
             cx.counters.retransmitted_bytes += (payload.len() - fresh.len()) as u64;
             let length = fresh.len();
@@ -406,7 +413,7 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        if self.joining().is_some() {
+        if self.opening.joining().is_some() {
             return;
         }
         loop {
@@ -465,7 +472,7 @@ impl<S> Connection<S> {
         for end in [first, first.other()] {
             let (own, peer) = self.halves.split_mut(end);
             if let Some((to, time)) = own.due(peer, self.packets, self.last, now) {
-                if self.joining().is_some() {
+                if self.opening.joining().is_some() {
                     self.join(cx);
                 } else {
                     self.give_up(end, to, time, cx);
@@ -539,23 +546,12 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        let (since, segments) = match self.opening {
-            Opening::Settled => return,
-            Opening::Unseen => (time, 1),
-            Opening::Joining { since, segments } => (since, segments.saturating_add(1)),
-        };
-        self.opening = Opening::Joining { since, segments };
-        self.outlet.decide(from, payload, cx);
-        if segments >= JOIN_SEGMENTS {
-            self.join(cx);
+        self.opening = self.opening.payload(time);
+        if !self.opening.is_settled() {
+            self.outlet.decide(from, payload, cx);
         }
-    }
-
-    /// Since when payload waits for the beginning.
-    const fn joining(&self) -> Option<Timestamp> {
-        match self.opening {
-            Opening::Joining { since, .. } => Some(since),
-            Opening::Unseen | Opening::Settled => None,
+        if self.opening.is_full() {
+            self.join(cx);
         }
     }
 
@@ -564,7 +560,7 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        if self.joining().is_some() {
+        if self.opening.joining().is_some() {
             self.opening = Opening::Settled;
             self.outlet.guess_roles(cx);
         }

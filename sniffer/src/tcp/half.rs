@@ -226,6 +226,16 @@ impl Half {
             && at <= self.seen_end.max(self.acked).plus(PLAUSIBLE_WINDOW)
     }
 
+    /// Whether a number is further than any window from what was seen last.
+    pub(super) fn is_far(&self, seq: SeqNumber) -> bool {
+        let near = |offset| seq.offset_from(offset).unsigned_abs();
+        self.space().is_some_and(|space| {
+            let ends = [self.next(), self.seen_end.max(self.acked)];
+            let mut distances = ends.into_iter().map(|end| near(space.seq(end)));
+            distances.all(|distance| u64::from(distance) > PLAUSIBLE_WINDOW)
+        })
+    }
+
     /// Whether an acknowledgement is of something that was seen: what proves the answer to a SYN.
     pub(super) fn has_sent(&self, ack: SeqNumber) -> bool {
         self.space().is_some_and(|space| {

@@ -12,6 +12,7 @@ mod deadlines;
 mod half;
 mod handler;
 mod key;
+mod opening;
 mod outlet;
 mod seq;
 mod settings;

@@ -348,3 +348,33 @@ fn the_end_of_the_capture_hands_on_all_that_waits() {
     ];
     assert_eq!(bench.told().get(1..5), Some(&told[..]));
 }
+
+#[test]
+fn a_successor_without_a_syn_is_told_by_both_its_numbers() {
+    let far = 1 << 29;
+    let after = |draft| {
+        let mut bench = Bench::connected();
+        bench.take(&[
+            send(Client, 10, 0, "GET", 0),
+            send(Server, 20, 0, "HTTP", 3),
+            draft,
+        ]);
+        bench
+    };
+    // One number alone may be damage.
+    for draft in [
+        send(Client, 30, far, "GET", 4),
+        send(Client, 30, 3, "GET", far),
+    ] {
+        assert_eq!(after(draft).counters().connections, 1);
+    }
+    let mut bench = after(send(Client, 30, far, "GET", far + 9));
+    assert_eq!(bench.counters().connections, 2);
+    assert_eq!(bench.counters().replaced, 1);
+    bench.finish(60);
+    let last = [
+        data(Client, "GET", 30),
+        Told::Close(CloseReason::CaptureEnd, 60),
+    ];
+    assert!(bench.told().ends_with(&last));
+}
