@@ -5,7 +5,7 @@
 //!   (this thread)    └─▶ worker 1 (shards 1, 3, …) ─▶ counter 1 ─┘
 //! ```
 //!
-//! Connections hash to [`SHARDS`](crate::tcp::SHARDS) shards, whatever the number of threads. A worker
+//! Connections hash to [`SHARDS`] shards, whatever the number of threads. A worker
 //! owns its shards whole: reassembly, HTTP and dialects of a connection happen on one thread, in the
 //! order of its packets. Counting tokens is slow beside the rest, so it has a thread of its own behind
 //! each worker. The collector puts the outputs back into the order of the packets that caused them.
