@@ -57,11 +57,17 @@ const TICK_INTERVAL: i64 = 100_000;
 /// through the kernel's ring must not find that their deadline has passed.
 const LIVE_LAG: i64 = 1_000_000;
 
-/// Batches that may wait for one worker. A batch holds up to 256 KiB and one packet more.
-const QUEUED_BATCHES: usize = 128;
+/// Batches that may wait for one worker: 4 MiB, as a batch holds up to 256 KiB and one packet more. Far
+/// more than it takes to keep both sides busy; a file that is read faster than it is understood waits
+/// on the disk, not in memory, and live the ring is the buffer.
+const QUEUED_BATCHES: usize = 16;
 
-/// Finished exchanges that may wait for one counter.
+/// Finished exchanges that may wait for one counter, live: room for a burst of calls that end together.
+/// Each holds its texts, tens of KiB.
 const QUEUED_EXCHANGES: usize = 1_024;
+
+/// The same in a replay, whose file can wait.
+const QUEUED_IN_REPLAY: usize = 64;
 
 /// Ports listed in [`Report::ports`].
 const REPORTED_PORTS: usize = 10;
@@ -142,12 +148,16 @@ where
     let workers = settings.workers.clamp(1, SHARDS);
     let totals = observe::Board::new(workers);
     thread::scope(|scope| {
-        let (merged, outputs) = bounded(QUEUED_EXCHANGES);
+        let queued = match settings.pace {
+            Pace::Replay => QUEUED_IN_REPLAY,
+            Pace::Live => QUEUED_EXCHANGES,
+        };
+        let (merged, outputs) = bounded(queued);
         let mut senders = Vec::with_capacity(workers);
         for number in 0..workers {
             let (batches, inbox) = bounded::<Batch>(QUEUED_BATCHES);
             let (spare, spares) = bounded::<Batch>(QUEUED_BATCHES);
-            let (finished, uncounted) = bounded::<Passed>(QUEUED_EXCHANGES);
+            let (finished, uncounted) = bounded::<Passed>(queued);
             senders.push(Sender::new(batches, spares));
             let worker = Worker::new(number, workers, settings, &totals);
             scope.spawn(move || worker.run(&inbox, &spare, &finished));
