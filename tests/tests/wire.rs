@@ -479,3 +479,48 @@ fn a_file_cut_anywhere_gives_what_came_before() -> Result<()> {
     ensure!(last >= 2, "{last}");
     Ok(())
 }
+
+#[test]
+fn what_is_not_http_1_is_named() -> Result<()> {
+    let upgrade =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    let cases: [(&str, &[u8], &[u8]); 4] = [
+        (
+            "tls",
+            b"\x16\x03\x01\x00\x06\x01\x00\x00\x02\x03\x03",
+            b"\x16\x03\x03\x00\x06\x02\x00\x00\x02\x03\x03",
+        ),
+        (
+            "http2",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+            b"\0\0\0\x04\0\0\0\0\0",
+        ),
+        (
+            "websocket",
+            b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            upgrade.as_bytes(),
+        ),
+        ("unknown", b"\x01\x02\x03 hello", b"\x04\x05\x06 world"),
+    ];
+    let folder = tempfile::tempdir()?;
+    for (kind, asked, answered) in cases {
+        let mut talk = talk();
+        talk.handshake(at(0))
+            .client(at(10), asked)
+            .server(at(20), answered)
+            .client(at(30), b"\x81\x05hello")
+            .server(at(40), b"\x81\x05hello")
+            .close(at(50));
+        let file = folder.path().join(kind);
+        Capture::of(&talk).write(&file)?;
+        let done = process::run_llmtap(&["replay".as_ref(), file.as_os_str()])?;
+        assert_eq!(done.code, Some(1), "{kind}: {done:?}");
+        let named = done.stderr.contains(&format!("not HTTP/1: 1 {kind}\n"));
+        ensure!(
+            named && done.stderr.contains(&format!("\n{kind}: ")),
+            "{kind}: {}",
+            done.stderr
+        );
+    }
+    Ok(())
+}

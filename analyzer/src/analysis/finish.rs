@@ -165,7 +165,9 @@ impl Open {
         let cut = request.prompt.cut() || answer.facts.cut();
         let truncated = cut || end.request.unread > 0 || end.response.unread > 0;
         let [missing_request, missing_response] = [end.request, end.response].map(missing);
-        let whole = missing_request == 0 && missing_response == 0 && !truncated;
+        // Of a request that was never seen, nobody knows how many bytes are missing.
+        let seen = self.sender.is_some();
+        let whole = seen && missing_request == 0 && missing_response == 0 && !truncated;
         let unread_request = self.sender.is_some() && !request.whole;
 
         let streamed = answer.form == Form::Events;

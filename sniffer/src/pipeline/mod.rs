@@ -62,15 +62,31 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// still on their way through the kernel's ring must not find that their deadline has passed.
 const LIVE_LAG: i64 = 1_000_000;
 
-/// Batches that may wait for one worker, live: at up to 256 KiB and one packet each, 32 MiB beside the
-/// source's ring ride out what holds a worker up.
-const QUEUED_LIVE: usize = 128;
+/// What may wait between the threads.
+#[derive(Clone, Copy)]
+struct Queues {
+    /// Batches for one worker; each holds up to 256 KiB and one packet more.
+    batches: usize,
+    /// Finished exchanges for one counter, and for the collector; each call holds its texts, tens of KiB.
+    exchanges: usize,
+}
 
-/// The same in replay: a file waits, so this need only keep a worker busy.
-const QUEUED_REPLAY: usize = 8;
-
-/// Finished exchanges that may wait for one counter.
-const QUEUED_EXCHANGES: usize = 256;
+impl Queues {
+    /// Live: 32 MiB a worker beside the source's ring ride out what holds it up, and many calls may end
+    /// together. A file waits, so there the queues need only keep both sides busy.
+    const fn of(pace: Pace) -> Self {
+        match pace {
+            Pace::Live => Self {
+                batches: 128,
+                exchanges: 1_024,
+            },
+            Pace::Replay => Self {
+                batches: 8,
+                exchanges: 64,
+            },
+        }
+    }
+}
 
 /// Ports listed in [`Report::ports`].
 const REPORTED_PORTS: usize = 5;
@@ -151,16 +167,13 @@ where
     let workers = settings.workers.clamp(1, SHARDS);
     let totals = observe::Board::new(workers);
     thread::scope(|scope| {
-        let (merged, outputs) = bounded(QUEUED_EXCHANGES);
-        let queued = match settings.pace {
-            Pace::Replay => QUEUED_REPLAY,
-            Pace::Live => QUEUED_LIVE,
-        };
+        let queues = Queues::of(settings.pace);
+        let (merged, outputs) = bounded(queues.exchanges);
         let mut senders = Vec::with_capacity(workers);
         for number in 0..workers {
-            let (batches, inbox) = bounded::<Batch>(queued);
-            let (spare, spares) = bounded::<Batch>(queued);
-            let (finished, uncounted) = bounded::<Passed>(QUEUED_EXCHANGES);
+            let (batches, inbox) = bounded::<Batch>(queues.batches);
+            let (spare, spares) = bounded::<Batch>(queues.batches);
+            let (finished, uncounted) = bounded::<Passed>(queues.exchanges);
             senders.push(Sender::new(batches, spares));
             let worker = Worker::new(number, workers, settings, &totals);
             scope.spawn(move || worker.run(&inbox, &spare, &finished));
