@@ -99,9 +99,14 @@ fn routes(servers: &[SocketAddr], retry: Retry) -> Value {
     });
     if let Retry::Attempts(attempts) = retry {
         http["routers"]["model"]["middlewares"] = json!(["again"]);
-        // A POST is not idempotent, and is not sent again unless told so.
+        // A POST is not idempotent, and is not sent again unless told so; nor, without a status, is
+        // what a server heard and did not answer, which is Traefik's own 502.
         http["middlewares"] = json!({
-            "again": {"retry": {"attempts": attempts, "retryNonIdempotentMethod": true}},
+            "again": {"retry": {
+                "attempts": attempts,
+                "retryNonIdempotentMethod": true,
+                "status": ["502"],
+            }},
         });
     }
     json!({"http": http})
