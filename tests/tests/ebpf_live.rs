@@ -1,7 +1,7 @@
 //! The eBPF tap as a user runs it: which backend it takes and why, what `check` says, kills and
 //! restarts, several at once, and containers on a bridge. Needs root: without it, it fails.
 
-use std::{net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
@@ -12,6 +12,7 @@ use llmtap_tests::{
     namespace::Namespace,
     openai::{self, Client},
     process::{self, Daemon, Done},
+    row::Row,
     tap::Tap,
 };
 use serde_json::Value;
@@ -252,6 +253,90 @@ fn two_at_once_see_the_same() -> Result<()> {
         judge::check_row(&rows[id], truth, &seen[id], &path);
     }
     Ok(())
+}
+
+/// Nobody reads the ring while more comes than it holds. What is lost is counted; the calls that lost
+/// something say so; those before and after are whole.
+#[test]
+fn calls_that_losses_touch_are_marked() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let namespace = Namespace::new()?;
+    let server = namespace.run(server)??;
+    let within = ["ip", "netns", "exec", namespace.name()];
+    let store = folder.path().join("llmtap.db");
+    let llmtap = tap("ebpf", &server, &store).under(&within).start()?;
+    let api = llmtap.ready()?;
+    let send = |user: &str, padding: usize| {
+        let call = format!(
+            r#"{{"model":"m","user":"{user}","max_tokens":3,"messages":[],"padding":"{}"}}"#,
+            "x".repeat(padding)
+        );
+        namespace.run(|| http::post(server.address(), "/v1/chat/completions", &call))?
+    };
+    let scrape = || {
+        let text = namespace
+            .run(|| http::get(api, "/metrics"))
+            .ok()?
+            .ok()?
+            .text();
+        metrics::parse(&text).ok()
+    };
+    send("before", 1_000)?;
+    llmtap.stdout_lines(1)?;
+    llmtap.signal("STOP")?;
+    process::eventually(|| is_stopped(llmtap.id()).then_some(())).context("it never stopped")?;
+    send("kept", 1_000)?;
+    for user in ["lost-1", "lost-2", "lost-3"] {
+        // The ring holds 64 MiB.
+        send(user, 30_000_000)?;
+    }
+    llmtap.signal("CONT")?;
+    // With "kept" taken out there is room again.
+    llmtap.stdout_lines(2)?;
+    let lost = process::eventually(|| {
+        let sum = metrics::sum(&scrape()?, "llmtap_capture_dropped_packets_total", |_| true);
+        (sum > 0.5).then_some(sum)
+    });
+    lost.context("nothing was lost")?;
+    send("after", 1_000)?;
+    llmtap.stdout_line(|line| line.contains(r#""after""#))?;
+
+    let rows = judge::by(stopped(llmtap)?.rows()?, &["user"])?;
+    let whole = |row: &Row| {
+        row.text("confidence") == Some("complete")
+            && row.text("outcome") == Some("ok")
+            && row.int("missing_request_bytes") == Some(0)
+            && row.int("missing_response_bytes") == Some(0)
+            && row.int("reported_output_tokens") == Some(3)
+    };
+    for user in ["before", "kept", "after"] {
+        assert!(rows.get(user).is_some_and(whole), "{user}: {rows:?}");
+    }
+    let marked = |row: &Row| {
+        row.text("confidence") == Some("partial") || row.text("outcome") == Some("incomplete")
+    };
+    let touched: Vec<_> = rows.values().filter(|row| !whole(row)).collect();
+    let missing: i64 = touched
+        .iter()
+        .filter_map(|row| row.int("missing_request_bytes"))
+        .sum();
+    assert!(missing > 1_000_000, "{missing} bytes: {touched:?}");
+    assert!(touched.iter().all(|row| marked(row)), "{touched:?}");
+    namespace.run(|| drop(server))
+}
+
+/// Whether every thread of a process stands still.
+fn is_stopped(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        // proc(5): number, name in brackets, state.
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('T'))
+    })
 }
 
 /// A model server and its client in containers on a bridge: their traffic passes no interface of the
