@@ -1,9 +1,10 @@
-"""The real openai package against a server: openai_client.py BASE_URL THREADS < CALLS > TRUTH
+"""The real openai package against a server: openai_client.py BASE_URL THREADS [FROM] < CALLS > TRUTH
 
 CALLS is a JSON list; each item has an `id`, and may have: `api` (chat | completion), `model`, `prompt` (a string, or a list
-of content parts), `stream`, `include_usage`, `max_tokens`, `n`, `tools`, and `leave_after` (break off after so many chunks).
+of content parts), `stream`, `include_usage`, `max_tokens`, `n`, `tools`, `headers` (more of the request's), and `leave_after`
+(break off after so many chunks).
 They are made by THREADS threads that share one client, and so its pool of kept-alive connections. The `id` goes out as the
-body's `user` and as `X-Request-Id`.
+body's `user` and as `X-Request-Id`. FROM is the address that it connects from.
 
 TRUTH is a line of JSON for each call: what this client saw.
 """
@@ -11,6 +12,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import openai
 
 TOOL = {
@@ -27,7 +29,7 @@ def arguments(call):
     result = {
         "model": call.get("model", "m"),
         "user": call["id"],
-        "extra_headers": {"X-Request-Id": call["id"]},
+        "extra_headers": {"X-Request-Id": call["id"], **call.get("headers", {})},
     }
     for name in ("max_tokens", "n"):
         if name in call:
@@ -107,7 +109,11 @@ def make(client, call):
 
 def main():
     base_url, threads = sys.argv[1], int(sys.argv[2])
-    client = openai.OpenAI(base_url=base_url, api_key="sk-for-tests", max_retries=0, timeout=60)
+    own = {}
+    if len(sys.argv) > 3:
+        transport = httpx2.HTTPTransport(local_address=sys.argv[3])
+        own["http_client"] = openai.DefaultHttpxClient(transport=transport)
+    client = openai.OpenAI(base_url=base_url, api_key="sk-for-tests", max_retries=0, timeout=60, **own)
     with ThreadPoolExecutor(threads) as pool:
         for seen in pool.map(lambda call: make(client, call), json.load(sys.stdin)):
             print(json.dumps(seen), flush=True)

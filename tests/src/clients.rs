@@ -101,6 +101,7 @@ mod tests {
     #[test]
     fn every_kind_of_call_reaches_the_server() {
         let pace = Pace {
+            head: Duration::ZERO,
             think: Duration::ZERO,
             token: Duration::from_millis(1),
         };

@@ -3,16 +3,25 @@
 //! The tests run the `llmtap` binary and look at what comes out. This library makes what goes in:
 //! [`pcap`] builds captures packet by packet with exact times, [`model_server`] is a server that
 //! streams as uvicorn does and knows what it sent, [`clients`] is a trickle of traffic for the
-//! demonstration. [`process`] runs the binary, [`row`] reads its rows, [`http`] fetches from its
-//! API, [`metrics`] reads a scrape, [`traffic`] makes much traffic and damages its capture, and [`tools`] finds the programs that `cargo xtask test` put in place.
+//! demonstration; [`openai`] is the real client, [`traefik`] the real proxy, [`namespace`] a network
+//! of the test's own, and [`traffic`] makes much traffic and damages its capture. [`process`] runs the
+//! binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads its rows, [`judge`]
+//! compares them, [`http`] fetches from its API, [`metrics`] reads a scrape, and [`tools`] finds the
+//! programs that `cargo xtask test` put in place.
 #![forbid(unsafe_code)]
 
 pub mod clients;
 pub mod http;
+pub mod judge;
 pub mod metrics;
 pub mod model_server;
+pub mod namespace;
+pub mod openai;
 pub mod pcap;
 pub mod process;
+pub mod recording;
 pub mod row;
+pub mod tap;
 pub mod tools;
+pub mod traefik;
 pub mod traffic;

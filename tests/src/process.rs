@@ -52,14 +52,37 @@ impl From<Output> for Done {
     }
 }
 
+/// The setting that stays: the eBPF object under test, where it is another than the built-in one.
+const BPF_OBJECT: &str = "LLMTAP_BPF_OBJECT";
+
 /// The `llmtap` under test with these arguments, and an environment that holds none of its settings.
 ///
 /// # Errors
 /// Where it was not built.
 pub fn llmtap<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Command> {
-    let mut command = Command::new(tools::llmtap()?);
+    llmtap_under::<&str, S>(&[], arguments)
+}
+
+/// [`llmtap`], run by another command, such as `setpriv`, that ends in becoming it.
+///
+/// # Errors
+/// Where it was not built.
+pub fn llmtap_under<W: AsRef<OsStr>, S: AsRef<OsStr>>(
+    wrapper: &[W],
+    arguments: &[S],
+) -> Result<Command> {
+    let llmtap = tools::llmtap()?;
+    let mut command = match wrapper.split_first() {
+        None => Command::new(llmtap),
+        Some((program, rest)) => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(llmtap);
+            command
+        }
+    };
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LLMTAP_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("LLMTAP_") && text != BPF_OBJECT {
             command.env_remove(name);
         }
     }
@@ -170,6 +193,11 @@ impl Daemon {
             .with_context(|| format!("no address in {line:?}"))
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `INT` or `TERM`.
     ///
     /// # Errors
@@ -217,7 +245,8 @@ impl Daemon {
         }
     }
 
-    fn failure(&self, why: &str) -> anyhow::Error {
+    /// An error that shows what was printed.
+    pub fn failure(&self, why: &str) -> anyhow::Error {
         // A program that failed may still have its reason in the other pipe.
         let _ = self.stderr.until(LAST_WORDS, |_| None::<()>);
         anyhow!(

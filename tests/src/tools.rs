@@ -39,6 +39,20 @@ pub fn python() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Traefik, which is among them.
+///
+/// # Errors
+/// Where it was not set up.
+pub fn traefik() -> Result<PathBuf> {
+    let path = target_folder().join("xtask/venv/bin/traefik");
+    ensure!(
+        path.exists(),
+        "{} is not there: `cargo xtask test` installs it",
+        path.display()
+    );
+    Ok(path)
+}
+
 /// Prometheus's checker of metrics.
 pub fn promtool() -> PathBuf {
     let unpacked = target_folder().join("xtask/tools/usr/bin/promtool");

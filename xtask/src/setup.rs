@@ -39,7 +39,12 @@ const TO_BUILD: [Need; 3] = [
     },
 ];
 
-const TO_TEST: [Need; 4] = [
+const TO_TEST: [Need; 5] = [
+    Need {
+        package: "iproute2",
+        purpose: "ip and tc, to make networks to test in",
+        is_there: || on_path("ip") && on_path("tc"),
+    },
     Need {
         package: "tcpdump",
         purpose: "records what the live tests tap",

@@ -30,6 +30,7 @@ A model server on 127.0.0.1 that speaks the OpenAI API.
 
 /// At a person's pace, so that streams can be watched.
 const PACE: Pace = Pace {
+    head: Duration::ZERO,
     think: Duration::from_millis(120),
     token: Duration::from_millis(25),
 };

@@ -14,6 +14,9 @@
 //! | `slow` | the first token takes a second |
 //! | a name with `reason` in it | reasoning comes before the answer |
 //! | any other | an answer |
+//!
+//! A server that was started [`broken`](ModelServer::start_broken) reads every request and closes
+//! the connection without a word.
 
 mod answer;
 mod request;
@@ -40,7 +43,9 @@ use crate::process;
 /// How fast the server is.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// From the request to the first token.
+    /// From the request to the head of the answer: uvicorn sends it before the model has done anything.
+    pub head: Duration,
+    /// From there to the first token.
     pub think: Duration,
     /// From one token to the next.
     pub token: Duration,
@@ -50,6 +55,7 @@ impl Default for Pace {
     /// Fast enough for tests, slow enough that the head and the tokens are packets of their own.
     fn default() -> Self {
         Self {
+            head: Duration::ZERO,
             think: Duration::from_millis(30),
             token: Duration::from_millis(2),
         }
@@ -63,9 +69,16 @@ pub struct ModelServer {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Sound,
+    Broken,
+}
+
 #[derive(Debug)]
 struct Shared {
     pace: Pace,
+    health: Health,
     stopped: AtomicBool,
     requests: AtomicU64,
     log: Mutex<Vec<Truth>>,
@@ -77,11 +90,24 @@ impl ModelServer {
     /// # Errors
     /// Where the address cannot be bound.
     pub fn start(address: SocketAddr, pace: Pace) -> Result<Self> {
+        Self::start_as(address, pace, Health::Sound)
+    }
+
+    /// Listens as [`start`](Self::start) does, and answers nothing.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound.
+    pub fn start_broken(address: SocketAddr) -> Result<Self> {
+        Self::start_as(address, Pace::default(), Health::Broken)
+    }
+
+    fn start_as(address: SocketAddr, pace: Pace, health: Health) -> Result<Self> {
         let listener =
             TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             pace,
+            health,
             stopped: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             log: Mutex::new(Vec::new()),
@@ -149,6 +175,11 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
     while let Some(request) = request::read(&mut reader)? {
         let number = shared.requests.fetch_add(1, Ordering::Relaxed);
         let mut truth = Truth::new(number, &request);
+        if shared.health == Health::Broken {
+            truth.ending = Ending::ServerAborted;
+            shared.lock().push(truth);
+            return Ok(());
+        }
         let next = respond::respond(stream, &request, shared.pace, &mut truth);
         shared.lock().push(truth);
         if matches!(next?, respond::Next::Close) {
@@ -166,6 +197,7 @@ mod tests {
     use crate::http;
 
     const FAST: Pace = Pace {
+        head: Duration::ZERO,
         think: Duration::ZERO,
         token: Duration::ZERO,
     };
@@ -264,10 +296,22 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_server_says_nothing() {
+        let server = ModelServer::start_broken("127.0.0.1:0".parse().unwrap()).unwrap();
+        let body = r#"{"model":"m","user":"u1","messages":[]}"#;
+        let response = http::post(server.address(), "/v1/chat/completions", body);
+        assert!(response.is_err(), "{response:?}");
+        let truth = &server.log_of(1).unwrap()[0];
+        assert_eq!((truth.status, truth.user.as_deref()), (0, Some("u1")));
+        assert_eq!(truth.ending, Ending::ServerAborted);
+    }
+
+    #[test]
     fn a_client_that_leaves_is_noticed() {
         let server = ModelServer::start(
             "127.0.0.1:0".parse().unwrap(),
             Pace {
+                head: Duration::ZERO,
                 think: Duration::ZERO,
                 token: Duration::from_millis(1),
             },

@@ -61,6 +61,7 @@ pub(super) fn respond(
         let text = format!("the model {model} always answers so");
         return plain(stream, request, status, &error(status, &text), truth);
     }
+    thread::sleep(pace.head);
     let think = if model == "slow" {
         pace.think + SLOW
     } else {
