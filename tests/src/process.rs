@@ -52,14 +52,18 @@ impl From<Output> for Done {
     }
 }
 
-/// The `llmtap` under test with these arguments, and an environment that holds none of its settings.
+/// Names another eBPF object than the one built in, such as one that was built for the tests.
+const OBJECT: &str = "LLMTAP_BPF_OBJECT";
+
+/// The `llmtap` under test with these arguments, and an environment that holds none of its settings,
+/// but for the eBPF object to test.
 ///
 /// # Errors
 /// Where it was not built.
 pub fn llmtap<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Command> {
     let mut command = Command::new(tools::llmtap()?);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LLMTAP_") {
+        if name != OBJECT && name.to_string_lossy().starts_with("LLMTAP_") {
             command.env_remove(name);
         }
     }
