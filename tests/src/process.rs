@@ -52,10 +52,11 @@ impl From<Output> for Done {
     }
 }
 
-/// The setting that stays: the eBPF object under test, where it is another than the built-in one.
-const BPF_OBJECT: &str = "LLMTAP_BPF_OBJECT";
+/// Names another eBPF object than the one built in, such as one that was built for the tests.
+const OBJECT: &str = "LLMTAP_BPF_OBJECT";
 
-/// The `llmtap` under test with these arguments, and an environment that holds none of its settings.
+/// The `llmtap` under test with these arguments, and an environment that holds none of its settings,
+/// but for the eBPF object to test.
 ///
 /// # Errors
 /// Where it was not built.
@@ -81,8 +82,7 @@ pub fn llmtap_under<W: AsRef<OsStr>, S: AsRef<OsStr>>(
         }
     };
     for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("LLMTAP_") && text != BPF_OBJECT {
+        if name != OBJECT && name.to_string_lossy().starts_with("LLMTAP_") {
             command.env_remove(name);
         }
     }

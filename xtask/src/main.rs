@@ -6,6 +6,7 @@
 
 mod bench;
 mod deny;
+mod ebpf;
 mod run;
 mod setup;
 mod shell;
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
 
   run           install what is missing, build, and tap a demonstration (or your own server)
   test          all that CI runs; the last line is `N passed, N failed`
+  ebpf          build the kernel side, or say whether the committed object is stale
   bench         measure
   deny          licences, bans and sources of the dependencies
   advisories    known faults of the dependencies (needs the advisory database, from GitHub)
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         "run" => run::run(&rest),
         "test" if help => shell::print(test::USAGE),
         "test" => test::run(&rest),
+        "ebpf" if help => shell::print(ebpf::USAGE),
+        "ebpf" => ebpf::run(&rest),
         "bench" if help => shell::print(bench::USAGE),
         "bench" => bench::run(&rest),
         "deny" if help => shell::print(deny::USAGE),

@@ -21,7 +21,8 @@ usage: cargo xtask run [-- ARGS]
 Installs what is missing (and says what), builds llmtap, and runs it.
 
 Without ARGS there is something to see at once: a demonstration model server with a trickle of
-clients on loopback, tapped live. Ctrl-C ends all of it. Needs root, to capture packets.
+clients on loopback, tapped live, by eBPF where this machine allows it, else by libpcap. Ctrl-C ends
+all of it. Needs root, to capture packets.
 
 With ARGS it runs `llmtap run ARGS`, and no demonstration:
   cargo xtask run -- -i eth0 -p 9997
@@ -39,6 +40,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         }
     };
     setup::for_run()?;
+    if !setup::is_root() {
+        say(
+            "this is not root, and capturing needs it; if it is refused: \
+             sudo --preserve-env=PATH,HOME cargo xtask run",
+        );
+    }
     say("building llmtap");
     must(cargo().args(["build", "--release", "-p", "sniffer"]))?;
     let mut llmtap = Command::new(release("llmtap"));
@@ -64,15 +71,18 @@ fn demonstration(llmtap: &mut Command) -> Result<()> {
         "--bin",
         "llmtap-demo",
     ]))?;
-    let port = start_demo(&release("llmtap-demo"))?;
+    // Also a setting of llmtap's; the demonstration has to know where it serves.
+    let address = std::env::var("LLMTAP_LISTEN").unwrap_or_else(|_| "127.0.0.1:9464".into());
+    let port = start_demo(&release("llmtap-demo"), &address)?;
     let folder = shell::state().join("demo");
     fs::create_dir_all(&folder)?;
     let store = folder.join("llmtap.db");
-    llmtap.args(["-i", "lo", "-p", &port, "--db"]).arg(&store);
+    llmtap.args(["-i", "lo", "-p", &port, "--listen", &address, "--db"]);
+    llmtap.arg(&store);
     say(&format!(
         "demo: a model server on port {port}, called about twice a second\n\
          rows: below, one a call, and in {}\n\
-         metrics: http://127.0.0.1:9464/metrics\n\
+         metrics: http://{address}/metrics\n\
          Ctrl-C ends all of it",
         store.display()
     ));
@@ -80,9 +90,13 @@ fn demonstration(llmtap: &mut Command) -> Result<()> {
 }
 
 /// Starts the demonstration's server and gives its port.
-fn start_demo(program: &Path) -> Result<String> {
-    let mut child = Command::new(program)
-        .arg("--clients")
+fn start_demo(program: &Path, llmtap: &str) -> Result<String> {
+    let mut demo = Command::new(program);
+    demo.arg("--clients");
+    if !llmtap.ends_with(":0") {
+        demo.args(["--after", llmtap]);
+    }
+    let mut child = demo
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

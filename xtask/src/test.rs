@@ -1,15 +1,17 @@
 //! `cargo xtask test`: all that CI runs.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    Usage, deny, setup,
+    Usage, deny, ebpf, setup,
     shell::{self, cargo, say},
 };
 
@@ -20,8 +22,11 @@ Installs what is missing (and says what), then runs all that CI runs. A failing 
 the others. The last line is `N passed, N failed`; the exit code is 1 if anything failed. The live
 tests need root, to capture packets: without it they fail.
 
+The step `ebpf` says whether the committed eBPF object is that of its sources, and builds it anew;
+the tests after it run on the new one (without it: on the committed one).
+
   --only STEP   run this step alone (and `build`, where tests need the binary): fmt, clippy,
-                features, docs, deny, build, tests
+                features, docs, deny, ebpf, build, tests
 ";
 
 /// One step.
@@ -32,17 +37,19 @@ enum Step {
     Features,
     Docs,
     Deny,
+    Ebpf,
     Build,
     Tests,
 }
 
 impl Step {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Fmt,
         Self::Clippy,
         Self::Features,
         Self::Docs,
         Self::Deny,
+        Self::Ebpf,
         Self::Build,
         Self::Tests,
     ];
@@ -54,12 +61,13 @@ impl Step {
             Self::Features => "features",
             Self::Docs => "docs",
             Self::Deny => "deny",
+            Self::Ebpf => "ebpf",
             Self::Build => "build",
             Self::Tests => "tests",
         }
     }
 
-    fn command(self) -> Result<Command> {
+    fn command(self, object: Option<&Path>) -> Result<Command> {
         let mut cargo = cargo();
         match self {
             Self::Fmt => cargo.args(["fmt", "--all", "--check"]),
@@ -86,13 +94,19 @@ impl Step {
                 .args(["doc", "--workspace", "--no-deps"])
                 .env("RUSTDOCFLAGS", "-D warnings"),
             Self::Deny => return deny::command(deny::Check::Policy),
+            Self::Ebpf => bail!("it is more than one command"),
             // The tests of large captures need the speed of a release.
             Self::Build => cargo.args(["build", "--release", "-p", "sniffer"]),
-            Self::Tests => cargo
-                .args(["test", "--workspace", "--no-fail-fast"])
-                .env("LLMTAP_BIN", shell::release("llmtap"))
-                // A missing privilege fails here, whoever runs it; it never skips.
-                .env("CI", "true"),
+            Self::Tests => {
+                if let Some(object) = object {
+                    cargo.env("LLMTAP_BPF_OBJECT", object);
+                }
+                cargo
+                    .args(["test", "--workspace", "--no-fail-fast"])
+                    .env("LLMTAP_BIN", shell::release("llmtap"))
+                    // A missing privilege fails here, whoever runs it; it never skips.
+                    .env("CI", "true")
+            }
         };
         Ok(cargo)
     }
@@ -103,9 +117,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let steps = chosen(arguments)?;
     setup::for_test()?;
     let mut all = Tally::default();
+    let mut object = None;
     for step in steps {
-        let tally = take(step);
+        if step == Step::Ebpf {
+            // What an earlier run built proves nothing about this one.
+            let _ = fs::remove_file(ebpf::rebuilt());
+        }
+        let tally = take(step, object.as_deref());
         all.add(tally);
+        if step == Step::Ebpf {
+            object = Some(ebpf::rebuilt()).filter(|object| object.is_file());
+        }
     }
     if !all.failures.is_empty() {
         say("\nfailed:");
@@ -166,10 +188,10 @@ impl Tally {
 }
 
 /// Runs a step under a heading, and says how long it took.
-fn take(step: Step) -> Tally {
+fn take(step: Step, object: Option<&Path>) -> Tally {
     say(&format!("\n== {}", step.name()));
     let begin = Instant::now();
-    let tally = try_take(step).unwrap_or_else(|error| {
+    let tally = try_take(step, object).unwrap_or_else(|error| {
         let mut tally = Tally::default();
         tally.fail(format!("{}: {error:#}", step.name()));
         tally
@@ -182,8 +204,11 @@ fn take(step: Step) -> Tally {
     tally
 }
 
-fn try_take(step: Step) -> Result<Tally> {
-    let mut command = step.command()?;
+fn try_take(step: Step, object: Option<&Path>) -> Result<Tally> {
+    if step == Step::Ebpf {
+        return Ok(kernel_side());
+    }
+    let mut command = step.command(object)?;
     say(&format!("$ {}", shell::show(&command)));
     if step == Step::Tests {
         return tests(&mut command);
@@ -198,6 +223,23 @@ fn try_take(step: Step) -> Result<Tally> {
         tally.fail(step.name());
     }
     Ok(tally)
+}
+
+/// Checks the eBPF program; each check counts by itself.
+fn kernel_side() -> Tally {
+    let mut tally = Tally::default();
+    for check in &ebpf::CHECKS {
+        say(&format!("-- {}", check.name));
+        match (check.run)() {
+            Ok(()) => tally.passed += 1,
+            Err(error) => {
+                let what = format!("ebpf: {}: {error:#}", check.name);
+                say(&what);
+                tally.fail(what);
+            }
+        }
+    }
+    tally
 }
 
 /// Runs `cargo test`, shows what it prints, and sums what it reports.

@@ -15,18 +15,22 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use llmtap_tests::{
-    clients,
+    clients, http,
     model_server::{ModelServer, Pace},
 };
 
 const USAGE: &str = "\
-usage: llmtap-demo [--port PORT] [--clients]
+usage: llmtap-demo [--port PORT] [--clients [--after ADDRESS]]
 
 A model server on 127.0.0.1 that speaks the OpenAI API.
 
   --port PORT   listen on PORT (default 0: any free one)
   --clients     also call it, about twice a second, for ever
+  --after ADDRESS  begin with that when the llmtap that serves at ADDRESS is ready
 ";
+
+/// How often the tap is asked whether it is ready.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// At a person's pace, so that streams can be watched.
 const PACE: Pace = Pace {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let mut port = 0;
     let mut with_clients = false;
+    let mut tap = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -58,6 +63,13 @@ fn run() -> Result<()> {
                     .with_context(|| format!("{value} is no port"))?;
             }
             "--clients" => with_clients = true,
+            "--after" => {
+                let value = arguments.next().context("--after needs an address")?;
+                let address: SocketAddr = value
+                    .parse()
+                    .with_context(|| format!("{value} is no ADDRESS:PORT"))?;
+                tap = Some(address);
+            }
             "--help" | "-h" => {
                 write!(io::stdout(), "{USAGE}")?;
                 return Ok(());
@@ -70,10 +82,20 @@ fn run() -> Result<()> {
     let address = server.address();
     writeln!(io::stdout(), "listening on {address}")?;
     if with_clients {
-        thread::spawn(move || clients::trickle(address));
+        thread::spawn(move || {
+            // A connection that the tap joins in the middle makes no row.
+            while tap.is_some_and(|tap| !is_ready(tap)) {
+                thread::sleep(ASK_AGAIN);
+            }
+            clients::trickle(address)
+        });
     }
     while parent_id() == parent {
         thread::sleep(Duration::from_millis(200));
     }
     Ok(())
+}
+
+fn is_ready(tap: SocketAddr) -> bool {
+    http::get(tap, "/ready").is_ok_and(|answer| answer.status == 200)
 }

@@ -1,43 +1,24 @@
-//! `cargo xtask bench`: figures beside a known program's on the same machine.
+//! `cargo xtask bench replay`: reading a capture, beside tcpdump.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::table::{Style, Table};
 use crate::{
-    Usage, setup,
+    setup,
     shell::{self, cargo, must, release, say},
 };
 
-pub(crate) const USAGE: &str = "\
-usage: cargo xtask bench replay [MB]
-
-  replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
-                `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
-                The best of five runs each, taken in turn.
-";
-
-const DEFAULT_MEGABYTES: u32 = 100;
+pub(super) const DEFAULT_MEGABYTES: u32 = 100;
 const RUNS: usize = 5;
 
-/// The command.
-pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let megabytes = match words.as_slice() {
-        ["replay"] => Some(DEFAULT_MEGABYTES),
-        ["replay", size] => size.parse().ok().filter(|size| *size > 0),
-        _ => None,
-    };
-    let megabytes = megabytes.ok_or_else(|| Usage(USAGE.into()))?;
-    replay(megabytes)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn replay(megabytes: u32) -> Result<()> {
+/// Measures, and prints the table.
+pub(super) fn run(megabytes: u32, style: Style) -> Result<()> {
     setup::for_test()?;
     must(cargo().args(["build", "--release", "-p", "sniffer"]))?;
     let folder = shell::state().join("bench");
@@ -66,27 +47,27 @@ fn replay(megabytes: u32) -> Result<()> {
         ours = ours.best(measure(&llmtap, &folder)?);
     }
     let size = fs::metadata(&capture)?.len() as f64 / 1e6;
-    say(&format!(
-        "{} ({size:.0} MB), the best of {RUNS} runs",
-        capture.display()
-    ));
-    say("                     CPU s    wall s    MB/s (wall)   peak MiB");
-    for (name, usage) in [("tcpdump -r -w", theirs), ("llmtap replay", ours)] {
-        say(&format!(
-            "{name:<18} {:>8.3}  {:>8.3}  {:>12.1}  {:>9.1}",
-            usage.cpu,
-            usage.wall,
-            size / usage.wall,
-            usage.peak_mib
-        ));
+    let mut table = Table::new(
+        format!("A generated capture of {size:.0} MB; the best of {RUNS} runs each, taken in turn"),
+        &["", "CPU s", "wall s", "MB/s (wall)", "peak MiB"],
+    );
+    for (name, usage) in [("tcpdump -r -w /dev/null", theirs), ("llmtap replay", ours)] {
+        table.row([
+            name.to_owned(),
+            format!("{:.3}", usage.cpu),
+            format!("{:.3}", usage.wall),
+            format!("{:.0}", size / usage.wall),
+            format!("{:.1}", usage.peak_mib),
+        ]);
     }
-    say(&format!(
-        "llmtap / tcpdump   {:>8.2}  {:>8.2}  {:>12.2}  {:>9.2}",
-        ours.cpu / theirs.cpu,
-        ours.wall / theirs.wall,
-        theirs.wall / ours.wall,
-        ours.peak_mib / theirs.peak_mib
-    ));
+    table.row([
+        "llmtap / tcpdump".to_owned(),
+        format!("{:.2}", ours.cpu / theirs.cpu),
+        format!("{:.2}", ours.wall / theirs.wall),
+        format!("{:.2}", theirs.wall / ours.wall),
+        format!("{:.2}", ours.peak_mib / theirs.peak_mib),
+    ]);
+    say(&table.render(style));
     Ok(())
 }
 

@@ -1,0 +1,168 @@
+//! What deploy/ and the documents say to type: the flags and settings are those that there are.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use llmtap_tests::{process, tools};
+
+const SUBCOMMANDS: [&str; 4] = ["run", "replay", "serve", "check"];
+
+/// What stands in documents for a thing of the reader's, and a value of its kind.
+const PLACEHOLDERS: [(&str, &str); 3] =
+    [("PORT", "8000"), ("NAME|PID", "1"), ("ADDR:PORT", "[::]:0")];
+
+/// The documents of the repository's folder, and all files of deploy/.
+fn files() -> Result<Vec<PathBuf>> {
+    let root = tools::file("..");
+    let mut files = Vec::new();
+    for folder in [root.clone(), root.join("deploy")] {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let is_document = path.extension().is_some_and(|extension| extension == "md");
+            if path.is_file() && (is_document || folder != root) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The arguments of each `llmtap SUBCOMMAND …` in a file. In Markdown, only what is marked as code counts.
+fn command_lines(path: &Path) -> Result<Vec<Vec<String>>> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = text.replace("\\\n", " ");
+    let markdown = path.extension().is_some_and(|extension| extension == "md");
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if markdown && !fenced {
+            // Every second piece stands between back-ticks.
+            for code in line.split('`').skip(1).step_by(2) {
+                found.extend(arguments(code));
+            }
+        } else if let Some(command) = line.trim_start().strip_prefix("command: ") {
+            // Compose: the image's entry point is llmtap.
+            found.extend(arguments(&format!("llmtap {command}")));
+        } else {
+            found.extend(arguments(line));
+        }
+    }
+    Ok(found)
+}
+
+/// The arguments of the `llmtap` in a line of shell.
+fn arguments(line: &str) -> Option<Vec<String>> {
+    let mut words = line
+        .split_whitespace()
+        .map(|word| word.trim_matches(['\'', '"']));
+    // The name of an image or a container may come before the program's.
+    loop {
+        words.find(|word| *word == "llmtap" || word.ends_with("/llmtap"))?;
+        let mut rest = words.clone();
+        if rest.next().is_some_and(|word| SUBCOMMANDS.contains(&word)) {
+            break;
+        }
+    }
+    let arguments = words
+        .take_while(|word| !word.starts_with(['|', '&', ';', '>', '<', '#', '(']) && *word != "…");
+    let value = |word: &str| {
+        let known = PLACEHOLDERS.iter().find(|(name, _)| *name == word);
+        known.map_or(word, |(_, value)| value).to_owned()
+    };
+    Some(arguments.map(value).collect())
+}
+
+#[test]
+fn every_command_line_in_the_documents_is_one_that_llmtap_takes() -> Result<()> {
+    let mut checked = 0;
+    for path in files()? {
+        for mut arguments in command_lines(&path)? {
+            // Arguments are read in order: a wrong one is refused before the help is reached.
+            arguments.push("--help".to_owned());
+            let done = process::run_llmtap(&arguments)?;
+            ensure!(
+                done.code == Some(0),
+                "{}: llmtap {}\n{}",
+                path.display(),
+                arguments.join(" "),
+                done.stderr
+            );
+            checked += 1;
+        }
+    }
+    ensure!(checked >= 8, "only {checked} command lines were found");
+    Ok(())
+}
+
+#[test]
+fn every_setting_in_the_environment_that_deploy_names_exists() -> Result<()> {
+    let mut known = BTreeSet::new();
+    for subcommand in SUBCOMMANDS {
+        let help = process::run_llmtap(&[subcommand, "--help"])?.stdout;
+        known.extend(settings(&help));
+    }
+    ensure!(known.contains("LLMTAP_PORT"), "no settings in the help");
+    for path in files()? {
+        if path
+            .parent()
+            .is_some_and(|folder| folder.ends_with("deploy"))
+        {
+            for setting in settings(&fs::read_to_string(&path)?) {
+                ensure!(
+                    known.contains(&setting),
+                    "{}: {setting} is no setting",
+                    path.display()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settings(text: &str) -> BTreeSet<String> {
+    text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+        .filter(|word| word.starts_with("LLMTAP_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn prometheus_takes_the_scrape_configurations() -> Result<()> {
+    for name in ["prometheus.yml", "prometheus-compose.yml"] {
+        let file = tools::file("../deploy").join(name);
+        let mut promtool = std::process::Command::new(tools::promtool());
+        let done = process::run(promtool.args(["check", "config"]).arg(file))?;
+        ensure!(
+            done.code == Some(0),
+            "{name}: {}{}",
+            done.stdout,
+            done.stderr
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn command_lines_are_found_where_they_stand() {
+    let read = |line| arguments(line).map(|words| words.join(" "));
+    assert_eq!(
+        read("ExecStart=/usr/local/bin/llmtap run --db a.db").as_deref(),
+        Some("run --db a.db")
+    );
+    assert_eq!(
+        read("docker run -v llmtap:/x llmtap run -i 'veth*' | tee log").as_deref(),
+        Some("run -i veth*")
+    );
+    assert_eq!(
+        read("$ sudo llmtap check -p PORT # why").as_deref(),
+        Some("check -p 8000")
+    );
+    assert_eq!(read("install llmtap and run it"), None);
+}

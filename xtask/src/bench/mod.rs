@@ -1,0 +1,56 @@
+//! `cargo xtask bench`: figures beside a known program's, or the bare run's, on the same machine.
+
+mod live;
+mod replay;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use self::table::Style;
+use crate::Usage;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask bench replay [MB] [--markdown]
+       cargo xtask bench live [--rounds N] [--markdown]
+
+  replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
+                `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
+                The best of five runs each, taken in turn.
+  live          what tapping costs, in a network namespace of its own, in turn with the bare run: the
+                eBPF program's time a packet, small TCP round trips, the daemon's CPU under 200
+                streams and idle. Medians of N rounds (default 5; of the longer ones at most 3). Takes
+                about five minutes, and needs root and a quiet machine.
+
+  --markdown    print the tables as Markdown
+";
+
+const DEFAULT_ROUNDS: usize = 5;
+
+/// The command.
+pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
+    let mut style = Style::Text;
+    let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    words.retain(|word| {
+        let markdown = *word == "--markdown";
+        if markdown {
+            style = Style::Markdown;
+        }
+        !markdown
+    });
+    let positive = |text: &str| text.parse().ok().filter(|number| *number > 0);
+    let wrong = || Usage(USAGE.into());
+    match words.as_slice() {
+        ["replay"] => replay::run(replay::DEFAULT_MEGABYTES, style)?,
+        ["replay", size] => replay::run(positive(size).ok_or_else(wrong)?, style)?,
+        ["live"] => live::run(DEFAULT_ROUNDS, style)?,
+        ["live", "--rounds", rounds] => {
+            let rounds = positive(rounds).ok_or_else(wrong)?;
+            live::run(rounds as usize, style)?;
+        }
+        ["part", part @ ..] => live::part(part)?,
+        _ => return Err(wrong().into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
