@@ -45,10 +45,15 @@ fn auto_takes_ebpf_and_says_so() -> Result<()> {
     let api = llmtap.ready()?;
     call(server.address(), 3)?;
     llmtap.stdout_lines(3)?;
-    let samples = metrics::parse(&http::get(api, "/metrics")?.text())?;
-    let sum = |name| metrics::sum(&samples, name, |_| true);
-    assert!(sum("llmtap_capture_packets_total") > 10.0);
-    assert!(sum("llmtap_capture_dropped_packets_total") < 0.5);
+    // The sums are told a moment after the rows.
+    let samples = process::eventually(|| {
+        let samples = metrics::parse(&http::get(api, "/metrics").ok()?.text()).ok()?;
+        let packets = metrics::sum(&samples, "llmtap_capture_packets_total", |_| true);
+        (packets > 10.0).then_some(samples)
+    });
+    let samples = samples.context("the metrics never showed the packets")?;
+    let dropped = metrics::sum(&samples, "llmtap_capture_dropped_packets_total", |_| true);
+    assert!(dropped < 0.5);
     let done = stopped(llmtap)?;
     says(&done, &["capturing with eBPF", "capturing on lo by eBPF"]);
     for row in done.rows()? {
@@ -300,6 +305,15 @@ fn calls_that_losses_touch_are_marked() -> Result<()> {
     lost.context("nothing was lost")?;
     send("after", 1_000)?;
     llmtap.stdout_line(|line| line.contains(r#""after""#))?;
+    let balanced = process::eventually(|| {
+        let samples = scrape()?;
+        let sum = |name| metrics::sum(&samples, name, |_| true);
+        let seen = sum("llmtap_capture_seen_packets_total");
+        let captured = sum("llmtap_capture_packets_total");
+        let dropped = sum("llmtap_capture_dropped_packets_total");
+        ((seen - captured - dropped).abs() < 0.5 && captured > 0.5).then_some(())
+    });
+    balanced.context("what was seen is not what was captured and dropped")?;
 
     let rows = judge::by(stopped(llmtap)?.rows()?, &["user"])?;
     let whole = |row: &Row| {

@@ -71,6 +71,8 @@ pub enum ExchangeKind {
 /// What the capture, TCP and HTTP rooms count.
 #[derive(Clone, Debug)]
 pub struct CaptureMetrics {
+    /// Packets of the tapped ports that the kernel saw.
+    pub seen: Counter,
     /// Packets handed on.
     pub packets: Counter,
     /// Their captured bytes.
@@ -320,6 +322,7 @@ impl Default for Metrics {
 impl CaptureMetrics {
     fn new(r: &mut Registry) -> Self {
         Self {
+            seen: register(r, &names::CAPTURE_SEEN, Counter::default()),
             packets: register(r, &names::CAPTURE_PACKETS, Counter::default()),
             bytes: register(r, &names::CAPTURE_BYTES, Counter::default()),
             dropped: reasons(r, &names::CAPTURE_DROPPED),

@@ -108,6 +108,9 @@ metrics! {
         &[OPERATION, PROVIDER, REQUEST_MODEL, RESPONSE_MODEL, TOKEN_TYPE, ERROR_TYPE],
         "Input and output tokens of a call";
     /// Packets seen.
+    CAPTURE_SEEN = "llmtap_capture_seen_packets", Counter, None, &[],
+        "Packets of the tapped ports that the kernel saw: captured, and dropped for want of room or for a failed copy";
+    /// Packets handed on.
     CAPTURE_PACKETS = "llmtap_capture_packets", Counter, None, &[],
         "Packets that the capture handed on";
     /// Bytes seen.

@@ -96,6 +96,9 @@ pub trait PacketSource {
 /// What a source delivered and lost, cumulative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaptureStats {
+    /// Frames of the tapped ports that the kernel saw, those dropped included (live sources only). For
+    /// eBPF it is exact: captured + `dropped_ring` + `dropped_copy`, whenever no packet is on its way.
+    pub seen: u64,
     /// Frames handed on.
     pub packets: u64,
     /// Their captured bytes.

@@ -158,6 +158,7 @@ struct Watch {
     http: Publisher,
     analysis: Publisher,
     connections: Publisher,
+    seen: u64,
     packets: u64,
     bytes: u64,
     warnings: usize,
@@ -174,6 +175,7 @@ impl Watch {
             http: capture.http_events.publisher(),
             analysis: metrics.analysis_events().publisher(),
             connections: capture.connections.publisher(),
+            seen: 0,
             packets: 0,
             bytes: 0,
             warnings: 0,
@@ -185,11 +187,15 @@ impl Watch {
     fn look(&mut self, seen: &Snapshot<'_>) {
         let capture = self.metrics.capture();
         capture
+            .seen
+            .inc_by(seen.capture.seen.saturating_sub(self.seen));
+        capture
             .packets
             .inc_by(seen.capture.packets.saturating_sub(self.packets));
         capture
             .bytes
             .inc_by(seen.capture.bytes.saturating_sub(self.bytes));
+        self.seen = seen.capture.seen;
         (self.packets, self.bytes) = (seen.capture.packets, seen.capture.bytes);
         self.dropped.publish(&[
             ("ring", seen.capture.dropped_ring),

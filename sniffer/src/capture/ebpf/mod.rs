@@ -356,6 +356,7 @@ impl PacketSource for EbpfSource {
 
     fn stats(&mut self) -> CaptureStats {
         let counters = self.counters();
+        self.stats.seen = counters.seen;
         self.stats.dropped_ring = counters.reserve_failed;
         self.stats.dropped_copy = counters.load_failed;
         self.stats.duplicates = counters.duplicates;

@@ -272,6 +272,8 @@ impl Tap {
             return;
         };
         let since = |now: u32, before: u32| u64::from(now.wrapping_sub(before));
+        // On Linux this counts what passed the filter, dropped or not (pcap_stats(3PCAP)).
+        stats.seen += since(now.received, self.counted.received);
         stats.dropped_ring += since(now.dropped, self.counted.dropped);
         stats.dropped_interface += since(now.if_dropped, self.counted.if_dropped);
         self.counted = now;
