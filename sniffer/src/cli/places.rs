@@ -6,6 +6,7 @@ use std::{
     io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    process,
 };
 
 use anyhow::{Context as _, bail};
@@ -49,28 +50,39 @@ pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
             .create(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-    {
-        Ok(mut file) => {
-            let mut key = [0; KEY_BYTES];
-            getrandom::fill(&mut key).context("the system gives no random bytes for a new key")?;
-            file.write_all(&key)
-                .and_then(|()| file.sync_all())
-                .with_context(|| format!("cannot write the key file {}", path.display()))?;
-            Ok(key.to_vec())
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => read_key(&path),
-        Err(error) => Err(error).with_context(|| {
-            format!(
-                "cannot make the key file {}: name another with --key-file",
-                path.display()
-            )
-        }),
+    match read_key(&path) {
+        Err(_) if !path.exists() => {}
+        known => return known,
     }
+    // Written whole under another name, then given its own: whoever else starts now reads all of it.
+    let draft = folder.join(format!("{KEY_NAME}.{}", process::id()));
+    let made = new_key(&draft).and_then(|key| match fs::hard_link(&draft, &path) {
+        Ok(()) => Ok(key),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => read_key(&path),
+        Err(error) => Err(error.into()),
+    });
+    let _ = fs::remove_file(&draft);
+    made.with_context(|| {
+        format!(
+            "cannot make the key file {}: name another with --key-file",
+            path.display()
+        )
+    })
+}
+
+/// A new secret in a new file.
+fn new_key(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut key = [0; KEY_BYTES];
+    getrandom::fill(&mut key).context("the system gives no random bytes")?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    Ok(key.to_vec())
 }
 
 /// The secret in a file.
