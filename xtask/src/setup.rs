@@ -39,12 +39,7 @@ const TO_BUILD: [Need; 3] = [
     },
 ];
 
-const TO_TEST: [Need; 5] = [
-    Need {
-        package: "iproute2",
-        purpose: "ip and tc, to make networks to test in",
-        is_there: || on_path("ip") && on_path("tc"),
-    },
+const TO_TEST: [Need; 3] = [
     Need {
         package: "tcpdump",
         purpose: "records what the live tests tap",
@@ -60,10 +55,18 @@ const TO_TEST: [Need; 5] = [
         purpose: "keeps their packages apart from the system's",
         is_there: || python().is_some(),
     },
+];
+
+const TO_TEST_LIVE: [Need; 2] = [
+    Need {
+        package: "iproute2",
+        purpose: "ip and tc, to make networks to test in",
+        is_there: || on_path("ip") && on_path("tc"),
+    },
     Need {
         package: "util-linux",
-        purpose: "setpriv, to run without privileges",
-        is_there: || on_path("setpriv"),
+        purpose: "setpriv and taskset, to run without privileges, or on one core",
+        is_there: || on_path("setpriv") && on_path("taskset"),
     },
 ];
 
@@ -72,9 +75,14 @@ pub(crate) fn for_run() -> Result<()> {
     packages(TO_BUILD.iter())
 }
 
+/// What `cargo xtask bench live` needs.
+pub(crate) fn for_live_bench() -> Result<()> {
+    packages(TO_BUILD.iter().chain(&TO_TEST_LIVE))
+}
+
 /// What `cargo xtask test` needs.
 pub(crate) fn for_test() -> Result<()> {
-    packages(TO_BUILD.iter().chain(&TO_TEST))?;
+    packages(TO_BUILD.iter().chain(&TO_TEST).chain(&TO_TEST_LIVE))?;
     rust_components()?;
     virtual_environment()?;
     promtool()

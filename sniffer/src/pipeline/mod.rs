@@ -58,6 +58,14 @@ const TICK_INTERVAL: i64 = 100_000;
 /// How often the sums are told while a live source is silent.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// After so long a silence nothing is left that is due within a second: no hole to give up, no reset
+/// connection to close.
+const QUIET_AFTER: Duration = Duration::from_secs(5);
+
+/// How often ticks are sent, and the sums told, from then on: each wakes every thread, and that is most
+/// of what an idle tap costs.
+const QUIET_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Live and silent, packet time goes on this far behind the time that passes, in microseconds: packets
 /// still on their way through the kernel's ring must not find that their deadline has passed.
 const LIVE_LAG: i64 = 1_000_000;
@@ -255,11 +263,7 @@ impl<'s> Feeder<'s> {
                     }
                     ticked
                 }
-                Next::Idle => {
-                    self.tick_in_silence();
-                    self.flush();
-                    told.elapsed() >= PROGRESS_INTERVAL
-                }
+                Next::Idle => told.elapsed() >= self.tick_in_silence(),
                 Next::End => break,
             };
             if due {
@@ -276,12 +280,21 @@ impl<'s> Feeder<'s> {
         Ok(())
     }
 
-    /// Lets packet time go on while nothing comes.
-    fn tick_in_silence(&mut self) {
+    /// Lets packet time go on while nothing comes; gives how often the sums should be told.
+    fn tick_in_silence(&mut self) -> Duration {
         let silence = self.silent_since.get_or_insert_with(Instant::now).elapsed();
         let micros = i64::try_from(silence.as_micros()).unwrap_or(i64::MAX);
         let now = self.now.plus_micros(micros.saturating_sub(LIVE_LAG).max(0));
-        self.tick_if_due(now);
+        let ticked = self.tick_if_due(now);
+        self.flush();
+        if silence < QUIET_AFTER {
+            return PROGRESS_INTERVAL;
+        }
+        if ticked {
+            let interval = i64::try_from(QUIET_INTERVAL.as_micros()).unwrap_or(i64::MAX);
+            self.next_tick = Some(now.plus_micros(interval));
+        }
+        QUIET_INTERVAL
     }
 
     /// Sends every worker the time where a tick is due. Whether it is depends on the packets alone.

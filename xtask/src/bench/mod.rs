@@ -21,7 +21,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
   live          what tapping costs, in a network namespace of its own, in turn with the bare run: the
                 eBPF program's time a packet, small TCP round trips, the daemon's CPU under 200
                 streams and idle. Medians of N rounds (default 5; of the longer ones at most 3). Takes
-                about five minutes, and needs root and a quiet machine.
+                about seven minutes, and needs root and a quiet machine.
 
   --markdown    print the tables as Markdown
 ";

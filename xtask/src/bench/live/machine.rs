@@ -50,31 +50,54 @@ impl Namespace {
 
     /// Runs a part of the traffic to its end, and gives what it said.
     pub(super) fn run(&self, part: &[&str]) -> Result<String> {
-        let output = self
-            .command(&release("xtask"))
-            .args(["bench", "part"])
-            .args(part)
-            .stderr(Stdio::inherit())
-            .output()?;
+        let output = self.part(part, None).stderr(Stdio::inherit()).output()?;
         ensure!(output.status.success(), "{} failed", part.join(" "));
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// Median and 99th percentile of round trips between these cores, in nanoseconds.
+    pub(super) fn round_trips(&self, count: u32, cores: Cores) -> Result<(f64, f64)> {
+        let _pong = self.begin("pong", Some(cores.1))?;
+        let mut ping = self.part(&["ping", &count.to_string()], Some(cores.0));
+        let output = ping.stderr(Stdio::inherit()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let (p50, p99) = said.trim().split_once(' ').context("no round trips")?;
+        Ok((p50.parse()?, p99.parse()?))
+    }
+
     /// Starts the streams; they end when what is returned is dropped.
-    pub(super) fn streams(&self) -> Result<Streams> {
+    pub(super) fn streams(&self) -> Result<Traffic> {
+        self.begin("streams", None)
+    }
+
+    fn begin(&self, part: &str, core: Option<u32>) -> Result<Traffic> {
         let mut child = self
-            .command(&release("xtask"))
-            .args(["bench", "part", "streams"])
+            .part(&[part], core)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let input = child.stdin.take();
         let output = child.stdout.take().context("its output is a pipe")?;
-        let streams = Streams { child, input };
+        let traffic = Traffic { child, input };
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
-        ensure!(line.trim() == RUNNING, "the streams did not begin");
-        Ok(streams)
+        ensure!(line.trim() == RUNNING, "{part} did not begin");
+        Ok(traffic)
+    }
+
+    /// A part of the traffic, on one core if that is named.
+    fn part(&self, part: &[&str], core: Option<u32>) -> Command {
+        let xtask = release("xtask");
+        let mut command = match core {
+            None => self.command(&xtask),
+            Some(core) => {
+                let mut command = self.command(Path::new("taskset"));
+                command.args(["-c", &core.to_string()]).arg(xtask);
+                command
+            }
+        };
+        command.args(["bench", "part"]).args(part);
+        command
     }
 
     /// Starts the daemon with a backend, and waits until it taps.
@@ -114,13 +137,16 @@ impl Namespace {
     }
 }
 
-/// Running streams.
-pub(super) struct Streams {
+/// The cores of the two ends.
+pub(super) type Cores = (u32, u32);
+
+/// Traffic that goes on.
+pub(super) struct Traffic {
     child: Child,
     input: Option<ChildStdin>,
 }
 
-impl Drop for Streams {
+impl Drop for Traffic {
     fn drop(&mut self) {
         drop(self.input.take());
         let _ = self.child.wait();

@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::{
-    machine::{Daemon, Namespace, Runs, statistics},
+    machine::{Cores, Daemon, Namespace, Runs, statistics},
     traffic::{PING_BYTES, STREAMS, TOKENS_PER_SECOND},
 };
 use super::table::{Style, Table};
@@ -39,7 +39,7 @@ pub(super) fn run(rounds: usize, style: Style) -> Result<()> {
         setup::is_root(),
         "the bench needs root: it makes a network namespace and loads programs into the kernel"
     );
-    setup::for_run()?;
+    setup::for_live_bench()?;
     must(cargo().args(["build", "--release", "-p", "sniffer", "-p", "xtask"]))?;
     let folder = shell::state().join("bench");
     fs::create_dir_all(&folder)?;
@@ -48,33 +48,40 @@ pub(super) fn run(rounds: usize, style: Style) -> Result<()> {
         folder,
     };
     say(&machine());
-    let pings = bench.ping_pong(rounds)?;
+    let mut placed = Vec::new();
+    for (place, cores) in PLACES {
+        if cores.1 < available_cores() {
+            placed.push((place, bench.ping_pong(rounds, place, cores)?));
+        }
+    }
     let long = rounds.min(LONG_ROUNDS);
     let programs = bench.programs(long)?;
     let (streams, dropped) = bench.streams(long)?;
     let idle = bench.idle(long)?;
     say(&format!("load at the end: {}", load()));
 
-    let mut table = Table::new(
-        format!(
-            "Round trips of {PING_BYTES} bytes over one TCP connection on loopback, the bare run and \
-             the taps in turn: medians of {rounds} rounds of {ROUND_TRIPS}"
-        ),
-        &["", "p50 µs", "p99 µs", "p50 / bare", "p99 / bare"],
-    );
-    let [bare, ..] = &pings;
-    let bare = (bare.median(|ping| ping.0), bare.median(|ping| ping.1));
-    for (name, rounds) in NAMES.iter().zip(&pings) {
-        let (p50, p99) = (rounds.median(|ping| ping.0), rounds.median(|ping| ping.1));
-        table.row([
-            (*name).to_owned(),
-            format!("{:.1}", p50 / 1e3),
-            format!("{:.1}", p99 / 1e3),
-            format!("{:.2}", p50 / bare.0),
-            format!("{:.2}", p99 / bare.1),
-        ]);
+    for (place, pings) in &placed {
+        let mut table = Table::new(
+            format!(
+                "Round trips of {PING_BYTES} bytes over one TCP connection on loopback, {place}, the \
+                 bare run and the taps in turn: medians of {rounds} rounds of {ROUND_TRIPS}"
+            ),
+            &["", "p50 µs", "p99 µs", "p50 / bare", "p99 / bare"],
+        );
+        let [bare, ..] = pings;
+        let bare = (bare.median(|ping| ping.0), bare.median(|ping| ping.1));
+        for (name, rounds) in NAMES.iter().zip(pings) {
+            let (p50, p99) = (rounds.median(|ping| ping.0), rounds.median(|ping| ping.1));
+            table.row([
+                (*name).to_owned(),
+                format!("{:.1}", p50 / 1e3),
+                format!("{:.1}", p99 / 1e3),
+                format!("{:.2}", p50 / bare.0),
+                format!("{:.2}", p99 / bare.1),
+            ]);
+        }
+        say(&table.render(style));
     }
-    say(&table.render(style));
 
     let mut table = Table::new(
         format!("The eBPF program's own time, as the kernel measures it: medians of {long} rounds"),
@@ -119,6 +126,13 @@ const NAMES: [&str; 3] = ["bare", "eBPF", "libpcap"];
 const TAPS: [&str; 2] = ["eBPF", "libpcap"];
 const BACKENDS: [&str; 2] = ["ebpf", "pcap"];
 
+/// Where the two ends of the round trips run. On one core nothing but the path itself takes time; on
+/// two the wake-up of the other core comes to it, as between machines.
+const PLACES: [(&str, Cores); 2] = [
+    ("both ends on one core", (0, 0)),
+    ("each end on a core of its own", (0, 1)),
+];
+
 struct Bench {
     namespace: Namespace,
     folder: PathBuf,
@@ -130,20 +144,21 @@ impl Bench {
     }
 
     /// Median and 99th percentile in nanoseconds, by run and round.
-    fn ping_pong(&self, rounds: usize) -> Result<[Rounds<(f64, f64)>; 3]> {
+    fn ping_pong(
+        &self,
+        rounds: usize,
+        place: &str,
+        cores: Cores,
+    ) -> Result<[Rounds<(f64, f64)>; 3]> {
         let mut taken = [Rounds::default(), Rounds::default(), Rounds::default()];
         for round in 1..=rounds {
             let backends = std::iter::once(None).chain(BACKENDS.into_iter().map(Some));
             for ((backend, name), taken) in backends.zip(NAMES).zip(&mut taken) {
                 let daemon = backend.map(|backend| self.daemon(backend)).transpose()?;
-                let said = self
-                    .namespace
-                    .run(&["ping-pong", &ROUND_TRIPS.to_string()])?;
+                let (p50, p99) = self.namespace.round_trips(ROUND_TRIPS, cores)?;
                 drop(daemon);
-                let (p50, p99) = said.split_once(' ').context("two figures")?;
-                let (p50, p99): (f64, f64) = (p50.parse()?, p99.parse()?);
                 say(&format!(
-                    "round trips, round {round}, {name}: p50 {:.1} µs, p99 {:.1} µs",
+                    "round trips, {place}, round {round}, {name}: p50 {:.1} µs, p99 {:.1} µs",
                     p50 / 1e3,
                     p99 / 1e3
                 ));
@@ -160,8 +175,7 @@ impl Bench {
             let daemon = self.daemon("ebpf")?;
             let before = daemon.programs()?;
             ensure!(before.count == 0 || before.nanoseconds > 0, "no statistics");
-            self.namespace
-                .run(&["ping-pong", &ROUND_TRIPS.to_string()])?;
+            self.namespace.round_trips(ROUND_TRIPS, (0, 0))?;
             let pinged = daemon.programs()?;
             self.namespace.run(&["bulk", &BULK_MEGABYTES.to_string()])?;
             let sent = daemon.programs()?;
@@ -282,13 +296,17 @@ fn sum(metrics: &str, name: &str) -> u64 {
 
 /// The machine in general terms.
 fn machine() -> String {
-    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let cores = available_cores();
     let kernel = read("/proc/sys/kernel/osrelease");
     format!(
         "{cores} cores, Linux {}, load at the start: {}",
         kernel.trim(),
         load()
     )
+}
+
+fn available_cores() -> u32 {
+    thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
 }
 
 /// The load of the last minute.

@@ -22,7 +22,7 @@ pub(super) const TOKENS_PER_SECOND: u32 = 50;
 /// Bytes of a ping, and of a pong.
 pub(super) const PING_BYTES: usize = 64;
 
-/// What a part says when all of its streams run.
+/// What a part says that goes on until it is stopped, when it has begun.
 pub(super) const RUNNING: &str = "running";
 
 /// Round trips that are not counted: caches and the scheduler settle.
@@ -35,7 +35,8 @@ const BULK_WRITE: usize = 1 << 20;
 /// Makes one kind of traffic.
 pub(in crate::bench) fn part(words: &[&str]) -> Result<()> {
     match words {
-        ["ping-pong", round_trips] => ping_pong(round_trips.parse()?),
+        ["ping", round_trips] => ping(round_trips.parse()?),
+        ["pong"] => pong(),
         ["streams"] => streams(),
         ["bulk", megabytes] => bulk(megabytes.parse()?),
         ["get", address, path] => get(address.parse()?, path),
@@ -54,18 +55,22 @@ fn connect() -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Says the median and the 99th percentile, in nanoseconds.
-fn ping_pong(round_trips: usize) -> Result<()> {
+/// Sends back what comes over one connection after the other, to the end of standard input.
+fn pong() -> Result<()> {
     let listener = listen()?;
-    let server = thread::spawn(move || -> io::Result<()> {
-        let (mut stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
-        let mut bytes = [0; PING_BYTES];
-        while stream.read_exact(&mut bytes).is_ok() {
-            stream.write_all(&bytes)?;
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut bytes = [0; PING_BYTES];
+            while stream.read_exact(&mut bytes).is_ok() && stream.write_all(&bytes).is_ok() {}
         }
-        Ok(())
     });
+    say(RUNNING);
+    io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+    Ok(())
+}
+
+/// Says the median and the 99th percentile of the round trips' times, in nanoseconds.
+fn ping(round_trips: usize) -> Result<()> {
     let mut stream = connect()?;
     let mut bytes = [b'x'; PING_BYTES];
     let mut times = Vec::with_capacity(round_trips);
@@ -77,8 +82,6 @@ fn ping_pong(round_trips: usize) -> Result<()> {
             times.push(begin.elapsed().as_nanos() as u64);
         }
     }
-    drop(stream);
-    let _ = server.join();
     times.sort_unstable();
     let at = |part: usize| {
         let last = times.len().saturating_sub(1);
