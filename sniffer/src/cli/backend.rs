@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use analyzer::exchange::Source;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use sniffer::capture::{PacketSource, discover::Targets};
 
 use super::args::{Backend, RunArgs};
@@ -33,7 +33,8 @@ pub(crate) fn open(args: &RunArgs, targets: &Targets) -> anyhow::Result<Opened> 
             // libpcap cannot enter another namespace: the first error is the one to mend.
             Err(why) if args.netns.is_some() => Err(why),
             Err(why) => {
-                let opened = pcap(args, targets)?;
+                let opened = pcap(args, targets)
+                    .map_err(|error| anyhow!("{error:#}\neBPF cannot be used either: {why:#}"))?;
                 tracing::info!("capturing with libpcap, since eBPF cannot be used: {why:#}");
                 Ok(opened)
             }
