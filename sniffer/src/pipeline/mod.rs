@@ -147,7 +147,7 @@ pub struct Report {
     pub packets: PacketCounters,
     /// The sums of all workers.
     pub totals: Totals,
-    /// The busiest TCP ports and their segments; a segment counts for the lower of its two ports.
+    /// The busiest TCP ports and their segments; a segment counts for both of its ports.
     pub ports: Vec<(u16, u32)>,
     /// Packets left out because neither port is tapped.
     pub other_ports: u64,
