@@ -28,6 +28,9 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
     /// Its length on the wire; more than `data.len()` where the capture cut it.
     pub wire_len: u32,
+    /// The interface that it was captured on: a number that tells interfaces of one source apart, and
+    /// says no more.
+    pub interface: u32,
 }
 
 /// The outermost header of a frame. Numbers are those of <https://www.tcpdump.org/linktypes.html>.

@@ -155,5 +155,7 @@ fn segment<'a>(
         },
         payload: data.bytes,
         wire_len: u32::try_from(data.wire_len).unwrap_or(u32::MAX),
+        interface: packet.interface,
+        ip_id: datagram.ip_id,
     }))
 }

@@ -30,6 +30,8 @@ pub(super) struct Datagram<'a> {
     pub(super) protocol: u8,
     pub(super) payload: Payload<'a>,
     pub(super) fragment: Option<Fragment>,
+    /// IPv4's identification.
+    pub(super) ip_id: Option<u16>,
 }
 
 /// What an IP packet carries.
@@ -129,6 +131,7 @@ fn version_4(whole: Payload<'_>) -> Result<Datagram<'_>, Reason> {
         protocol: header.protocol().0,
         payload: Payload::cut_to(whole.bytes, total).after(length)?,
         fragment,
+        ip_id: Some(header.identification()),
     })
 }
 
@@ -151,6 +154,7 @@ fn version_6(whole: Payload<'_>) -> Result<Datagram<'_>, Reason> {
         protocol,
         payload,
         fragment,
+        ip_id: None,
     })
 }
 

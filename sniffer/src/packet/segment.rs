@@ -25,6 +25,10 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// The payload's length on the wire; more than `payload.len()` where the capture cut the packet.
     pub wire_len: u32,
+    /// The interface that it was captured on, as [`Packet::interface`](crate::capture::Packet::interface).
+    pub interface: u32,
+    /// IPv4's identification; `None` over IPv6, which has none.
+    pub ip_id: Option<u16>,
 }
 
 /// TCP control flags (RFC 9293 §3.1).

@@ -436,6 +436,7 @@ fn at(micros: i64, link: LinkType, data: &[u8]) -> Packet<'_> {
         link,
         data,
         wire_len: data.len() as u32,
+        interface: 0,
     }
 }
 

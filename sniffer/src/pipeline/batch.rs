@@ -46,6 +46,8 @@ pub(super) struct Stored {
     start: usize,
     len: usize,
     wire_len: u32,
+    interface: u32,
+    ip_id: Option<u16>,
 }
 
 /// Items and the bytes that they speak of.
@@ -70,6 +72,8 @@ impl Batch {
                 .get(stored.start..stored.start + stored.len)
                 .unwrap_or_default(),
             wire_len: stored.wire_len,
+            interface: stored.interface,
+            ip_id: stored.ip_id,
         }
     }
 
@@ -121,6 +125,8 @@ impl Sender {
             start,
             len: segment.payload.len(),
             wire_len: segment.wire_len,
+            interface: segment.interface,
+            ip_id: segment.ip_id,
         }))
     }
 

@@ -28,6 +28,7 @@ impl PacketSource for Frames {
             link: LinkType::Ethernet,
             data,
             wire_len: data.len() as u32,
+            interface: 0,
         }))
     }
 

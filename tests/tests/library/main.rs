@@ -29,6 +29,7 @@ impl PacketSource for Packets<'_> {
                 link: LinkType::RawIp,
                 data: &seen.bytes,
                 wire_len: seen.bytes.len() as u32,
+                interface: 0,
             })
         }))
     }

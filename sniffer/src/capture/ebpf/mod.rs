@@ -347,6 +347,7 @@ impl PacketSource for EbpfSource {
             },
             data,
             wire_len: header.total_len,
+            interface: header.ifindex,
         }))
     }
 

@@ -118,8 +118,8 @@ impl Input {
         }
     }
 
-    /// The packet found last.
-    pub(super) fn packet(&self) -> Option<Packet<'_>> {
+    /// The packet found last, of the file with this number among all that are read.
+    pub(super) fn packet(&self, file: usize) -> Option<Packet<'_>> {
         let (head, link) = self.head?;
         let data = self
             .buffer
@@ -130,6 +130,7 @@ impl Input {
             link,
             data,
             wire_len: head.wire_len,
+            interface: (file as u32) << 16 | u32::from(head.interface),
         })
     }
 

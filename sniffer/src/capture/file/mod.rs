@@ -139,7 +139,7 @@ impl PacketSource for FileSource {
             return Ok(Next::End);
         };
         self.current = Current::One(index);
-        let Some(packet) = self.inputs.get(index).and_then(Input::packet) else {
+        let Some(packet) = self.inputs.get(index).and_then(|input| input.packet(index)) else {
             return Ok(Next::End);
         };
         self.stats.packets += 1;
@@ -169,6 +169,8 @@ struct Head {
     /// Bytes of the whole record.
     total: usize,
     wire_len: u32,
+    /// The number of its interface within the file; 0 in formats without such.
+    interface: u16,
 }
 
 /// What reading a record came to.

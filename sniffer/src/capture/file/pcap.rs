@@ -91,6 +91,7 @@ impl Pcap {
             captured: captured as usize,
             total,
             wire_len: original.max(captured),
+            interface: 0,
         })
     }
 }

@@ -280,6 +280,8 @@ impl Pcapng {
             captured: captured as usize,
             total,
             wire_len: original.max(captured),
+            // Those past the limit are left out, so that the number fits.
+            interface: u16::try_from(id).unwrap_or(u16::MAX),
         }))
     }
 

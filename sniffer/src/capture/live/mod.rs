@@ -80,6 +80,8 @@ struct Tap {
     link: LinkType,
     state: State,
     counted: Stat,
+    /// Its place among the interfaces that were asked for.
+    number: u32,
 }
 
 /// What is known of an interface's ring.
@@ -103,12 +105,13 @@ impl LiveSource {
             ));
         };
         let ring = i32::try_from(share.max(MIN_RING_BYTES)).unwrap_or(i32::MAX);
-        let open = |name: &String| {
-            Tap::open(name, ring, settings).map_err(|error| refusal::explain(name, &error))
+        let open = |(name, number): (&String, u32)| {
+            Tap::open(name, number, ring, settings).map_err(|error| refusal::explain(name, &error))
         };
         let taps = settings
             .interfaces
             .iter()
+            .zip(0..)
             .map(open)
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -211,6 +214,7 @@ impl PacketSource for LiveSource {
                     link: tap.link,
                     data: packet.data,
                     wire_len: packet.header.len.max(packet.header.caplen),
+                    interface: tap.number,
                 }))
             }
             Err(pcap::Error::TimeoutExpired) => {
@@ -233,7 +237,12 @@ impl PacketSource for LiveSource {
 }
 
 impl Tap {
-    fn open(name: &str, ring: i32, settings: &LiveSettings) -> Result<Self, refusal::Cause> {
+    fn open(
+        name: &str,
+        number: u32,
+        ring: i32,
+        settings: &LiveSettings,
+    ) -> Result<Self, refusal::Cause> {
         let snaplen = i32::try_from(settings.snaplen).unwrap_or(i32::MAX);
         let capture = Capture::from_device(name)?
             // All of them at once cannot be promiscuous, and libpcap's remark on that would end it.
@@ -242,9 +251,9 @@ impl Tap {
             .timeout(READ_TIMEOUT_MS)
             .buffer_size(ring)
             .open()?;
-        let number = capture.get_datalink().0;
-        let link = u16::try_from(number).ok().and_then(LinkType::from_number);
-        let link = link.ok_or(refusal::Cause::LinkType(number))?;
+        let kind = capture.get_datalink().0;
+        let link = u16::try_from(kind).ok().and_then(LinkType::from_number);
+        let link = link.ok_or(refusal::Cause::LinkType(kind))?;
         let mut capture = capture;
         capture.filter(&filter_expression(&settings.ports, link), true)?;
         let capture = capture.setnonblock()?;
@@ -259,6 +268,7 @@ impl Tap {
             link,
             state: State::Empty,
             counted,
+            number,
         })
     }
 

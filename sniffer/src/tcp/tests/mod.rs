@@ -197,6 +197,8 @@ impl Bench {
                 flags: draft.flags,
                 payload: &draft.payload,
                 wire_len: draft.payload.len() as u32 + draft.cut,
+                interface: 0,
+                ip_id: None,
             };
             self.table.segment(&segment, &mut self.handler);
         }
