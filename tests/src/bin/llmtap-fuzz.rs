@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{self, Write as _},
+    panic,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use llmtap_tests::fuzz::{
     TARGETS, Target, corpus,
-    run::{self, Fault, Length},
+    run::{self, Length, Settings},
 };
 
 const USAGE: &str = "\
@@ -56,8 +57,14 @@ fn asked() -> Result<Asked> {
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || -> Result<Option<u64>> {
-            let value = words.next().with_context(|| format!("{word} needs a number"))?;
-            Ok(Some(value.parse().with_context(|| format!("{value} is no number"))?))
+            let value = words
+                .next()
+                .with_context(|| format!("{word} needs a number"))?;
+            Ok(Some(
+                value
+                    .parse()
+                    .with_context(|| format!("{value} is no number"))?,
+            ))
         };
         match word.as_str() {
             "--renew" => asked.renew = true,
@@ -105,14 +112,17 @@ fn renew(target: &'static Target, asked: &Asked) -> Result<bool> {
     };
     let mutations = asked.mutations.unwrap_or(20_000);
     let (files, bytes) = corpus::renew(target, more, asked.seed.unwrap_or(1), mutations)?;
-    say(&format!("{}: {files} inputs of {bytes} bytes in all", target.name));
+    say(&format!(
+        "{}: {files} inputs of {bytes} bytes in all",
+        target.name
+    ));
     Ok(true)
 }
 
 fn replay(target: &'static Target, files: &[PathBuf]) -> Result<bool> {
     for file in files {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        if let Err(fault) = run::run(target, vec![bytes], 0, Length::Mutations(0)) {
+        if let Err(fault) = run::run(target, vec![bytes], Settings::new(0, Length::Mutations(0))) {
             say(&format!("{}: {}", file.display(), fault.what));
             return Ok(false);
         }
@@ -126,9 +136,10 @@ fn fuzz(target: &'static Target, asked: &Asked) -> Result<bool> {
     ensure!(seconds > 0, "no time to run in");
     let begin = Instant::now();
     let length = Length::Time(Duration::from_secs(seconds));
+    let settings = Settings::new(asked.seed.unwrap_or(1), length);
     let mut inputs = corpus::read(target)?;
     inputs.extend((target.seeds)());
-    match run::run(target, inputs, asked.seed.unwrap_or(1), length) {
+    match run::run(target, inputs, settings) {
         Ok(tally) => {
             let rate = tally.executions as f64 / begin.elapsed().as_secs_f64();
             let (features, kept) = (tally.features.len(), tally.kept.len());
@@ -140,8 +151,10 @@ fn fuzz(target: &'static Target, asked: &Asked) -> Result<bool> {
             Ok(true)
         }
         Err(fault) => {
-            let fault: Fault = fault.shrunk(target);
-            say(&fault.save(target)?);
+            // The first panic was told of; those of smaller inputs say the same.
+            panic::set_hook(Box::new(|_| {}));
+            say(&fault.shrunk(target).save(target)?);
+            let _ = panic::take_hook();
             Ok(false)
         }
     }

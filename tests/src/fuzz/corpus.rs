@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     Features, Target, features,
-    run::{Length, Verdict, execute, run},
+    run::{Length, Settings, Verdict, execute, run},
 };
 
 /// The workspace's folder.
@@ -39,7 +39,8 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -87,7 +88,11 @@ pub fn renew(
     let mut inputs = (target.seeds)();
     inputs.extend(read(target)?);
     inputs.extend(more);
-    let tally = run(target, inputs, seed, Length::Mutations(mutations));
+    let tally = run(
+        target,
+        inputs,
+        Settings::new(seed, Length::Mutations(mutations)),
+    );
     let tally = tally.map_err(|fault| match fault.save(target) {
         Ok(text) => anyhow::anyhow!(text),
         Err(error) => error,

@@ -70,7 +70,9 @@ impl Mutator {
             2 => {
                 let at = self.place(bytes);
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = byte.wrapping_add(self.random.below(33) as u8).wrapping_sub(16);
+                    *byte = byte
+                        .wrapping_add(self.random.below(33) as u8)
+                        .wrapping_sub(16);
                 }
             }
             3 => self.number(bytes),

@@ -22,7 +22,7 @@ use super::{Features, Target, corpus, features, mutate::Mutator, shrink};
 
 /// One execution takes some milliseconds at most; ten seconds of it are an endless loop, or one that
 /// might as well be.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// How much memory the process may have: the vocabularies of the tokenizers take 300 MB.
 const MEMORY_LIMIT: u64 = 2 << 30;
@@ -37,6 +37,28 @@ pub enum Length {
     Mutations(u64),
     /// So long.
     Time(Duration),
+}
+
+/// How a target is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Another number is another run.
+    pub seed: u64,
+    /// How long it goes on.
+    pub length: Length,
+    /// How long one execution may take.
+    pub time_limit: Duration,
+}
+
+impl Settings {
+    /// With the usual limit.
+    pub const fn new(seed: u64, length: Length) -> Self {
+        Self {
+            seed,
+            length,
+            time_limit: TIME_LIMIT,
+        }
+    }
 }
 
 /// What a run came to without a fault.
@@ -57,6 +79,8 @@ pub struct Fault {
     pub what: String,
     /// The input.
     pub input: Vec<u8>,
+    /// It took too long, and would again.
+    pub hangs: bool,
 }
 
 /// What one execution came to.
@@ -79,8 +103,7 @@ struct Watched {
 pub fn run(
     target: &'static Target,
     inputs: Vec<Vec<u8>>,
-    seed: u64,
-    length: Length,
+    settings: Settings,
 ) -> Result<Tally, Box<Fault>> {
     let watched = Arc::new(Mutex::new(Watched::default()));
     let (sender, result) = mpsc::channel();
@@ -88,7 +111,7 @@ pub fn run(
     // Not a scoped thread: one that hangs is left behind.
     thread::spawn(move || {
         // A receiver that is gone has told of a fault already.
-        let _ = sender.send(work(target, inputs, seed, length, &shared));
+        let _ = sender.send(work(target, inputs, settings, &shared));
     });
     loop {
         match result.recv_timeout(LOOK) {
@@ -99,8 +122,11 @@ pub fn run(
             }
         }
         let watched = lock(&watched);
-        if watched.since.is_some_and(|since| since.elapsed() > TIME_LIMIT) {
-            return Err(fault("it takes longer than 10 s", &watched.input));
+        let limit = settings.time_limit;
+        if watched.since.is_some_and(|since| since.elapsed() > limit) {
+            let mut fault = fault(&format!("it takes longer than {limit:?}"), &watched.input);
+            fault.hangs = true;
+            return Err(fault);
         }
         if resident().is_some_and(|bytes| bytes > MEMORY_LIMIT) {
             return Err(fault("the process has more than 2 GiB", &watched.input));
@@ -111,8 +137,7 @@ pub fn run(
 fn work(
     target: &Target,
     inputs: Vec<Vec<u8>>,
-    seed: u64,
-    length: Length,
+    settings: Settings,
     watched: &Mutex<Watched>,
 ) -> Result<Tally, Box<Fault>> {
     let mut tally = Tally::default();
@@ -122,11 +147,11 @@ fn work(
     if tally.kept.is_empty() {
         tally.kept.push(Vec::new());
     }
-    let seed = seed ^ features::hash(&[target.name.as_bytes()]);
+    let seed = settings.seed ^ features::hash(&[target.name.as_bytes()]);
     let mut mutator = Mutator::new(seed, target.words, target.longest);
     let begin = Instant::now();
     let mut mutations = 0;
-    while match length {
+    while match settings.length {
         Length::Mutations(most) => mutations < most,
         Length::Time(most) => begin.elapsed() < most,
     } {
@@ -158,7 +183,10 @@ fn try_one(
             }
             Ok(())
         }
-        Verdict::Fault(what) => Err(Box::new(Fault { what, input })),
+        Verdict::Fault(what) => {
+            let hangs = false;
+            Err(Box::new(Fault { what, input, hangs }))
+        }
     }
 }
 
@@ -177,24 +205,13 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 }
 
 impl Fault {
-    /// Makes the input as small as it may be, in silence.
+    /// Makes the input as small as it may be. Each try panics: quiet the hook before.
     #[must_use]
     pub fn shrunk(mut self, target: &Target) -> Self {
-        // What hangs would hang again.
-        if let Verdict::Fault(_) = self.again(target) {
-            let hook = std::panic::take_hook();
-            std::panic::set_hook(Box::new(|_| {}));
+        if !self.hangs && matches!(execute(target, &self.input), Verdict::Fault(_)) {
             self.input = shrink::shrink(target, &self.input);
-            std::panic::set_hook(hook);
         }
         self
-    }
-
-    fn again(&self, target: &Target) -> Verdict {
-        if self.what.starts_with("it takes longer") {
-            return Verdict::Good(Features::default());
-        }
-        execute(target, &self.input)
     }
 
     /// Puts the input into a file, and says how to try it again.
@@ -206,7 +223,8 @@ impl Fault {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let name = format!("{}-{:016x}", target.name, features::hash(&[&self.input]));
         let file = folder.join(name);
-        fs::write(&file, &self.input).with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(&file, &self.input)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         let (name, what, length) = (target.name, &self.what, self.input.len());
         let file = file.display();
         Ok(format!(
@@ -220,6 +238,7 @@ fn fault(what: &str, input: &[u8]) -> Box<Fault> {
     Box::new(Fault {
         what: what.to_owned(),
         input: input.to_vec(),
+        hangs: false,
     })
 }
 

@@ -1,7 +1,7 @@
 //! A smaller input with the same fault.
 
-use super::run::{Verdict, execute};
 use super::Target;
+use super::run::{Verdict, execute};
 
 /// Executions that one fault is worth.
 const MOST: u32 = 20_000;
@@ -25,7 +25,11 @@ pub(super) fn shrink(target: &Target, input: &[u8]) -> Vec<u8> {
             }
         }
         // Single bytes once more, for as long as that takes any away.
-        size = if size == 1 && best.len() < before { 1 } else { size / 2 };
+        size = if size == 1 && best.len() < before {
+            1
+        } else {
+            size / 2
+        };
     }
     best
 }

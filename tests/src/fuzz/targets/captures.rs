@@ -10,11 +10,7 @@ use sniffer::capture::{CaptureStats, Next, PacketSource as _, file::FileSource};
 
 use super::words;
 use crate::{
-    fuzz::{
-        Features, Target,
-        choices::cutting,
-        features::hash,
-    },
+    fuzz::{Features, Target, choices::cutting, features::hash},
     pcap::{self, ByteOrder, Capture, Link, Resolution},
     traffic::{Random, Traffic},
 };
@@ -70,7 +66,10 @@ fn check(bytes: &[u8]) -> Features {
         Some((plain, ok)) => {
             if let Ok(other) = read(plain, None) {
                 is_beginning(&seen.packets, &other.packets);
-                assert!(!ok || seen.packets == other.packets, "unpacked it has others");
+                assert!(
+                    !ok || seen.packets == other.packets,
+                    "unpacked it has others"
+                );
             }
             features.seen("compressed");
         }
@@ -129,7 +128,11 @@ fn read(bytes: Vec<u8>, cutting: Option<(u64, u64)>) -> Result<Seen, String> {
     let stats = source.stats();
     assert_eq!(stats.packets, packets.len() as u64);
     assert_eq!(stats.bytes, bytes as u64);
-    Ok(Seen { packets, bytes, stats })
+    Ok(Seen {
+        packets,
+        bytes,
+        stats,
+    })
 }
 
 /// Gives its bytes in small pieces.
@@ -164,7 +167,9 @@ fn unpack(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     }
     let mut plain = Vec::new();
     let result = if bytes.starts_with(&[0x1f]) {
-        MultiGzDecoder::new(bytes).take(UNPACKED).read_to_end(&mut plain)
+        MultiGzDecoder::new(bytes)
+            .take(UNPACKED)
+            .read_to_end(&mut plain)
     } else {
         let decoder = zstd::stream::read::Decoder::with_buffer(bytes).ok()?;
         decoder.take(UNPACKED).read_to_end(&mut plain)

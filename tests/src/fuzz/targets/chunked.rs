@@ -36,7 +36,11 @@ fn check(bytes: &[u8]) -> Features {
     }
     let coded = in_chunks(bytes);
     let back = answer(&coded, cutting(bytes));
-    assert_eq!(body_of(&back), bytes, "not the body that was put into chunks");
+    assert_eq!(
+        body_of(&back),
+        bytes,
+        "not the body that was put into chunks"
+    );
     assert!(complete(&back));
 
     let mut features = read.grammar.features;
@@ -84,7 +88,10 @@ fn slowly(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     };
     loop {
         let size = line(&mut rest)?;
-        let digits = size.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let digits = size
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
         let (digits, extension) = size.split_at(digits);
         let fair = extension.is_empty() || extension.starts_with(b";");
         if digits.len() > 16 || !fair || !visible(extension) {

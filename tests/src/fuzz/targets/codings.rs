@@ -67,7 +67,12 @@ fn check(bytes: &[u8]) -> Features {
     let head = format!("HTTP/1.1 200 OK\r\n{field}{framing}\r\n");
     let framed = match form >> 3 & 3 {
         2 if body.is_empty() => b"0\r\n\r\n".to_vec(),
-        2 => [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat(),
+        2 => [
+            format!("{:x}\r\n", body.len()).as_bytes(),
+            body,
+            b"\r\n0\r\n\r\n",
+        ]
+        .concat(),
         _ => body.to_vec(),
     };
     let ops = [
@@ -86,13 +91,20 @@ fn check(bytes: &[u8]) -> Features {
     let mut features = played.grammar.features;
     features.counters(played.counters.iter());
     if coded.is_some() && rest.len() as u64 <= CAP {
-        assert!(read == rest, "{names:?}: what was coded did not come out again");
+        assert!(
+            read == rest,
+            "{names:?}: what was coded did not come out again"
+        );
         assert_eq!(played.counters.bodies_undecoded, 0, "{names:?}");
         assert_eq!(played.counters.unread_bytes, 0, "{names:?}");
         features.seen("round trip");
     }
     for name in &names {
-        let result = if played.counters.bodies_undecoded > 0 { "no" } else { "yes" };
+        let result = if played.counters.bodies_undecoded > 0 {
+            "no"
+        } else {
+            "yes"
+        };
         features.followed(name, result);
     }
     features

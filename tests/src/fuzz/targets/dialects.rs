@@ -4,7 +4,9 @@
 //! the body. In other pieces of the same time it must read the same.
 
 use analyzer::{
-    dialect::{AnswerReader, DIALECTS, Dialect, Expected, MAX_TEXT, RequestReader, request::RequestFacts},
+    dialect::{
+        AnswerReader, DIALECTS, Dialect, Expected, MAX_TEXT, RequestReader, request::RequestFacts,
+    },
     time::Timestamp,
 };
 
@@ -120,10 +122,16 @@ fn request(bytes: &[u8]) -> Features {
     let text = format!("{facts:?}");
     assert_eq!(text, format!("{other:?}"), "in other pieces");
     assert_eq!(claims, also_claims, "in other pieces");
-    assert!(held <= MAX_TEXT.min(bytes.len() * 3 + 4_096), "{held} bytes are held");
+    assert!(
+        held <= MAX_TEXT.min(bytes.len() * 3 + 4_096),
+        "{held} bytes are held"
+    );
 
     let mut features = shape(setting.dialect.name, &text);
-    features.followed(setting.dialect.name, if claims { "claims" } else { "does not" });
+    features.followed(
+        setting.dialect.name,
+        if claims { "claims" } else { "does not" },
+    );
     features.count("prompts", u64::from(facts.prompt.prompts));
     features.count("ids", facts.prompt.token_ids);
     features.count("choices", u64::from(facts.expected_choices()));
@@ -137,9 +145,15 @@ fn answer(bytes: &[u8]) -> Features {
     let (other, also_claims, _) = setting.answer(&asked, Some(cutting(bytes)));
     assert_eq!(text, other, "in other pieces");
     assert_eq!(claims, also_claims, "in other pieces");
-    assert!(held <= MAX_TEXT.min(bytes.len() * 3 + 4_096), "{held} bytes are held");
+    assert!(
+        held <= MAX_TEXT.min(bytes.len() * 3 + 4_096),
+        "{held} bytes are held"
+    );
     let mut features = shape(setting.dialect.name, &text);
-    features.followed(setting.dialect.name, if claims { "claims" } else { "does not" });
+    features.followed(
+        setting.dialect.name,
+        if claims { "claims" } else { "does not" },
+    );
     features
 }
 
@@ -155,7 +169,11 @@ fn shape(dialect: &str, text: &str) -> Features {
             "true" => "true",
             _ => "some",
         };
-        if name.trim().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        if name
+            .trim()
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
             features.followed(&format!("{dialect} {}", name.trim()), kind);
         }
     }
@@ -205,7 +223,10 @@ fn answer_seeds() -> Vec<Vec<u8>> {
 fn of_every_dialect(bodies: &[&str]) -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for dialect in 0..DIALECTS.len() as u8 {
-        for (body, form) in bodies.iter().zip([0, 6, 4, 0x49, 2, 0x29].into_iter().cycle()) {
+        for (body, form) in bodies
+            .iter()
+            .zip([0, 6, 4, 0x49, 2, 0x29].into_iter().cycle())
+        {
             seeds.push([&[dialect, form][..], body.as_bytes()].concat());
         }
     }

@@ -9,8 +9,8 @@ use std::{
 use analyzer::{
     analysis::{Analyzer, HashKey, KeepBodies, Settings},
     exchange::{
-        Begin, End, Ending, Event, EventKind, ExchangeId, Headers, Place, RequestHead, ResponseHead,
-        Source, Transfer, Version,
+        Begin, End, Ending, Event, EventKind, ExchangeId, Headers, Place, RequestHead,
+        ResponseHead, Source, Transfer, Version,
     },
     time::Timestamp,
     tokens::{Tokenizer, Tokenizers},
@@ -146,7 +146,11 @@ fn play(events: &[Event<'_>], cut: Option<(u64, u64)>) -> Played {
     let counters = analyzer.counters();
     assert_eq!(counters.exchanges, ended, "{counters:?}");
     let of_pieces = ["orphan_events"];
-    played.features.counters(counters.iter().filter(|(name, _)| !of_pieces.contains(name)));
+    played.features.counters(
+        counters
+            .iter()
+            .filter(|(name, _)| !of_pieces.contains(name)),
+    );
     played
 }
 
@@ -272,7 +276,8 @@ fn end(choices: &mut Choices<'_>, time: Timestamp) -> End {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    const ASKED: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+    const ASKED: &str =
+        r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
     const STREAM: &str = "data: {\"object\":\"chat.completion.chunk\",\"model\":\"m2\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"}}]}\n\n";
     const LAST: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\" you\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
     const PLAIN: &str = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"hello"},"finish_reason":"stop"}]}"#;
@@ -286,11 +291,16 @@ fn seeds() -> Vec<Vec<u8>> {
         [&[0x41, 0, target, count][..], headers, &[5]].concat()
     };
     let asked = |target, headers: &[u8]| {
-        [vec![0, 0], head(target, headers), body(0x22, ASKED), vec![0x45]].concat()
+        [
+            vec![0, 0],
+            head(target, headers),
+            body(0x22, ASKED),
+            vec![0x45],
+        ]
+        .concat()
     };
-    let answered = |status: u8, headers: &[u8]| {
-        [&[0x63, status, headers.len() as u8][..], headers].concat()
-    };
+    let answered =
+        |status: u8, headers: &[u8]| [&[0x63, status, headers.len() as u8][..], headers].concat();
     vec![
         [
             asked(0, &[0, 4, 6]),
@@ -300,10 +310,34 @@ fn seeds() -> Vec<Vec<u8>> {
             vec![0x47, 0, 0],
         ]
         .concat(),
-        [asked(1, &[2]), answered(0, &[8]), body(0x64, PLAIN), vec![0x47, 0, 0]].concat(),
-        [asked(3, &[3, 5]), answered(0, &[]), body(0x64, PLAIN), vec![0x47, 4, 3]].concat(),
-        [asked(0, &[]), answered(1, &[8]), body(0x64, ERROR), vec![0x47, 0, 0]].concat(),
-        [asked(0, &[]), answered(3, &[8]), body(0x64, ERROR), vec![0x47, 1, 0x20]].concat(),
+        [
+            asked(1, &[2]),
+            answered(0, &[8]),
+            body(0x64, PLAIN),
+            vec![0x47, 0, 0],
+        ]
+        .concat(),
+        [
+            asked(3, &[3, 5]),
+            answered(0, &[]),
+            body(0x64, PLAIN),
+            vec![0x47, 4, 3],
+        ]
+        .concat(),
+        [
+            asked(0, &[]),
+            answered(1, &[8]),
+            body(0x64, ERROR),
+            vec![0x47, 0, 0],
+        ]
+        .concat(),
+        [
+            asked(0, &[]),
+            answered(3, &[8]),
+            body(0x64, ERROR),
+            vec![0x47, 1, 0x20],
+        ]
+        .concat(),
         [asked(2, &[1]), vec![0x47, 3, 3]].concat(),
         [
             asked(0, &[]),

@@ -88,7 +88,10 @@ fn check(bytes: &[u8]) -> Features {
     let refused: u64 = ignored.values().map(|(_, count)| count).sum();
     assert_eq!(packets, segments + fragments + refused, "{counters:?}");
     for (reason, count) in ignored.values() {
-        assert!(counters.ignored(*reason) >= *count, "{reason:?}: {counters:?}");
+        assert!(
+            counters.ignored(*reason) >= *count,
+            "{reason:?}: {counters:?}"
+        );
     }
     assert!(counters.fragments >= fragments, "{counters:?}");
     features.counters(counters.iter());
@@ -131,7 +134,12 @@ fn frame(bytes: &mut Vec<u8>, link: u8, step: u8, data: &[u8]) {
 /// A datagram in two fragments, of IPv4 and of IPv6.
 fn fragments() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let addresses = ["10.0.0.9:4000", "10.0.0.1:80", "[fd00::9]:4000", "[fd00::1]:80"];
+    let addresses = [
+        "10.0.0.9:4000",
+        "10.0.0.1:80",
+        "[fd00::9]:4000",
+        "[fd00::1]:80",
+    ];
     let parsed: Vec<_> = addresses.iter().flat_map(|text| text.parse()).collect();
     for pair in parsed.chunks(2) {
         let &[client, server] = pair else { continue };

@@ -92,7 +92,10 @@ impl EventSink for Grammar {
             EventKind::Begin(_) => "begin",
             EventKind::RequestHead(head) => {
                 assert!(!open.request_head, "two request heads");
-                assert!(!open.request_end && open.bodies[0] == 0, "a late request head");
+                assert!(
+                    !open.request_end && open.bodies[0] == 0,
+                    "a late request head"
+                );
                 assert!(head.first <= head.last);
                 open.request_head = true;
                 open.simple = head.version == Version::Http09;
@@ -178,6 +181,9 @@ fn ended(open: &Open, end: &End) {
         assert_eq!(transfer.missing_head, head_gaps, "{end:?}");
         // Bytes that cannot be decoded are gaps, too, but they were seen.
         assert!(transfer.missing_body <= body_gaps, "{end:?}, {open:?}");
-        assert!(body_gaps <= transfer.missing_body + transfer.unread, "{end:?}, {open:?}");
+        assert!(
+            body_gaps <= transfer.missing_body + transfer.unread,
+            "{end:?}, {open:?}"
+        );
     }
 }

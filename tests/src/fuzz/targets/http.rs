@@ -163,7 +163,11 @@ fn check(bytes: &[u8]) -> Features {
     while !choices.is_empty() {
         let code = choices.byte();
         let step = STEPS[usize::from(code >> 5)];
-        let side = if code & 1 == 0 { Side::Client } else { Side::Server };
+        let side = if code & 1 == 0 {
+            Side::Client
+        } else {
+            Side::Server
+        };
         let over = &mut ended[usize::from(code & 1)];
         let op = match code >> 1 & 15 {
             _ if *over && code >> 1 & 15 < 14 => continue,

@@ -76,15 +76,27 @@ fn check(bytes: &[u8]) -> Features {
     }
     let totals = &report.totals;
     assert_eq!(totals.exchanges, exchanges);
-    assert_eq!((totals.in_flight, totals.open_connections), (0, 0), "{totals:?}");
+    assert_eq!(
+        (totals.in_flight, totals.open_connections),
+        (0, 0),
+        "{totals:?}"
+    );
     assert_eq!(totals.http.exchanges, exchanges, "{totals:?}");
     assert_eq!(totals.tcp.segments, report.packets.segments, "{report:?}");
     assert_eq!(report.capture.packets, report.packets.packets, "{report:?}");
     let most = report.capture.bytes as usize / SHORTEST;
-    assert!(exchanges as usize <= most, "{exchanges} exchanges in {} bytes", report.capture.bytes);
+    assert!(
+        exchanges as usize <= most,
+        "{exchanges} exchanges in {} bytes",
+        report.capture.bytes
+    );
 
     if let Some((others, other)) = run(bytes, 3) {
-        assert_eq!(format!("{outputs:?}"), format!("{others:?}"), "with 3 workers");
+        assert_eq!(
+            format!("{outputs:?}"),
+            format!("{others:?}"),
+            "with 3 workers"
+        );
         assert_eq!(totals.tcp, other.totals.tcp, "with 3 workers");
         assert_eq!(totals.http, other.totals.http, "with 3 workers");
     }
@@ -143,6 +155,10 @@ fn seeds() -> Vec<Vec<u8>> {
     // Without them there are fewer seeds: the corpus holds what came of them.
     let traces = corpus::read_folder(&traces).unwrap_or_default();
     let is_trace = |bytes: &Vec<u8>| bytes.starts_with(&[0xd4, 0xc3, 0xb2, 0xa1]);
-    seeds.extend(traces.into_iter().filter(|bytes| is_trace(bytes) && bytes.len() < SMALL_TRACE));
+    seeds.extend(
+        traces
+            .into_iter()
+            .filter(|bytes| is_trace(bytes) && bytes.len() < SMALL_TRACE),
+    );
     seeds
 }

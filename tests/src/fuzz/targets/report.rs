@@ -46,7 +46,9 @@ fn check(bytes: &[u8]) -> Features {
         let whole = value.as_ref().is_ok_and(|value| {
             value["request_body"].is_string()
                 && value["response_body"].is_string()
-                && value["elapsed_time"].as_f64().is_some_and(|time| time >= 0.0)
+                && value["elapsed_time"]
+                    .as_f64()
+                    .is_some_and(|time| time >= 0.0)
                 && ["path", "timestamp", "model"]
                     .iter()
                     .all(|name| value[*name].is_null() || value[*name].is_string())
@@ -56,7 +58,10 @@ fn check(bytes: &[u8]) -> Features {
         return features;
     };
     if let Ok(value) = value {
-        assert_eq!(Some(report.request_body.as_str()), value["request_body"].as_str());
+        assert_eq!(
+            Some(report.request_body.as_str()),
+            value["request_body"].as_str()
+        );
         assert_eq!(report.path.as_deref(), value["path"].as_str());
     }
     assert!(report.elapsed_time.is_finite() && report.elapsed_time >= 0.0);
@@ -69,9 +74,7 @@ fn check(bytes: &[u8]) -> Features {
     let record = analyze_report(report.clone(), now, &settings, &tokenizers, 3);
     rows::call(&record.call, &mut features);
     assert_eq!(record.call.ttft, None, "a report has no clocks inside");
-    assert!(
-        record.call.input_source != TokenSource::None || record.call.input_tokens.is_none()
-    );
+    assert!(record.call.input_source != TokenSource::None || record.call.input_tokens.is_none());
     let again = analyze_report(report, now, &settings, &tokenizers, 3);
     assert_eq!(format!("{record:?}"), format!("{again:?}"));
     features
@@ -79,19 +82,26 @@ fn check(bytes: &[u8]) -> Features {
 
 /// Whether a name may stand twice, of which serde_json's value has the last.
 fn has_doubles(bytes: &[u8]) -> bool {
-    ["request_body", "response_body", "elapsed_time", "path", "timestamp", "model"]
-        .iter()
-        .any(|name| {
-            let windows = bytes.windows(name.len());
-            windows.filter(|window| *window == name.as_bytes()).count() > 1
-        })
-        || bytes.contains(&b'\\')
+    [
+        "request_body",
+        "response_body",
+        "elapsed_time",
+        "path",
+        "timestamp",
+        "model",
+    ]
+    .iter()
+    .any(|name| {
+        let windows = bytes.windows(name.len());
+        windows.filter(|window| *window == name.as_bytes()).count() > 1
+    }) || bytes.contains(&b'\\')
 }
 
 fn seeds() -> Vec<Vec<u8>> {
     let chat = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
     let answer = r#"{"choices":[{"index":0,"message":{"content":"hello"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}"#;
-    let stream = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
+    let stream =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
     let whole = json!({
         "request_body": chat, "response_body": answer, "elapsed_time": 1.5, "model": "route",
         "path": "/v1/chat/completions?a=b", "timestamp": "2026-01-01T00:00:00Z", "other": [1],

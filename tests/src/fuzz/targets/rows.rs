@@ -16,17 +16,30 @@ pub(super) fn call(call: &Call, features: &mut Features) {
         Some(call.wasted),
     ];
     assert!(spans.iter().flatten().all(|span| *span >= 0), "{call:?}");
-    assert!(call.gap_p50 <= call.gap_p95 && call.gap_p95 <= call.gap_max, "{call:?}");
+    assert!(
+        call.gap_p50 <= call.gap_p95 && call.gap_p95 <= call.gap_max,
+        "{call:?}"
+    );
     for figure in [call.tpot, call.tokens_per_second].into_iter().flatten() {
         assert!(figure.is_finite() && figure >= 0.0, "{call:?}");
     }
     let parts = [call.input_tokens, call.output_tokens];
-    assert_eq!(call.total_tokens.is_some(), parts.iter().any(Option::is_some), "{call:?}");
+    assert_eq!(
+        call.total_tokens.is_some(),
+        parts.iter().any(Option::is_some),
+        "{call:?}"
+    );
     if let Some(total) = call.total_tokens {
-        let sum = parts.iter().flatten().fold(0_u64, |sum, part| sum.saturating_add(*part));
+        let sum = parts
+            .iter()
+            .flatten()
+            .fold(0_u64, |sum, part| sum.saturating_add(*part));
         assert_eq!(total, sum, "{call:?}");
     }
-    assert!(!call.output_partial || call.output_tokens.is_some(), "{call:?}");
+    assert!(
+        !call.output_partial || call.output_tokens.is_some(),
+        "{call:?}"
+    );
     let lost = call.missing_request_bytes + call.missing_response_bytes > 0;
     assert!(!lost || call.confidence == Confidence::Partial, "{call:?}");
     features.seen(call.outcome.as_str());
@@ -57,8 +70,16 @@ pub(super) fn call(call: &Call, features: &mut Features) {
 /// Holds an exchange to it, and notes what it is.
 pub(super) fn exchange(row: &ExchangeRow, features: &mut Features) {
     // No path of an exchange keeps its query string but this row's own target, which is not stored.
-    assert!(row.status.is_none_or(|status| (100..1_000).contains(&status)), "{row:?}");
+    assert!(
+        row.status
+            .is_none_or(|status| (100..1_000).contains(&status)),
+        "{row:?}"
+    );
     features.followed("ending", row.ending);
     features.followed("version", row.version.unwrap_or("none"));
-    features.count("missing", row.missing_request_body.saturating_add(row.missing_response_body));
+    features.count(
+        "missing",
+        row.missing_request_body
+            .saturating_add(row.missing_response_body),
+    );
 }

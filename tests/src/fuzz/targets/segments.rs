@@ -102,7 +102,7 @@ struct Plan {
     ops: Vec<Op>,
     /// No segment has octets other than its numbers'.
     honest: bool,
-    /// Every SYN has the connection's own number.
+    /// Every SYN has the connection's own number, and acknowledges none but the other's.
     one_start: bool,
 }
 
@@ -151,7 +151,6 @@ fn plan(bytes: &[u8]) -> Plan {
             _ => choices.u32(),
         };
         let wild = kind >> 3 & 3 == 3;
-        plan.one_start &= !(wild && flags.syn);
         let seq = if flags.syn && !wild {
             INITIAL[connection][from]
         } else {
@@ -163,6 +162,8 @@ fn plan(bytes: &[u8]) -> Plan {
             2 => Some(choices.u32()),
             _ => None,
         };
+        // One that acknowledges data says that the other direction began elsewhere.
+        plan.one_start &= !flags.syn || !wild && ack.is_none_or(|ack| ack == 0);
         let data = seq.wrapping_add(u32::from(flags.syn));
         let lie = kind & 0x80 > 0;
         plan.honest &= !lie;
@@ -192,7 +193,11 @@ fn plan(bytes: &[u8]) -> Plan {
 /// The ordinary bounds, or such that a few segments reach.
 fn settings(limits: u8) -> TcpSettings {
     let mut settings = TcpSettings {
-        server_ports: if limits & 1 > 0 { vec![8_000] } else { Vec::new() },
+        server_ports: if limits & 1 > 0 {
+            vec![8_000]
+        } else {
+            Vec::new()
+        },
         ..TcpSettings::default()
     };
     if limits & 2 > 0 {
@@ -283,7 +288,10 @@ impl StreamHandler for Handler {
     }
 
     fn open(&mut self, info: ConnectionInfo) -> Stream {
-        assert!(self.opened.insert(info.id, ()).is_none(), "opened twice: {info:?}");
+        assert!(
+            self.opened.insert(info.id, ()).is_none(),
+            "opened twice: {info:?}"
+        );
         self.call("open", Call::Open(info));
         Stream {
             id: info.id,
@@ -304,7 +312,9 @@ impl StreamHandler for Handler {
         end.begun = true;
         end.requests += 1;
         if honest {
-            let mut next = end.next.unwrap_or_else(|| bytes.first().copied().unwrap_or(0));
+            let mut next = end
+                .next
+                .unwrap_or_else(|| bytes.first().copied().unwrap_or(0));
             for byte in bytes {
                 assert_eq!(*byte, next, "not the octet that is due, {from:?}");
                 next = next.wrapping_add(1);
@@ -360,16 +370,25 @@ fn check(bytes: &[u8]) -> Features {
     let (handler, table) = play(&plan, None);
     let seed = crate::fuzz::features::hash(&[bytes]);
     let (ticked, _) = play(&plan, Some(Random::new(seed)));
-    assert_eq!(handler.calls, ticked.calls, "ticks between the segments changed it");
+    assert_eq!(
+        handler.calls, ticked.calls,
+        "ticks between the segments changed it"
+    );
 
     let counters = *table.counters();
     let payload: usize = plan.ops.iter().map(|op| op.payload.len()).sum();
     assert_eq!(counters.segments, plan.ops.len() as u64);
     assert_eq!(counters.payload_bytes, payload as u64);
     assert_eq!(counters.opened, handler.opened.len() as u64);
-    assert_eq!(counters.opened, handler.closed, "a connection was not closed");
+    assert_eq!(
+        counters.opened, handler.closed,
+        "a connection was not closed"
+    );
     assert_eq!(counters.gap_bytes, handler.gaps);
-    assert!(handler.data <= counters.payload_bytes, "more data than came");
+    assert!(
+        handler.data <= counters.payload_bytes,
+        "more data than came"
+    );
     let ends = counters.closed
         + counters.timed_out
         + counters.capture_end
@@ -425,7 +444,15 @@ fn seeds() -> Vec<Vec<u8>> {
         build(0, &[handshake, exchange, exchange, close]),
         build(1, &[exchange, close]),
         build(15, &[handshake, exchange, &[[0, 0x44, 0]]]),
-        build(15, &[handshake, exchange, &[[0x80, 0x90, 9], [4, 0xd0, 3]], exchange]),
+        build(
+            15,
+            &[
+                handshake,
+                exchange,
+                &[[0x80, 0x90, 9], [4, 0xd0, 3]],
+                exchange,
+            ],
+        ),
     ];
     // Out of order within a direction: an absolute place for each.
     let mut holes = build(2, &[handshake]);

@@ -33,8 +33,13 @@ impl Sink for Events {
     }
 
     fn end(&mut self, name: &[u8]) {
-        assert!(name.len() <= MAX_EVENT_NAME, "a name of {} bytes", name.len());
-        self.done.push((name.to_vec(), std::mem::take(&mut self.data)));
+        assert!(
+            name.len() <= MAX_EVENT_NAME,
+            "a name of {} bytes",
+            name.len()
+        );
+        self.done
+            .push((name.to_vec(), std::mem::take(&mut self.data)));
     }
 }
 
@@ -50,7 +55,10 @@ fn check(bytes: &[u8]) -> Features {
     for (name, data) in &whole {
         features.count("name", name.len() as u64);
         features.count("data", data.len() as u64);
-        features.count("lines", data.iter().filter(|byte| **byte == b'\n').count() as u64);
+        features.count(
+            "lines",
+            data.iter().filter(|byte| **byte == b'\n').count() as u64,
+        );
         if name == b"error" {
             features.seen("error");
         }
@@ -80,7 +88,11 @@ fn after_a_hole(bytes: &[u8], whole: &[Event]) {
     let mut events = Events::default();
     reader.push(before, &mut events);
     let first = events.done.len();
-    assert_eq!(events.done, whole[..first.min(whole.len())], "before the hole");
+    assert_eq!(
+        events.done,
+        whole[..first.min(whole.len())],
+        "before the hole"
+    );
     if reader.hole() {
         events.data.clear();
     }
@@ -88,7 +100,10 @@ fn after_a_hole(bytes: &[u8], whole: &[Event]) {
     reader.push(after, &mut events);
     reader.finish(&mut events);
     let fields = after.split(|byte| matches!(byte, b'\r' | b'\n')).count();
-    assert!(events.done.len() - first <= fields, "more events than lines");
+    assert!(
+        events.done.len() - first <= fields,
+        "more events than lines"
+    );
 }
 
 /// The standard's own way (WHATWG HTML, "Interpreting an event stream"), with what llmtap adds to it: a
