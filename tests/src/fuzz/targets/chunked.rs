@@ -21,7 +21,7 @@ pub(super) const TARGET: Target = Target {
     seeds,
     words: words::HTTP,
     longest: 1_024,
-    mutations: 20_000,
+    mutations: 8_000,
 };
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -22,7 +22,7 @@ pub(super) const REQUESTS: Target = Target {
     seeds: request_seeds,
     words: words::BODIES,
     longest: 2_048,
-    mutations: 20_000,
+    mutations: 10_000,
 };
 
 pub(super) const ANSWERS: Target = Target {
@@ -31,7 +31,7 @@ pub(super) const ANSWERS: Target = Target {
     seeds: answer_seeds,
     words: words::BODIES,
     longest: 2_048,
-    mutations: 20_000,
+    mutations: 10_000,
 };
 
 const STALL: i64 = 1_000_000;

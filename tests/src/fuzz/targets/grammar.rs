@@ -72,6 +72,24 @@ impl Grammar {
     }
 }
 
+/// Panics where two logs differ, with the place where they do.
+pub(super) fn assert_same(one: &[Line], other: &[Line], why: &str) {
+    let (pairs, lengths) = (one.iter().zip(other), (one.len(), other.len()));
+    for (number, (one, other)) in pairs.enumerate() {
+        if let (Line::Body(a, b, bytes, at), Line::Body(c, d, others, then)) = (one, other) {
+            let equal = bytes.iter().zip(others).take_while(|(a, b)| a == b).count();
+            assert!(
+                (a, b, at) == (c, d, then) && bytes == others,
+                "{why}: line {number}: {a:?} {b:?} {at:?}, {c:?} {d:?} {then:?}: bodies of {} and {} bytes, equal up to {equal}",
+                bytes.len(),
+                others.len()
+            );
+        }
+        assert!(one == other, "{why}: line {number}: {one:?}, {other:?}");
+    }
+    assert_eq!(lengths.0, lengths.1, "{why}: more lines");
+}
+
 impl EventSink for Grammar {
     fn event(&mut self, event: Event<'_>) {
         let id = event.id;

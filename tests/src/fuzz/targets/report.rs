@@ -18,7 +18,7 @@ pub(super) const TARGET: Target = Target {
     seeds,
     words: REPORT,
     longest: 2_048,
-    mutations: 10_000,
+    mutations: 20_000,
 };
 
 const REPORT: &[&str] = &[

@@ -27,7 +27,7 @@ pub(super) const TARGET: Target = Target {
     seeds,
     words: &[],
     longest: 1_024,
-    mutations: 40_000,
+    mutations: 15_000,
 };
 
 /// Initial sequence numbers, the wrap among them. The first octet of data has the number 0 modulo 256.
