@@ -118,7 +118,8 @@ pub fn run(
             Ok(outcome) => return outcome,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(fault("its thread is gone", &lock(&watched).input));
+                let fault = fault("its thread is gone", &lock(&watched).input);
+                return Err(Box::new(fault));
             }
         }
         let watched = lock(&watched);
@@ -126,10 +127,11 @@ pub fn run(
         if watched.since.is_some_and(|since| since.elapsed() > limit) {
             let mut fault = fault(&format!("it takes longer than {limit:?}"), &watched.input);
             fault.hangs = true;
-            return Err(fault);
+            return Err(Box::new(fault));
         }
         if resident().is_some_and(|bytes| bytes > MEMORY_LIMIT) {
-            return Err(fault("the process has more than 2 GiB", &watched.input));
+            let fault = fault("the process has more than 2 GiB", &watched.input);
+            return Err(Box::new(fault));
         }
     }
 }
@@ -234,12 +236,12 @@ impl Fault {
     }
 }
 
-fn fault(what: &str, input: &[u8]) -> Box<Fault> {
-    Box::new(Fault {
+fn fault(what: &str, input: &[u8]) -> Fault {
+    Fault {
         what: what.to_owned(),
         input: input.to_vec(),
         hangs: false,
-    })
+    }
 }
 
 fn lock(watched: &Mutex<Watched>) -> std::sync::MutexGuard<'_, Watched> {

@@ -15,38 +15,38 @@ const SEED: u64 = 4;
 fn corpora_and_mutations() {
     let left: Mutex<VecDeque<&'static Target>> = Mutex::new(TARGETS.iter().collect());
     let next = || left.lock().ok().and_then(|mut left| left.pop_front());
-    let faults = Mutex::new(Vec::new());
+    let (faults, lines) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(target) = next() {
-                    if let Err(error) = one(target)
-                        && let Ok(mut faults) = faults.lock()
-                    {
-                        faults.push(format!("{error:#}"));
+                    match one(target) {
+                        Ok(line) => lines.lock().unwrap().push(line),
+                        Err(error) => faults.lock().unwrap().push(format!("{error:#}")),
                     }
                 }
             });
         }
     });
+    println!("{}", lines.into_inner().unwrap().join("\n"));
     let faults = faults.into_inner().unwrap();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-fn one(target: &'static Target) -> Result<()> {
+/// What it came to, for people.
+fn one(target: &'static Target) -> Result<String> {
     let inputs = corpus::read(target)?;
     ensure!(!inputs.is_empty(), "{} has no corpus", target.name);
     let begin = Instant::now();
     let tally = tried(target, inputs, target.mutations)?;
-    println!(
+    Ok(format!(
         "{:10} {:7} executions, {:4} features, {:5.1} s",
         target.name,
         tally.executions,
         tally.features.len(),
         begin.elapsed().as_secs_f64()
-    );
-    Ok(())
+    ))
 }
 
 fn tried(target: &'static Target, inputs: Vec<Vec<u8>>, mutations: u64) -> Result<Tally> {

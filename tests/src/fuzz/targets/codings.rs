@@ -172,8 +172,8 @@ fn seeds() -> Vec<Vec<u8>> {
     // Two codings; a bomb; two members of one file.
     seeds.push([&[6, 3 << 3][..], &text].concat());
     seeds.push([&[7, 0xc8][..], &text].concat());
-    seeds.push([&[1, 0][..], &gzip(&[b'a'; 100_000])].concat());
-    seeds.push([&[1, 3][..], &zstd(&[b'a'; 100_000])].concat());
+    seeds.push([&[1, 0][..], &gzip(&b"a".repeat(100_000))].concat());
+    seeds.push([&[1, 3][..], &zstd(&b"a".repeat(100_000))].concat());
     seeds.push([&[1, 0][..], &gzip(b"one"), &gzip(b"two")].concat());
     seeds
 }

@@ -154,7 +154,7 @@ fn fragments() -> Vec<u8> {
             let mut ip = header.to_vec();
             if v4 {
                 ip[2..4].copy_from_slice(&(20 + part.len() as u16).to_be_bytes());
-                ip[6..8].copy_from_slice(&(more << 13 | offset / 8).to_be_bytes());
+                ip[6..8].copy_from_slice(&((more << 13) | (offset / 8)).to_be_bytes());
             } else {
                 ip[4..6].copy_from_slice(&(8 + part.len() as u16).to_be_bytes());
                 ip[6] = 44;

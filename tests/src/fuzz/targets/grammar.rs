@@ -27,14 +27,21 @@ pub(super) struct Grammar {
 
 #[derive(Debug, Default)]
 struct Open {
-    request_head: bool,
-    request_end: bool,
+    request: Request,
     /// The answer may be a bare body.
     simple: bool,
     response_head: bool,
     bodies: [u64; 2],
     gaps: [u64; 4],
     last: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Request {
+    #[default]
+    Unseen,
+    Begun,
+    Over,
 }
 
 /// An event as it is compared.
@@ -109,28 +116,26 @@ impl EventSink for Grammar {
         let name = match &event.kind {
             EventKind::Begin(_) => "begin",
             EventKind::RequestHead(head) => {
-                assert!(!open.request_head, "two request heads");
-                assert!(
-                    !open.request_end && open.bodies[0] == 0,
-                    "a late request head"
-                );
+                assert_eq!(open.request, Request::Unseen, "two request heads");
                 assert!(head.first <= head.last);
-                open.request_head = true;
+                open.request = Request::Begun;
                 open.simple = head.version == Version::Http09;
                 "request head"
             }
             EventKind::RequestBody { bytes, time } => {
-                assert!(open.request_head, "a body without its head");
-                assert!(!open.request_end, "a body after its end");
+                assert_eq!(
+                    open.request,
+                    Request::Begun,
+                    "a body outside of its request"
+                );
                 open.bodies[0] += bytes.len() as u64;
                 self.features.followed(open.last, "request body");
                 open.last = "request body";
                 return self.body(id, Body::Request, bytes, *time);
             }
             EventKind::RequestEnd { .. } => {
-                assert!(open.request_head, "an end without a head");
-                assert!(!open.request_end, "two ends of a request");
-                open.request_end = true;
+                assert_eq!(open.request, Request::Begun, "an end of no request");
+                open.request = Request::Over;
                 "request end"
             }
             EventKind::ResponseHead(head) => {

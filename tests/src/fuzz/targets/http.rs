@@ -183,7 +183,7 @@ fn check(bytes: &[u8]) -> Features {
                 Op::Data(side, choices.bytes(usize::from(length)))
             }
             10 => Op::Gap(side, u64::from(choices.byte()) + 1),
-            11 => Op::Gap(side, (choices.u64() >> choices.byte() % 64).max(1)),
+            11 => Op::Gap(side, (choices.u64() >> (choices.byte() % 64)).max(1)),
             12 => {
                 *over = true;
                 Op::Fin(side)

@@ -5,7 +5,7 @@
 //! gaps have the length of what is missing, the budgets, the sums of the counters, and that what is
 //! handed on does not depend on ticks between the segments.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use analyzer::time::Timestamp;
 use sniffer::{
@@ -102,7 +102,7 @@ struct Plan {
     ops: Vec<Op>,
     /// No segment has octets other than its numbers'.
     honest: bool,
-    /// Every SYN has the connection's own number, and acknowledges none but the other's.
+    /// Every number is near the connection's first, and a SYN acknowledges none but the other's.
     one_start: bool,
 }
 
@@ -162,8 +162,9 @@ fn plan(bytes: &[u8]) -> Plan {
             2 => Some(choices.u32()),
             _ => None,
         };
-        // One that acknowledges data says that the other direction began elsewhere.
-        plan.one_start &= !flags.syn || !wild && ack.is_none_or(|ack| ack == 0);
+        // A SYN that acknowledges data says that the other direction began elsewhere, and what lies
+        // far from the beginning is of another connection.
+        plan.one_start &= !wild && (!flags.syn || ack.is_none_or(|ack| ack == 0));
         let data = seq.wrapping_add(u32::from(flags.syn));
         let lie = kind & 0x80 > 0;
         plan.honest &= !lie;
@@ -230,7 +231,7 @@ struct Handler {
     calls: Vec<Call>,
     honest: bool,
     one_start: bool,
-    opened: BTreeMap<u64, ()>,
+    opened: BTreeSet<u64>,
     closed: u64,
     data: u64,
     gaps: u64,
@@ -288,10 +289,7 @@ impl StreamHandler for Handler {
     }
 
     fn open(&mut self, info: ConnectionInfo) -> Stream {
-        assert!(
-            self.opened.insert(info.id, ()).is_none(),
-            "opened twice: {info:?}"
-        );
+        assert!(self.opened.insert(info.id), "opened twice: {info:?}");
         self.call("open", Call::Open(info));
         Stream {
             id: info.id,
