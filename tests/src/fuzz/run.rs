@@ -20,9 +20,10 @@ use anyhow::{Context as _, Result};
 
 use super::{Features, Target, corpus, features, mutate::Mutator, shrink};
 
-/// One execution takes some milliseconds at most; ten seconds of it are an endless loop, or one that
-/// might as well be.
-pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// One execution takes some milliseconds, the first of a target up to two seconds more, for the
+/// tokenizer's vocabulary. On a machine that has ten times as much to do, thirty seconds of it are an
+/// endless loop, or one that might as well be.
+pub const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// How much memory the process may have: the vocabularies of the tokenizers take 300 MB.
 const MEMORY_LIMIT: u64 = 2 << 30;
