@@ -69,7 +69,6 @@ pub(super) fn call(call: &Call, features: &mut Features) {
 
 /// Holds an exchange to it, and notes what it is.
 pub(super) fn exchange(row: &ExchangeRow, features: &mut Features) {
-    // No path of an exchange keeps its query string but this row's own target, which is not stored.
     assert!(
         row.status
             .is_none_or(|status| (100..1_000).contains(&status)),
