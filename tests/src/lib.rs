@@ -7,10 +7,11 @@
 //! of the test's own, and [`traffic`] makes much traffic and damages its capture. [`process`] runs the
 //! binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads its rows, [`judge`]
 //! compares them, [`http`] fetches from its API, [`metrics`] reads a scrape, and [`tools`] finds the
-//! programs that `cargo xtask test` put in place.
+//! programs that `cargo xtask test` put in place. [`fuzz`] feeds the library what nobody would send.
 #![forbid(unsafe_code)]
 
 pub mod clients;
+pub mod fuzz;
 pub mod http;
 pub mod judge;
 pub mod metrics;

@@ -8,6 +8,7 @@ mod bench;
 mod captures;
 mod deny;
 mod ebpf;
+mod fuzz;
 mod run;
 mod setup;
 mod shell;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
   ebpf          build the kernel side, or say whether the committed object is stale
   bench         measure
   captures      record the real client libraries anew, for the tests
+  fuzz          feed the library what nobody would send, for as long as you like
   deny          licences, bans and sources of the dependencies
   advisories    known faults of the dependencies (needs the advisory database, from GitHub)
   help          this text; `cargo xtask COMMAND --help` tells more
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         "bench" => bench::run(&rest),
         "captures" if help => shell::print(captures::USAGE),
         "captures" => captures::run(&rest),
+        "fuzz" if help => shell::print(fuzz::USAGE),
+        "fuzz" => fuzz::run(&rest),
         "deny" if help => shell::print(deny::USAGE),
         "deny" => deny::run(deny::Check::Policy, &rest),
         "advisories" if help => shell::print(deny::ADVISORIES_USAGE),

@@ -35,6 +35,8 @@ pub use error::ApiError;
 pub use report::Analyse;
 pub use state::{ApiState, CaptureState, CaptureStatus};
 
+use crate::report::Report;
+
 /// Connections at a time; further ones wait in the system's queue. Scrapers and reporters are few.
 const CONNECTIONS: usize = 512;
 
@@ -53,6 +55,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
 struct Peer(IpAddr);
+
+/// Reads a report as `POST /api/report` does, for fuzzing; `None` where it is refused.
+#[doc(hidden)]
+pub fn read_report(body: &[u8]) -> Option<Report> {
+    report::parse(body, None).ok()
+}
 
 /// Takes the address.
 ///

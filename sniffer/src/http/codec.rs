@@ -385,9 +385,9 @@ impl Inflate {
                     Next::Go
                 }
             },
-            Ok(_) if given == output.len() || (taken > 0 && taken < input.len()) => Next::Go,
+            // Where its window wraps, it stops with room in the output and a match half written out.
+            Ok(_) if given > 0 || (taken > 0 && taken < input.len()) => Next::Go,
             Ok(_) if taken == input.len() => Next::Wait,
-            Ok(_) if given > 0 => Next::Go,
             // Neither took nor gave, with bytes to take and room to give: it never will.
             Ok(_) | Err(_) => Next::Corrupt,
         };

@@ -316,6 +316,21 @@ mod tests {
     /// A name, the codings, the coded bytes and the text.
     type Case = (&'static str, Vec<Coding>, Vec<u8>, Vec<u8>);
 
+    /// Found by fuzzing: where the decoder's window wraps with the last byte of a piece, a match is
+    /// half written out, and there is room for the rest.
+    #[test]
+    fn nothing_is_held_back_where_the_window_wraps() {
+        let coded = hex(concat!(
+            "1f8b08000000000004ffedd0010d00000c8330adf76fe23616521cd0130102040810204080000102",
+            "0408102090173048800001020408102040800001020408f4051c1220408000010204081020408000",
+            "016f690187040810204080000102040810204080405fc021010204081020408000010204081020d0",
+            "177048800001020408102040800001020408f4051c122040800001020408102040800001027d0408",
+            "10204080000102040810204080405fc021",
+        ));
+        let bytes: Vec<&[u8]> = coded.chunks(1).collect();
+        assert_eq!(read(&[Coding::Gzip], &bytes).text().len(), 32_795);
+    }
+
     #[test]
     fn every_coding_at_every_split() {
         use Coding::{Brotli, Deflate, Gzip, Unknown, Zstd};

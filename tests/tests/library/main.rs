@@ -2,6 +2,7 @@
 //! whatever the bytes.
 
 mod determinism;
+mod fuzz;
 mod hostile;
 
 use std::sync::{Arc, atomic::AtomicBool};
