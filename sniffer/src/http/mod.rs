@@ -22,8 +22,10 @@ mod half;
 mod handler;
 mod head;
 mod messages;
+mod order;
 mod pairing;
 mod protocol;
+mod resync;
 mod settings;
 mod stream;
 #[cfg(test)]
@@ -36,7 +38,8 @@ pub use handler::HttpHandler;
 pub use protocol::Protocol;
 pub use settings::{
     HttpLimits, HttpSettings, MAX_BODY_READ, MAX_CHUNK_LINE, MAX_CODINGS, MAX_DECODERS,
-    MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_OPEN_EXCHANGES, MAX_TRAILER_BYTES, UNKNOWN_AFTER,
+    MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_OPEN_EXCHANGES, MAX_PROBE, MAX_TRAILER_BYTES,
+    UNKNOWN_AFTER,
 };
 pub use stream::HttpStream;
 
