@@ -1,6 +1,7 @@
 //! Streams in, events out, in a compact text form.
 
 mod damage;
+mod decisions;
 mod endings;
 mod framing;
 mod hostile;
