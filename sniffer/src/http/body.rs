@@ -141,6 +141,11 @@ impl Body {
         self.decoder.reading()
     }
 
+    /// Whether it ended within its coding; told once.
+    pub(super) const fn take_cut(&mut self) -> bool {
+        self.decoder.take_cut()
+    }
+
     /// Coded bytes that could not be decoded; told once.
     pub(super) fn take_undecoded(&mut self) -> u64 {
         self.decoder.take_undecoded()

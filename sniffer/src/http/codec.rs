@@ -23,6 +23,9 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// them printable by chance: below one in a million.
 const SNIFF: usize = 16;
 
+/// What a gzip member begins with: its magic number and the one method there is (RFC 1952 §2.3.1).
+const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
 /// Why decoding stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -54,7 +57,7 @@ enum Codec {
     Plain,
     Inflate(Inflate),
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
-    Zstd(ZstdDecoder<'static>),
+    Zstd(Box<Zstd>),
     /// The coded stream is over; what follows it is passed over.
     Over,
     Failed,
@@ -78,6 +81,14 @@ impl Decompressor {
     /// Whether the bytes turned out not to be coded.
     pub(super) const fn is_plain(&self) -> bool {
         matches!(self.codec, Codec::Plain)
+    }
+
+    /// Bytes held back to tell the coding.
+    pub(super) const fn held(&self) -> usize {
+        match &self.codec {
+            Codec::Undecided { held, .. } => held.len(),
+            _ => 0,
+        }
     }
 
     /// Decodes what can be decoded.
@@ -105,6 +116,16 @@ impl Decompressor {
             return self.decode(&held, out);
         }
         Ok(())
+    }
+
+    /// Whether the coded stream came to its end, checksums apart, or there is none.
+    pub(super) const fn is_whole(&self) -> bool {
+        match &self.codec {
+            Codec::Plain | Codec::Over | Codec::Undecided { .. } => true,
+            Codec::Inflate(inflate) => matches!(inflate.place, Place::Trailer(_) | Place::Between),
+            Codec::Zstd(decoder) => decoder.whole,
+            Codec::Brotli(_) | Codec::Failed => false,
+        }
     }
 
     fn decode(&mut self, mut input: &[u8], out: Out<'_>) -> Result<(), Fault> {
@@ -152,6 +173,12 @@ impl Decompressor {
     }
 }
 
+/// A zstd decoder, and whether it stands between frames.
+struct Zstd {
+    raw: ZstdDecoder<'static>,
+    whole: bool,
+}
+
 /// One step of a codec.
 struct Round {
     taken: usize,
@@ -181,21 +208,26 @@ fn decide(coding: Coding, held: &[u8], sniff: Sniff) -> Option<Codec> {
     if held.iter().take(SNIFF).all(|&byte| is_text(byte)) {
         return (!wait).then_some(Codec::Plain);
     }
-    let magic = match coding {
-        Coding::Gzip => magic(
-            held,
-            |index, byte| matches!((index, byte), (0, 0x1f) | (1, 0x8b)),
-            2,
-        ),
-        Coding::Zstd => magic(held, is_zstd_magic, 4),
-        Coding::Deflate => (held.len() >= 2).then_some(true),
-        Coding::Brotli => Some(true),
-        Coding::Unknown => Some(false),
+    // No raw deflate begins like gzip or zstd, so that the bytes know better than a label of these.
+    let gzip = begins(held, &GZIP_MAGIC);
+    let zstd = magic(held, is_zstd_magic, 4);
+    let coding = match coding {
+        Coding::Brotli | Coding::Unknown => coding,
+        _ if gzip == Some(true) => Coding::Gzip,
+        _ if zstd == Some(true) => Coding::Zstd,
+        _ if sniff == Sniff::Early && (gzip.is_none() || zstd.is_none()) => return None,
+        Coding::Gzip | Coding::Zstd if has_zlib_header(held) => Coding::Deflate,
+        // Text that is not ASCII alone; the coding would have shown itself.
+        Coding::Gzip | Coding::Zstd if is_utf8_text(held) => {
+            return (!wait).then_some(Codec::Plain);
+        }
+        Coding::Gzip | Coding::Zstd => return Some(Codec::Failed),
+        Coding::Deflate => Coding::Deflate,
     };
-    match (magic, sniff) {
-        (None, Sniff::Early) => None,
-        (None, Sniff::Final) | (Some(false), _) => Some(Codec::Failed),
-        (Some(true), _) => Some(open(coding, held)),
+    match coding {
+        Coding::Unknown => Some(Codec::Failed),
+        Coding::Deflate if held.len() < 2 => (sniff == Sniff::Final).then_some(Codec::Failed),
+        coding => Some(open(coding, held)),
     }
 }
 
@@ -216,7 +248,7 @@ fn open(coding: Coding, held: &[u8]) -> Codec {
             decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
             Ok(decoder)
         }) {
-            Ok(decoder) => Codec::Zstd(decoder),
+            Ok(raw) => Codec::Zstd(Box::new(Zstd { raw, whole: false })),
             Err(_) => Codec::Failed,
         },
         Coding::Unknown => Codec::Failed,
@@ -225,6 +257,29 @@ fn open(coding: Coding, held: &[u8]) -> Codec {
 
 fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e)
+}
+
+/// Whether the first bytes are text in UTF-8; the last character may be cut.
+fn is_utf8_text(held: &[u8]) -> bool {
+    let begin = held.get(..SNIFF).unwrap_or(held);
+    let text = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        Err(fault) if fault.error_len().is_none() => {
+            let valid = begin.get(..fault.valid_up_to()).unwrap_or_default();
+            std::str::from_utf8(valid).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    text.bytes().all(|byte| is_text(byte) || !byte.is_ascii())
+}
+
+/// Whether the first bytes are these; `None` while all of too few are.
+fn begins(held: &[u8], expected: &[u8]) -> Option<bool> {
+    let known = held.len().min(expected.len());
+    if held.get(..known) != expected.get(..known) {
+        return Some(false);
+    }
+    (known == expected.len()).then_some(true)
 }
 
 /// Whether the first bytes satisfy `expected`; `None` while all of too few do.
@@ -506,11 +561,15 @@ fn brotli_step(
     Round { taken, given, next }
 }
 
-fn zstd_step(decoder: &mut ZstdDecoder<'static>, input: &[u8], output: &mut [u8]) -> Round {
+fn zstd_step(decoder: &mut Zstd, input: &[u8], output: &mut [u8]) -> Round {
     let room = output.len();
     let mut source = InBuffer::around(input);
     let mut target = OutBuffer::around(output);
-    let result = decoder.run(&mut source, &mut target);
+    let result = decoder.raw.run(&mut source, &mut target);
+    if !input.is_empty() {
+        // What is left of the frame, by zstd's own reckoning.
+        decoder.whole = matches!(result, Ok(0));
+    }
     let (taken, given) = (source.pos(), target.pos());
     let next = match result {
         Ok(_) if given == room => Next::Go,

@@ -93,6 +93,8 @@ counters! {
     chunks_invalid,
     /// Bodies whose content coding could not be taken off to the end.
     bodies_undecoded,
+    /// Bodies that ended within their content coding: broken off, or cut.
+    codings_cut,
     /// Bodies read up to the limit only.
     bodies_capped,
     /// Coded bodies that were not decoded since too many others were.

@@ -340,6 +340,7 @@ impl HttpStream {
             last.extend_from_slice(piece);
         });
         let undecoded = body.take_undecoded();
+        cx.counters.codings_cut += u64::from(body.take_cut());
         match body.reading() {
             Reading::On => {}
             Reading::Corrupt => cx.counters.bodies_undecoded += 1,
