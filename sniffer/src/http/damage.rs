@@ -63,27 +63,22 @@ impl HttpStream {
         half.state = State::Seek;
         half.candidate = false;
         let kept = std::mem::take(&mut half.head);
+        // Its whole lines are read. A head that is too large is refused whole.
         let end = memchr::memrchr(b'\n', &kept).map_or(0, |end| end + 1);
-        let (lines, rest) = kept.split_at_checked(end).unwrap_or_default();
-        // A head that is too large is refused whole.
-        let lines = if length > 0 { lines } else { &[] };
-        let passed = match from {
+        let lines = kept.get(..end).filter(|_| length > 0).unwrap_or_default();
+        let read = match from {
             Side::Client if sure => self.lose_request_head(cx, lines, length),
             Side::Server if sure => self.lose_response_head(cx, lines, length),
             Side::Client | Side::Server => None,
         };
-        let passed = match passed {
-            Some(read) => kept.len().saturating_sub(read),
-            None => {
-                self.half_mut(from).hidden.one |= !sure;
-                self.lose_between(cx, from, length);
-                if from == Side::Client {
-                    self.cut_attached(cx);
-                }
-                kept.len()
+        if read.is_none() {
+            self.half_mut(from).hidden.one |= !sure;
+            self.lose_between(cx, from, length);
+            if from == Side::Client {
+                self.cut_attached(cx);
             }
-        };
-        debug_assert!(rest.len() <= passed, "what is no whole line is not read");
+        }
+        let passed = kept.len().saturating_sub(read.unwrap_or_default());
         self.skip(cx, from, passed as u64, time);
         self.half_mut(from).keep_buffer(kept);
     }

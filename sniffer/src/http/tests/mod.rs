@@ -5,6 +5,7 @@ mod decisions;
 mod endings;
 mod framing;
 mod hostile;
+mod pairing;
 mod protocols;
 mod simulator;
 mod streams;
