@@ -220,7 +220,9 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
         return None;
     }
     let rest = rest.trim_ascii();
-    if rest.iter().any(u8::is_ascii_control) {
+    // Where a version tells that this is a request, controls in its target are taken: Zeek does, too.
+    let controls = rest.iter().any(u8::is_ascii_control);
+    if rest.iter().any(|byte| matches!(byte, 0 | b'\r')) {
         return None;
     }
     match memchr::memrchr(b' ', rest) {
@@ -243,6 +245,7 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
                 version,
             })
         }
+        None if controls => None,
         None => {
             let simple = is_known_method(method) && rest.first() == Some(&b'/');
             (simple || rest.starts_with(b"/HTTP/1.")).then_some(RequestLine {
@@ -415,6 +418,10 @@ mod tests {
         assert_eq!(line("GET  HTTP/1.1"), Some(("GET", "", "1.1")));
         assert_eq!(line("BREW /HTTP/1.1"), Some(("BREW", "/HTTP/1.1", "0.9")));
         assert_eq!(line("GET / http/1.1"), Some(("GET", "/", "1.1")));
+        assert_eq!(
+            line("GET /\u{1b}[1m HTTP/1.1"),
+            Some(("GET", "/\u{1b}[1m", "1.1"))
+        );
         assert_eq!(line("GET / HTTP/2.0"), Some(("GET", "/", "1.1")));
         assert_eq!(line("GET / HTTP/0.9"), Some(("GET", "/", "1.0")));
         for text in [
@@ -429,6 +436,7 @@ mod tests {
             "GET / HTTP/1.1111",
             "G\u{1}T / HTTP/1.1",
             "GET /\0 HTTP/1.1",
+            "GET /\u{1}",
             "HELO mail.example",
         ] {
             assert_eq!(line(text), None, "{text:?}");

@@ -76,7 +76,7 @@ impl HttpStream {
         let hopeless = others && half.hidden.bytes >= MIN_END_AND_HEAD;
         let mut held = std::mem::take(&mut half.probe);
         held.extend_from_slice(bytes);
-        let found = if hopeless { None } else { best(&held) };
+        let found = if hopeless { None } else { find_boundary(&held) };
         let (at, sure) = match found {
             Some((at, Boundary::Sure)) => (at, true),
             Some((at, _)) if held.len() - at <= MAX_PROBE => (at, false),
@@ -152,19 +152,6 @@ impl HttpStream {
         self.skip(cx, from, bytes.len() as u64, time);
         bytes.len()
     }
-}
-
-/// The first place where a chunk begins beyond doubt, or else the first where one may.
-fn best(held: &[u8]) -> Option<(usize, Boundary)> {
-    let first = find_boundary(held, 0)?;
-    let mut next = Some(first);
-    while let Some((at, boundary)) = next {
-        if boundary == Boundary::Sure {
-            return next;
-        }
-        next = find_boundary(held, at + 1);
-    }
-    Some(first)
 }
 
 /// Whether bytes that may be anything begin with a head, as far as its first line and those after it

@@ -354,3 +354,70 @@ fn heads_of_200_kilobytes_and_2000_fields() {
     let counters = check_pairs(&pieces, &["/a 201 complete"]);
     assert_eq!((counters.heads_too_large, counters.fields_dropped), (0, 0));
 }
+
+#[test]
+fn answers_that_nobody_asked_for() {
+    // A server that answers once too often, and one that speaks first.
+    let (rows, counters) = pairs(&[
+        c(get("a")),
+        s(answer(201) + &answer(202)),
+        s(answer(203)),
+        c(get("b")),
+        s(answer(205)),
+    ]);
+    assert_eq!(
+        rows,
+        [
+            "/a 201 complete",
+            "- 202 complete",
+            "- 203 complete",
+            "/b 205 complete"
+        ]
+    );
+    assert_eq!(counters.responses_without_request, 2);
+    check_pairs(
+        &[s(answer(201)), c(get("a")), s(answer(202))],
+        &["- 201 complete", "/a 202 complete"],
+    );
+    // The second is HTTP/0.9.
+    let seen = Setup::new().run(&[s(answer(201)), c("GET /\r\n"), s("no head, and no end")]);
+    assert_eq!(seen.lines.last().unwrap(), "1 capture_end down 19");
+}
+
+#[test]
+fn a_request_without_an_answer_at_the_connections_end() {
+    check_pairs(
+        &[
+            c(get("a") + &get("b")),
+            s(answer(201)),
+            FIN_S,
+            FIN_C,
+            CLOSED,
+        ],
+        &["/a 201 complete", "/b - server_fin"],
+    );
+}
+
+#[test]
+fn an_upgrade_that_is_granted_leaves_the_rest_alone() {
+    let upgrade = "GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+    let granted = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+    let counters = check_pairs(
+        &[
+            c(get("a")),
+            s(answer(201)),
+            c(upgrade),
+            s(granted),
+            c("GET /not HTTP/1.1\r\n\r\n"),
+            s(answer(202)),
+            gap_s(10),
+        ],
+        &["/a 201 complete", "/ws 101 upgraded"],
+    );
+    let alone = (
+        counters.left_alone_client_bytes,
+        counters.left_alone_server_bytes,
+    );
+    assert_eq!(alone, (21, answer(202).len() as u64));
+    assert_eq!(counters.missing_between, 10);
+}
