@@ -156,7 +156,7 @@ impl HttpStream {
 
 /// Whether bytes that may be anything begin with a head, as far as its first line and those after it
 /// can tell.
-fn is_head(from: Side, bytes: &[u8]) -> bool {
+pub(super) fn is_head(from: Side, bytes: &[u8]) -> bool {
     let mut scanner = Scanner::new(from, Trust::Sought);
     match scanner.advance(bytes) {
         Scan::Complete(_) => true,

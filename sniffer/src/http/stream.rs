@@ -18,6 +18,7 @@ use super::handler::Context;
 use super::head::Scan;
 use super::pairing::{AnswerForm, Exchanges, Progress};
 use super::protocol::Protocol;
+use super::resync::is_head;
 
 /// The state of one connection.
 pub struct HttpStream {
@@ -361,6 +362,11 @@ impl HttpStream {
             self.server.begin_head(time);
             return 0;
         }
+        if from == Side::Client && self.is_body_left_out(bytes) {
+            self.finish_request(cx, Finish::Lost);
+            self.client.begin_head(time);
+            return 0;
+        }
         let connection = self.info.id;
         let half = self.half_mut(from);
         let message = &mut half.message;
@@ -396,6 +402,21 @@ impl HttpStream {
             }
         }
         used
+    }
+
+    /// Whether a segment begins the next request in the place of a body that its client asked leave to
+    /// send, and got a final answer instead (RFC 9110 §10.1.1).
+    fn is_body_left_out(&mut self, bytes: &[u8]) -> bool {
+        let candidate = std::mem::take(&mut self.client.candidate);
+        let transfer = self.client.message.transfer;
+        let untouched = transfer.body_bytes == 0 && transfer.missing_body == 0;
+        let exchange = self.client.message.exchange;
+        candidate
+            && untouched
+            && exchange
+                .and_then(|number| self.exchanges.get_mut(number))
+                .is_some_and(|it| it.expects && it.response == Progress::Done)
+            && is_head(Side::Client, bytes)
     }
 
     /// Whether a segment begins the next response in the place of a body that cannot be told to have

@@ -61,6 +61,8 @@ fn expect_continue_answered_or_not_waited_for_or_not() {
         vec![c(head), c("h"), s(go_on), c("i"), s(OK)],
         // Answered without its body, which the client sends all the same.
         vec![c(head), s(OK), c("hi")],
+        // And which it leaves out.
+        vec![c(head), s(OK)],
     ] {
         let ops = [before.as_slice(), &after].concat();
         check_pairs(&ops, &["/a 200 complete", "/b 200 complete"]);
