@@ -213,7 +213,6 @@ impl HttpStream {
             return;
         };
         self.exchanges.note_answer();
-        self.explain_answer(number);
         if finish == Finish::Lost {
             self.exchanges.forget_burst();
         }
@@ -222,6 +221,12 @@ impl HttpStream {
         };
         add(&mut exchange.response_transfer, &message.transfer);
         exchange.saw_response(message.last);
+        if finish == Finish::Read {
+            self.explain_answer(number);
+        }
+        let Some(exchange) = self.exchanges.get_mut(number) else {
+            return;
+        };
         match finish {
             Finish::Lost => self.end(cx, number, Ending::Lost),
             Finish::Read => {

@@ -22,12 +22,12 @@ use super::endings::Finish;
 use super::framing::Method;
 use super::half::{Hidden, State};
 use super::handler::Context;
-use super::pairing::{Evidence, Ghosts, Progress};
+use super::pairing::{Evidence, Ghosts, Habit, Progress};
 use super::resync::MIN_END_AND_HEAD;
 use super::stream::HttpStream;
 
-/// The shortest answer that a server gives in practice: a status line and one field.
-const MIN_ANSWER: u64 = 32;
+/// The shortest answer that a server gives in practice: `HTTP/1.1 204 No Content` and its line ends.
+const MIN_ANSWER: u64 = 27;
 
 impl HttpStream {
     /// Notes bytes that may hide whole messages.
@@ -49,13 +49,13 @@ impl HttpStream {
     pub(super) fn hole_between(&mut self, from: Side, length: u64) {
         self.half_mut(from).hidden.one = true;
         let offset = self.server_offset;
-        let front = self.exchanges.unanswered();
         if from == Side::Client
             && length >= MIN_MESSAGE
-            && front.is_some_and(|front| front.answer_after == offset)
+            && let Some(front) = self.exchanges.unanswered()
         {
-            // A request, before the server said anything to the one that waits.
-            self.exchanges.note_pipelining(Evidence::Hole);
+            // A request, before the server said anything to the one that waits: if nothing of the
+            // answer was lost, for holes of both sides are noticed in any order.
+            front.overtaken |= front.answer_after == offset;
         }
     }
 
@@ -88,19 +88,36 @@ impl HttpStream {
         }
     }
 
-    /// The answer of an exchange is over. If its request was seen, what it said answers no other.
+    /// The answer of an exchange is over. If its request was seen, and nothing of it was lost, what it
+    /// said answers no other.
     pub(super) fn explain_answer(&mut self, number: u32) {
-        let exchange = self.exchanges.get_mut(number);
-        let asked = exchange.is_some_and(|exchange| exchange.request != Progress::Waiting);
-        if asked && self.client.hidden.one {
+        let Some(exchange) = self.exchanges.get_mut(number) else {
+            return;
+        };
+        let of_answer = &exchange.response_transfer;
+        let whole = of_answer.missing_head == 0 && of_answer.missing_body == 0;
+        let asked = exchange.request != Progress::Waiting;
+        let overtaken = exchange.overtaken;
+        if !whole || !asked {
+            return;
+        }
+        if overtaken {
+            self.exchanges.note_pipelining(Evidence::Hole);
+        }
+        if self.client.hidden.one {
             self.client.hidden.after = self.server_offset;
         }
     }
 
     /// A response was taken for the answer to a request that nobody saw.
-    pub(super) const fn lay_ghost(&mut self) {
-        let hidden = &mut self.client.hidden.bytes;
-        *hidden = hidden.saturating_sub(MIN_MESSAGE);
+    pub(super) fn lay_ghost(&mut self) {
+        let one = self.exchanges.habit() == Habit::OneByOne;
+        let hidden = &mut self.client.hidden;
+        if one {
+            *hidden = Hidden::default();
+        } else {
+            hidden.bytes = hidden.bytes.saturating_sub(MIN_MESSAGE);
+        }
     }
 
     /// The exchange that a final response answers, if that is certain.
@@ -189,7 +206,6 @@ impl HttpStream {
         if let Some(number) = self.server.damaged.take() {
             self.answered = self.server_offset;
             self.exchanges.forget_burst();
-            self.explain_answer(number);
             self.end(cx, number, Ending::Lost);
         }
     }

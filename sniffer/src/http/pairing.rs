@@ -76,6 +76,8 @@ pub(super) struct Exchange {
     pub(super) pipelined: bool,
     /// Whether its request asked for an interim answer (RFC 9110 §10.1.1).
     pub(super) expects: bool,
+    /// Whether another request seems to have been lost before the server said anything to this one.
+    pub(super) overtaken: bool,
     /// The requests that may have been lost between the one before it and its own.
     pub(super) ghosts: Ghosts,
     /// Answers that were over when it began.
@@ -135,6 +137,7 @@ impl Exchange {
             doubt: false,
             pipelined: false,
             expects: false,
+            overtaken: false,
             ghosts: Ghosts::default(),
             answers_before: 0,
             server_bytes_before,

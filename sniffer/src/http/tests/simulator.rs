@@ -329,9 +329,9 @@ const LOSSES: [(Client, u64, usize); 9] = [
     (Client::Bursts, 1, 0),
     (Client::Bursts, 5, 0),
     (Client::Bursts, 20, 0),
-    (Client::Window, 1, 0),
-    (Client::Window, 5, 4),
-    (Client::Window, 20, 24),
+    (Client::Window, 1, 2),
+    (Client::Window, 5, 12),
+    (Client::Window, 20, 44),
 ];
 
 const CONNECTIONS: u64 = 300;
