@@ -16,7 +16,7 @@ use super::framing::{self, Framing, Method};
 use super::half::{Lost, Message, State};
 use super::handler::Context;
 use super::head;
-use super::pairing::{AnswerForm, Exchange, Ghosts, Progress};
+use super::pairing::{AnswerForm, Exchange, Ghosts, Interim, Progress};
 use super::protocol::Protocol;
 use super::stream::HttpStream;
 
@@ -80,7 +80,9 @@ impl HttpStream {
     ) {
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.method = Method::of(line.method);
-            exchange.expects = headers.get("expect").is_some();
+            if headers.get("expect").is_some() {
+                exchange.interim = Interim::Asked;
+            }
             if line.version == Version::Http09 {
                 exchange.answer = AnswerForm::Simple;
             }

@@ -22,7 +22,7 @@ use super::endings::Finish;
 use super::framing::Method;
 use super::half::{Hidden, State};
 use super::handler::Context;
-use super::pairing::{Evidence, Ghosts, Habit, Progress};
+use super::pairing::{Evidence, Exchange, Ghosts, Habit, Interim, Progress};
 use super::resync::MIN_END_AND_HEAD;
 use super::stream::HttpStream;
 
@@ -141,7 +141,8 @@ impl HttpStream {
         }
         let ghosts = front.ghosts.waiting;
         let mut room = self.server.hidden.bytes / MIN_MESSAGE;
-        let expected = self.exchanges.iter().any(|exchange| exchange.expects);
+        let asked = |exchange: &Exchange| exchange.interim == Interim::Asked;
+        let expected = self.exchanges.iter().any(asked);
         let final_one = std::mem::take(&mut self.server.hidden.one) && !expected && !self.interim;
         if final_one && room > 0 && ghosts == 0 && self.exchanges.waiting() > 1 {
             self.lose_front(cx);

@@ -74,8 +74,8 @@ pub(super) struct Exchange {
     pub(super) doubt: bool,
     /// Whether its request came before the answer to another was over.
     pub(super) pipelined: bool,
-    /// Whether its request asked for an interim answer (RFC 9110 §10.1.1).
-    pub(super) expects: bool,
+    /// Whether an interim answer is to be expected.
+    pub(super) interim: Interim,
     /// Whether another request seems to have been lost before the server said anything to this one.
     pub(super) overtaken: bool,
     /// The requests that may have been lost between the one before it and its own.
@@ -95,6 +95,15 @@ pub(super) struct Ghosts {
     pub(super) waiting: u64,
     /// Those that were answered, if the client takes turns.
     pub(super) answered: u64,
+}
+
+/// Whether a request asked for an interim answer (RFC 9110 §10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interim {
+    /// It did.
+    Asked,
+    /// It did not.
+    Unasked,
 }
 
 /// The form of the answer to a request.
@@ -136,7 +145,7 @@ impl Exchange {
             broken: None,
             doubt: false,
             pipelined: false,
-            expects: false,
+            interim: Interim::Unasked,
             overtaken: false,
             ghosts: Ghosts::default(),
             answers_before: 0,

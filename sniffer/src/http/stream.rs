@@ -16,7 +16,7 @@ use super::framing::Method;
 use super::half::{Half, State};
 use super::handler::Context;
 use super::head::Scan;
-use super::pairing::{AnswerForm, Exchanges, Progress};
+use super::pairing::{AnswerForm, Exchanges, Interim, Progress};
 use super::protocol::Protocol;
 use super::resync::is_head;
 
@@ -415,7 +415,7 @@ impl HttpStream {
             && untouched
             && exchange
                 .and_then(|number| self.exchanges.get_mut(number))
-                .is_some_and(|it| it.expects && it.response == Progress::Done)
+                .is_some_and(|it| it.interim == Interim::Asked && it.response == Progress::Done)
             && is_head(Side::Client, bytes)
     }
 
