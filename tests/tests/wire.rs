@@ -188,6 +188,49 @@ fn pipelined_requests() -> Result<()> {
     )
 }
 
+#[test]
+fn a_lost_answer_among_pipelined_ones() -> Result<()> {
+    let mut talk = talk();
+    talk.handshake(at(0))
+        .client(at(10), get("a") + &get("b") + &get("c"))
+        .server(at(20), answer("one"));
+    let lost = answer("two");
+    let _ = talk.reserve_server(&lost);
+    talk.server(at(22), answer("three"))
+        .client_ack(at(23))
+        .client(at(400), get("d"))
+        .server(at(410), OK)
+        .close(at(500));
+    let row = format!("/b - lost 0/0 response_head-{}", lost.len());
+    check(
+        &talk,
+        &[
+            "/a 200 complete 0/3",
+            &row,
+            "/c 200 complete 0/5",
+            "/d 200 complete 0/2",
+        ],
+    )
+}
+
+#[test]
+fn the_status_of_an_answer_that_was_cut_off_in_its_head() -> Result<()> {
+    let mut talk = talk();
+    talk.handshake(at(0))
+        .client(at(10), post("a", "question"))
+        .server(at(20), "HTTP/1.1 429 Too Many Requests\r\nRetry-");
+    let _ = talk.reserve_server("After: 1\r\nContent-Length: 4\r\n\r\n");
+    talk.server(at(21), "wait")
+        .client_ack(at(22))
+        .client(at(400), get("b"))
+        .server(at(410), OK)
+        .close(at(500));
+    check(
+        &talk,
+        &["/a 429 lost 8/0 response_head-31", "/b 200 complete 0/2"],
+    )
+}
+
 /// How a connection ends, or does not.
 type Ends = fn(&mut Conversation);
 

@@ -143,7 +143,10 @@ fn read_log(text: &str) -> Result<(Vec<&'static str>, Vec<String>)> {
         .filter(|line| !line.starts_with('#'))
         .map(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
-            let field = |place: &usize| fields.get(*place).copied().unwrap_or("-");
+            let field = |place: &usize| match fields.get(*place).copied() {
+                Some("(empty)") => "",
+                field => field.unwrap_or("-"),
+            };
             places.iter().map(field).collect::<Vec<_>>().join(" ")
         })
         .collect();

@@ -7,6 +7,30 @@ use llmtap_tests::{process, row::Row, tools};
 /// Method, status, ending, and the length of the response's body.
 type Exchange = (Option<&'static str>, Option<i64>, &'static str, i64);
 
+/// Traces in which no request came to the end of its head.
+const NO_EXCHANGES: [&str; 4] = [
+    // A connection's last FIN, sent again.
+    "tcp__fin_retransmission.pcap",
+    // A request line of 30 KB that never ends, with holes.
+    "tcp__reassembly.pcap",
+    // Packets cut to their headers.
+    "tcp__retransmit-fast009.pcap",
+    "tcp__truncated-header.pcap",
+];
+
+#[test]
+fn nothing_is_invented() -> Result<()> {
+    for trace in NO_EXCHANGES {
+        let path = tools::file("data/zeek").join(trace);
+        let path = path.to_str().context("a path in UTF-8")?;
+        let options = ["--rows", "exchanges", "--format", "ndjson"];
+        let done = process::run_llmtap(&[&["replay", path], &options[..]].concat())?;
+        ensure!(done.code == Some(1), "{trace}: {done:?}");
+        ensure!(done.stdout.is_empty(), "{trace}: {done:?}");
+    }
+    Ok(())
+}
+
 fn exchanges(trace: &str) -> Result<Vec<Row>> {
     let path = tools::file("data/zeek").join(trace);
     let path = path.to_str().context("a path in UTF-8")?;

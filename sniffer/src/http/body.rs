@@ -2,7 +2,7 @@
 
 use analyzer::exchange::Transfer;
 
-use super::chunked::{Chunked, Step, find_boundary};
+use super::chunked::{Chunked, Step};
 use super::coding::{Decoder, Reading};
 
 /// One body as it is read.
@@ -131,16 +131,19 @@ impl Body {
         }
     }
 
-    /// Looks for a chunk's beginning in the bytes after a hole, and takes the framing up there.
-    pub(super) fn resume(&mut self, bytes: &[u8]) -> Option<usize> {
-        let at = find_boundary(bytes)?;
+    /// Takes the framing up where a chunk begins.
+    pub(super) const fn resume(&mut self) {
         self.frame = Frame::Chunked(Chunked::new());
-        Some(at)
     }
 
     /// How far the body was read.
     pub(super) const fn reading(&self) -> Reading {
         self.decoder.reading()
+    }
+
+    /// Whether it ended within its coding; told once.
+    pub(super) const fn take_cut(&mut self) -> bool {
+        self.decoder.take_cut()
     }
 
     /// Coded bytes that could not be decoded; told once.

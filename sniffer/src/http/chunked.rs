@@ -228,44 +228,86 @@ enum Frame {
     InvalidAfter,
 }
 
-/// Chunks larger than this are not believed in while searching for a boundary after a hole.
-const MAX_SOUGHT_CHUNK: u64 = 16 * 1024 * 1024;
-
-/// Where a chunk begins in bytes that follow a hole: at their start or after a CRLF in them, where a
-/// size line stands whose chunk either ends in its own CRLF or reaches past the bytes.
-pub(super) fn find_boundary(bytes: &[u8]) -> Option<usize> {
-    if is_boundary(bytes) {
-        return Some(0);
-    }
-    memchr::memmem::find_iter(bytes, b"\r\n")
-        .map(|at| at + 2)
-        .find(|&at| is_boundary(bytes.get(at..).unwrap_or_default()))
+/// What bytes that may begin a chunk are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Boundary {
+    /// A chunk, or the end of the body, beyond doubt.
+    Sure,
+    /// A size line; whether its chunk ends where it must is yet to be seen.
+    Open,
+    /// Neither.
+    No,
 }
 
-fn is_boundary(bytes: &[u8]) -> bool {
+/// Where a chunk begins in bytes that follow a hole, at their start or after a CRLF in them: the first
+/// place where one does beyond doubt, or else the first where one may.
+pub(super) fn find_boundary(bytes: &[u8]) -> Option<(usize, Boundary)> {
+    let starts = memchr::memmem::find_iter(bytes, b"\r\n").map(|at| at + 2);
+    let mut first = None;
+    for at in std::iter::once(0).chain(starts) {
+        match boundary(bytes.get(at..).unwrap_or_default()) {
+            Boundary::Sure => return Some((at, Boundary::Sure)),
+            Boundary::Open => {
+                first.get_or_insert((at, Boundary::Open));
+            }
+            Boundary::No => {}
+        }
+    }
+    first
+}
+
+/// Looks at bytes that may begin a chunk. A chunk is believed when the CRLF after its data stands where
+/// its size says, with nothing but another size line behind it.
+fn boundary(bytes: &[u8]) -> Boundary {
+    let Some((size, rest)) = size_line(bytes) else {
+        return Boundary::No;
+    };
+    let Some(rest) = rest else {
+        return Boundary::No;
+    };
+    if size == 0 {
+        return match rest {
+            [b'\r', b'\n', ..] => Boundary::Sure,
+            [] | [b'\r'] => Boundary::Open,
+            _ => Boundary::No,
+        };
+    }
+    let after = usize::try_from(size).ok().and_then(|size| rest.get(size..));
+    match after {
+        None | Some([] | [b'\r']) => Boundary::Open,
+        Some([b'\r', b'\n', next @ ..]) if next.is_empty() || size_line(next).is_some() => {
+            Boundary::Sure
+        }
+        Some(_) => Boundary::No,
+    }
+}
+
+/// A size line and what follows it; nothing follows where the line is not all there. `None`: it is none.
+fn size_line(bytes: &[u8]) -> Option<(u64, Option<&[u8]>)> {
     let digits = bytes
         .iter()
-        .take(8)
+        .take(MAX_SOUGHT_DIGITS + 1)
         .take_while(|byte| byte.is_ascii_hexdigit())
         .count();
-    let (size, rest) = bytes.split_at_checked(digits).unwrap_or_default();
-    let Some(rest) = rest.strip_prefix(b"\r\n") else {
-        return false;
-    };
+    if digits > MAX_SOUGHT_DIGITS {
+        return None;
+    }
+    let (size, rest) = bytes.split_at_checked(digits)?;
     let size = size.iter().try_fold(0_u64, |size, &byte| {
         let digit = (byte as char).to_digit(16)?;
         size.checked_mul(16)?.checked_add(u64::from(digit))
-    });
-    match size {
-        _ if digits == 0 => false,
-        Some(0) => rest.starts_with(b"\r\n"),
-        Some(size @ ..=MAX_SOUGHT_CHUNK) => match rest.get(size as usize..) {
-            Some([] | [b'\r']) | None => true,
-            Some(after) => after.starts_with(b"\r\n"),
-        },
-        Some(_) | None => false,
+    })?;
+    match rest {
+        [b'\r', b'\n', rest @ ..] if digits > 0 => Some((size, Some(rest))),
+        [] | [b'\r'] => Some((size, None)),
+        // RFC 9112 §7.1.1; such a line is not sought, but may follow a chunk.
+        [b';' | b' ', ..] if digits > 0 => Some((size, None)),
+        _ => None,
     }
 }
+
+/// Digits of a chunk size that is believed in while searching for a boundary after a hole: 256 MiB.
+const MAX_SOUGHT_DIGITS: usize = 7;
 
 #[cfg(test)]
 mod tests {
@@ -348,17 +390,26 @@ mod tests {
 
     #[test]
     fn boundaries_after_a_hole() {
-        for (bytes, at) in [
-            ("5\r\nhello\r\n", Some(0)),
-            ("\r\n5\r\nhello\r\n0\r\n\r\n", Some(2)),
-            ("tail\r\n5\r\nhel", Some(6)),
-            ("tail\r\n0\r\n\r\n", Some(6)),
+        for (bytes, found) in [
+            ("5\r\nhello\r\n", Some((0, Boundary::Sure))),
+            ("\r\n5\r\nhello\r\n0\r\n\r\n", Some((2, Boundary::Sure))),
+            ("tail\r\n5\r\nhel", Some((6, Boundary::Open))),
+            ("tail\r\n5\r\nhello\r", Some((6, Boundary::Open))),
+            ("tail\r\n5\r\nhello\r\n6;a=b\r", Some((6, Boundary::Sure))),
+            ("tail\r\n0\r\n\r\n", Some((6, Boundary::Sure))),
+            ("tail\r\n0\r\n", Some((6, Boundary::Open))),
             ("2\r\n is no size\r\n", None),
+            ("5\r\nhello\r\nno size", None),
+            ("a\r\n0123456789 2\r\n", None),
+            ("12345678\r\nhello", None),
             ("0\r\nx", None),
             ("data: x\n\n", None),
             ("", None),
         ] {
-            assert_eq!(find_boundary(bytes.as_bytes()), at, "{bytes:?}");
+            assert_eq!(find_boundary(bytes.as_bytes()), found, "{bytes:?}");
         }
+        // A size line that may be text does not hide the chunk behind it.
+        let both = find_boundary(b"feed\r\n5\r\nhello\r\n");
+        assert_eq!(both, Some((6, Boundary::Sure)));
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Decoder {
     /// Decoded bytes that may still be handed on.
     room: u64,
     undecoded: u64,
+    /// Whether the body ended within its coding.
+    cut: bool,
 }
 
 struct Chain {
@@ -92,6 +94,7 @@ impl Decoder {
             reading,
             room: cap,
             undecoded: 0,
+            cut: false,
         }
     }
 
@@ -135,6 +138,7 @@ impl Decoder {
         };
         let mut stages = chain.stages.as_mut_slice();
         while let Some((stage, rest)) = stages.split_first_mut() {
+            let held = stage.held();
             let result = stage.finish(&mut |bytes| {
                 run(rest, bytes, &mut |bytes| {
                     give(&mut self.room, bytes, transfer, emit)
@@ -142,10 +146,17 @@ impl Decoder {
             });
             if let Err(fault) = result {
                 self.stop(fault);
+                self.pass(held, transfer);
                 return;
             }
             stages = rest;
         }
+        self.cut = !chain.stages.iter().all(Decompressor::is_whole);
+    }
+
+    /// Whether the body ended within its coding; told once.
+    pub(super) const fn take_cut(&mut self) -> bool {
+        std::mem::replace(&mut self.cut, false)
     }
 
     /// Bytes of the body are missing here.
@@ -331,9 +342,27 @@ mod tests {
         assert_eq!(read(&[Coding::Gzip], &bytes).text().len(), 32_795);
     }
 
+    /// Each reads as its text, whole, at every split, and byte by byte.
+    fn check(cases: Vec<Case>) {
+        for (name, codings, coded, text) in cases {
+            let whole = read(&codings, &[&coded]);
+            assert_eq!(whole.text(), text, "{name}");
+            assert_eq!(whole.transfer.unread, 0, "{name}");
+            assert_eq!(whole.transfer.decoded_bytes, text.len() as u64, "{name}");
+            assert_eq!(whole.reading, Reading::On, "{name}");
+            for cut in 0..=coded.len() {
+                let (left, right) = coded.split_at(cut);
+                let split = read(&codings, &[left, right]);
+                assert_eq!(split.text(), text, "{name} at {cut}");
+            }
+            let single: Vec<&[u8]> = coded.chunks(1).collect();
+            assert_eq!(read(&codings, &single).text(), text, "{name} byte by byte");
+        }
+    }
+
     #[test]
     fn every_coding_at_every_split() {
-        use Coding::{Brotli, Deflate, Gzip, Unknown, Zstd};
+        use Coding::{Brotli, Deflate, Gzip, Zstd};
         let mut stored = deflate(TEXT);
         stored.extend_from_slice(b"junk");
         let cases: Vec<Case> = vec![
@@ -380,6 +409,14 @@ mod tests {
                 gzip(&zstd(TEXT)),
                 TEXT.to_vec(),
             ),
+        ];
+        check(cases);
+    }
+
+    #[test]
+    fn wrong_labels_at_every_split() {
+        use Coding::{Brotli, Deflate, Gzip, Unknown, Zstd};
+        let cases: Vec<Case> = vec![
             ("mislabelled gzip", vec![Gzip], TEXT.to_vec(), TEXT.to_vec()),
             (
                 "mislabelled deflate",
@@ -399,25 +436,59 @@ mod tests {
                 b"(short)".to_vec(),
                 b"(short)".to_vec(),
             ),
+            (
+                "gzip called deflate",
+                vec![Deflate],
+                gzip(TEXT),
+                TEXT.to_vec(),
+            ),
+            ("gzip called zstd", vec![Zstd], gzip(TEXT), TEXT.to_vec()),
+            ("zstd called gzip", vec![Gzip], zstd(TEXT), TEXT.to_vec()),
+            ("zlib called gzip", vec![Gzip], zlib(TEXT), TEXT.to_vec()),
+            (
+                "coded once, labelled twice",
+                vec![Gzip, Gzip],
+                gzip(TEXT),
+                TEXT.to_vec(),
+            ),
+            // Its client takes off one, too.
+            (
+                "coded twice, labelled once",
+                vec![Gzip],
+                gzip(&gzip(TEXT)),
+                gzip(TEXT),
+            ),
+            (
+                "text in UTF-8",
+                vec![Gzip],
+                "{\"a\":\"\u{4f60}\u{597d}\u{4e16}\u{754c}\"}".into(),
+                "{\"a\":\"\u{4f60}\u{597d}\u{4e16}\u{754c}\"}".into(),
+            ),
             ("a charset", vec![Unknown], TEXT.to_vec(), TEXT.to_vec()),
             ("empty", vec![Gzip], vec![], vec![]),
         ];
-        for (name, codings, coded, text) in cases {
-            let whole = read(&codings, &[&coded]);
-            assert_eq!(whole.text(), text, "{name}");
-            assert_eq!(whole.transfer.unread, 0, "{name}");
-            assert_eq!(whole.transfer.decoded_bytes, text.len() as u64, "{name}");
-            assert_eq!(whole.reading, Reading::On, "{name}");
-            for cut in 0..=coded.len() {
-                let (left, right) = coded.split_at(cut);
-                assert_eq!(
-                    read(&codings, &[left, right]).text(),
-                    text,
-                    "{name} at {cut}"
-                );
+        check(cases);
+    }
+
+    #[test]
+    fn a_coding_that_breaks_off_is_told() {
+        use Coding::{Brotli, Deflate, Gzip, Zstd};
+        for (coding, coded) in [
+            (Gzip, gzip(TEXT)),
+            (Deflate, zlib(TEXT)),
+            (Deflate, deflate(TEXT)),
+            (Zstd, zstd(TEXT)),
+            (Brotli, hex(BROTLI)),
+        ] {
+            for (length, cut) in [(coded.len(), false), (coded.len() - 12, true)] {
+                let permits = Permits::default();
+                let mut decoder = Decoder::new(&[coding], 1 << 20, &permits, 1);
+                let mut transfer = Transfer::default();
+                decoder.push(&coded[..length], &mut transfer, &mut |_| {});
+                decoder.finish(&mut transfer, &mut |_| {});
+                assert_eq!(decoder.take_cut(), cut, "{coding:?}, {length}");
+                assert_eq!(decoder.reading(), Reading::On, "{coding:?}, {length}");
             }
-            let single: Vec<&[u8]> = coded.chunks(1).collect();
-            assert_eq!(read(&codings, &single).text(), text, "{name} byte by byte");
         }
     }
 
@@ -480,6 +551,9 @@ mod tests {
 
     #[test]
     fn what_is_neither_coded_nor_text_is_unread() {
+        // Too short to be told before its end.
+        let short = read(&[Coding::Zstd], &[b"\x28\xb5"]);
+        assert_eq!((short.text().len(), short.transfer.unread), (0, 2));
         for coding in [Coding::Gzip, Coding::Zstd, Coding::Unknown] {
             let read = read(&[coding], &[b"\x00\x01\x02\x03", b"rest"]);
             assert_eq!(

@@ -1,5 +1,7 @@
 //! What was counted.
 
+use crate::tcp::Side;
+
 use super::Protocol;
 
 macro_rules! counters {
@@ -47,6 +49,8 @@ counters! {
     interim_responses,
     /// Exchanges begun by a response whose request was not seen.
     responses_without_request,
+    /// Responses after a loss that more than one request may have been for, and that were paired with none.
+    responses_unpaired,
     /// Exchanges that ended without their end having been read, after bytes were lost or unreadable.
     exchanges_lost,
     /// Exchanges given up since too many were open on their connection.
@@ -61,10 +65,18 @@ counters! {
     missing_response_body,
     /// Bytes that were not captured and that no exchange could be charged with when they were lost.
     missing_between,
-    /// Bytes passed over in search of a message head.
+    /// Bytes of heads that were read, interim ones included.
+    head_bytes,
+    /// Bytes of bodies that were read, transfer framing taken off.
+    body_bytes,
+    /// Bytes of the transfer framing of bodies, and of empty lines before heads.
+    framing_bytes,
+    /// Bytes passed over in search of a message head or a chunk, and of heads that were given up.
     skipped_bytes,
-    /// Bytes of connections that are not HTTP/1, or no longer.
-    left_alone_bytes,
+    /// Bytes of connections that are not HTTP/1, or no longer: the clients'.
+    left_alone_client_bytes,
+    /// Bytes of connections that are not HTTP/1, or no longer: the servers'.
+    left_alone_server_bytes,
     /// Heads that were no HTTP/1 head.
     heads_invalid,
     /// Heads longer than the limit.
@@ -81,6 +93,8 @@ counters! {
     chunks_invalid,
     /// Bodies whose content coding could not be taken off to the end.
     bodies_undecoded,
+    /// Bodies that ended within their content coding: broken off, or cut.
+    codings_cut,
     /// Bodies read up to the limit only.
     bodies_capped,
     /// Coded bodies that were not decoded since too many others were.
@@ -100,6 +114,14 @@ impl HttpCounters {
             (Protocol::Tunnel.as_str(), self.connections_tunnel),
             (Protocol::Unknown.as_str(), self.connections_unknown),
         ]
+    }
+
+    pub(super) const fn leave_alone(&mut self, from: Side, length: u64) {
+        let counter = match from {
+            Side::Client => &mut self.left_alone_client_bytes,
+            Side::Server => &mut self.left_alone_server_bytes,
+        };
+        *counter = counter.saturating_add(length);
     }
 
     pub(super) fn connection(&mut self, protocol: Protocol) {

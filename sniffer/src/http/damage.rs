@@ -1,28 +1,27 @@
-//! Holes, and the way back into step after them.
+//! Holes: what is lost with them, and who is charged.
 //!
 //! A hole inside a body whose end is still known costs its bytes and nothing else. After any other
-//! hole the stream is searched: for the next chunk in a chunked body, else for the next head, which is
-//! believed at the start of a segment only. The exchange whose response may have been lost is in
-//! doubt until a response comes for it. A client that does not pipeline sends its next request only
-//! after the whole answer, so that request ends an exchange whose answer was not recognised in what
-//! the server sent since.
+//! hole the stream is searched (see `resync`). Of a head that a hole cut off, what was read stays: a
+//! request's line and fields, a response's status. Which request a response answers after a hole is
+//! another matter (see `order`).
 
-use analyzer::exchange::{Ending, EventKind, Place};
+use analyzer::exchange::{EventKind, Place};
 use analyzer::time::Timestamp;
 
 use crate::tcp::Side;
 
 use super::EventSink;
-use super::body::{Body, Frame, Hole};
+use super::body::{Body, Hole};
 use super::endings::Finish;
-use super::framing::Method;
-use super::half::State;
+use super::half::{Lost, Message, State};
 use super::handler::Context;
-use super::head;
-use super::pairing::Progress;
-use super::protocol::{Protocol, Start, is_tls_record, sought_start};
+use super::protocol::Protocol;
 use super::settings::UNKNOWN_AFTER;
-use super::stream::{HttpStream, line_ends};
+use super::stream::HttpStream;
+
+/// The shortest message there is: `GET / HTTP/1.0` or `HTTP/1.0 200` and its two line ends. Fewer bytes
+/// cannot hide one.
+pub(super) const MIN_MESSAGE: u64 = 16;
 
 impl HttpStream {
     /// `length` bytes of one direction will never come.
@@ -39,7 +38,11 @@ impl HttpStream {
                 half.state = State::Silent;
                 grow(&mut cx.counters.missing_between, length);
             }
-            State::Idle | State::Seek => self.lose_between(cx, from, length),
+            State::Idle => {
+                self.hole_between(from, length);
+                self.lose_between(cx, from, length);
+            }
+            State::Seek => self.lose_between(cx, from, length),
             State::Head => self.lose_head(cx, from, length),
             State::Body(body) => self.hole(cx, from, body, length),
             State::Resync(body) => self.lose_place(cx, from, body, length),
@@ -47,7 +50,7 @@ impl HttpStream {
     }
 
     /// The head that is being read cannot be read to its end: `length` bytes of it are missing, or it
-    /// is too large.
+    /// is too large (0).
     pub(super) fn lose_head<S: EventSink>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -59,19 +62,37 @@ impl HttpStream {
         let time = half.message.last;
         half.state = State::Seek;
         half.candidate = false;
-        let kept = half.drop_head();
-        if from == Side::Server || !sure {
+        let kept = std::mem::take(&mut half.head);
+        // Its whole lines are read. A head that is too large is refused whole.
+        let end = memchr::memrchr(b'\n', &kept).map_or(0, |end| end + 1);
+        let lines = kept.get(..end).filter(|_| length > 0).unwrap_or_default();
+        let read = match from {
+            Side::Client if sure => self.lose_request_head(cx, lines, length),
+            Side::Server if sure => self.lose_response_head(cx, lines, length),
+            Side::Client | Side::Server => None,
+        };
+        if read.is_none() {
+            self.half_mut(from).hidden.one |= !sure;
             self.lose_between(cx, from, length);
             if from == Side::Client {
                 self.cut_attached(cx);
             }
-            self.skip(cx, from, kept, time);
-            return;
         }
-        // The request is there, whatever it said: its answer belongs to it.
-        let Some(number) = self.open_request(cx) else {
-            return;
-        };
+        let passed = kept.len().saturating_sub(read.unwrap_or_default());
+        self.skip(cx, from, passed as u64, time);
+        self.half_mut(from).keep_buffer(kept);
+    }
+
+    /// The request is there, whatever else it said: its answer belongs to it. Gives how many bytes of
+    /// the head were read.
+    fn lose_request_head<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        lines: &[u8],
+        length: u64,
+    ) -> Option<usize> {
+        let number = self.open_request(cx)?;
+        self.request_in_part(cx, number, lines);
         self.note_gap(cx, Some(number), Place::RequestHead, length);
         if let Some(exchange) = self.exchanges.get_mut(number) {
             grow(&mut exchange.request_transfer.missing_head, length);
@@ -79,12 +100,37 @@ impl HttpStream {
         self.finish_request(cx, Finish::Lost);
         self.client.state = State::Seek;
         self.client.damaged = Some(number);
-        self.skip(cx, from, kept, time);
+        self.client.lost = Lost::default();
+        self.hide(Side::Client, length);
+        Some(lines.len())
+    }
+
+    /// The response is there, and its status is known. How long it is is not.
+    fn lose_response_head<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        lines: &[u8],
+        length: u64,
+    ) -> Option<usize> {
+        let number = self.response_in_part(cx, lines)?;
+        let last = self.server.message.last;
+        self.note_gap(cx, Some(number), Place::ResponseHead, length);
+        if let Some(exchange) = self.exchanges.get_mut(number) {
+            grow(&mut exchange.response_transfer.missing_head, length);
+            exchange.doubt = true;
+            exchange.saw_response(last);
+        }
+        self.server.message = Message::default();
+        self.server.damaged = Some(number);
+        self.doubt_unanswered();
+        self.hide(Side::Server, length);
+        Some(lines.len())
     }
 
     /// Bytes are missing where a head was due or sought.
     fn lose_between<S: EventSink>(&mut self, cx: &mut Context<'_, S>, from: Side, length: u64) {
         self.half_mut(from).state = State::Seek;
+        self.hide(from, length);
         if length == 0 {
             if from == Side::Server {
                 self.doubt_unanswered();
@@ -95,6 +141,14 @@ impl HttpStream {
             Side::Client => {
                 grow(&mut cx.counters.missing_between, length);
                 grow(&mut self.client.lost.missing, length);
+            }
+            Side::Server if self.server.damaged.is_some() => {
+                let number = self.server.damaged;
+                if let Some(exchange) = number.and_then(|number| self.exchanges.get_mut(number)) {
+                    grow(&mut exchange.response_transfer.missing_body, length);
+                }
+                self.doubt_unanswered();
+                self.note_gap(cx, number, Place::ResponseBody, length);
             }
             Side::Server => {
                 let number = self.exchanges.unanswered().map(|exchange| {
@@ -120,19 +174,29 @@ impl HttpStream {
             Hole::Within => {
                 self.half_mut(from).state = State::Body(body);
                 self.lose_in_body(cx, from, length);
+                self.explain(from, 0);
             }
             Hole::Past { inside, beyond } => {
                 self.half_mut(from).state = State::Body(body);
                 self.lose_in_body(cx, from, inside);
+                self.explain(from, beyond);
                 // The end was not seen, so that it has no time.
                 match from {
                     Side::Client => self.finish_request(cx, Finish::Lost),
                     Side::Server => self.finish_response(cx, Finish::Lost),
                 }
                 if beyond > 0 {
+                    self.hole_between(from, beyond);
                     self.lose_between(cx, from, beyond);
                 }
             }
+        }
+    }
+
+    /// The server's stream is known up to so many bytes before here, holes included.
+    const fn explain(&mut self, from: Side, beyond: u64) {
+        if matches!(from, Side::Server) {
+            self.server_seen = self.server_offset.saturating_sub(beyond);
         }
     }
 
@@ -145,7 +209,9 @@ impl HttpStream {
         length: u64,
     ) {
         self.half_mut(from).state = State::Resync(body);
+        self.drop_probe(cx, from);
         self.lose_in_body(cx, from, length);
+        self.hide(from, length);
         if from == Side::Server
             && let Some(number) = self.server.message.exchange
             && let Some(exchange) = self.exchanges.get_mut(number)
@@ -185,79 +251,6 @@ impl HttpStream {
         self.emit(cx, number, EventKind::Gap { place, length });
     }
 
-    /// Looks for a chunk or a head after a hole in a chunked body.
-    pub(super) fn read_resync<S: EventSink>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        from: Side,
-        bytes: &[u8],
-        time: Timestamp,
-    ) -> usize {
-        if is_head(from, bytes) {
-            match from {
-                Side::Client => self.finish_request(cx, Finish::Lost),
-                Side::Server => self.finish_response(cx, Finish::Lost),
-            }
-            self.half_mut(from).begin_head(time);
-            return 0;
-        }
-        // Where the client lost bytes too, a chunk may be another response's.
-        let hopeless = from == Side::Server && self.client.lost.missing > 0;
-        let half = self.half_mut(from);
-        half.message.last = half.message.last.max(time);
-        let number = half.message.exchange;
-        let found = match &mut half.state {
-            State::Resync(body) if !hopeless => body.resume(bytes),
-            _ => None,
-        };
-        let passed = found.unwrap_or(bytes.len());
-        let transfer = &mut half.message.transfer;
-        grow(&mut transfer.unread, passed as u64);
-        if found.is_some() {
-            let state = std::mem::replace(&mut half.state, State::Seek);
-            if let State::Resync(body) = state {
-                half.state = State::Body(body);
-            }
-            if let Some(exchange) = number.and_then(|number| self.exchanges.get_mut(number)) {
-                exchange.doubt = false;
-            }
-        }
-        passed
-    }
-
-    /// Looks for a head where anything may stand.
-    pub(super) fn read_seek<S: EventSink>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        from: Side,
-        bytes: &[u8],
-        time: Timestamp,
-    ) -> usize {
-        let half = self.half_mut(from);
-        let start = line_ends(bytes);
-        let rest = bytes.get(start..).unwrap_or_default();
-        if std::mem::take(&mut half.candidate) && !rest.is_empty() {
-            match sought_start(from, rest) {
-                Start::Head | Start::More => {
-                    half.begin_head(time);
-                    return start;
-                }
-                Start::Other(protocol) if !self.is_recognised() => {
-                    self.leave_alone(cx, protocol);
-                    return start;
-                }
-                Start::Other(_) | Start::No => {
-                    if !self.is_recognised() && is_tls_record(bytes) {
-                        self.leave_alone(cx, Protocol::Tls);
-                        return start;
-                    }
-                }
-            }
-        }
-        self.skip(cx, from, bytes.len() as u64, time);
-        bytes.len()
-    }
-
     /// Passes over bytes, and charges the exchange that they belong to, where that can be told.
     pub(super) fn skip<S: EventSink>(
         &mut self,
@@ -267,6 +260,11 @@ impl HttpStream {
         time: Timestamp,
     ) {
         grow(&mut cx.counters.skipped_bytes, length);
+        if self.half(from).hidden.bytes > 0 && length > 0 {
+            self.hide(from, length);
+            // Bytes that were seen are in their place: no answer to them came before.
+            self.half_mut(from).hidden.after = self.server_offset;
+        }
         match from {
             Side::Client => {
                 let damaged = self.client.damaged;
@@ -279,7 +277,12 @@ impl HttpStream {
                 }
             }
             Side::Server => {
-                if let Some(exchange) = self.exchanges.unanswered().filter(|it| it.doubt) {
+                let damaged = self.server.damaged;
+                let exchange = match damaged {
+                    Some(number) => self.exchanges.get_mut(number),
+                    None => self.exchanges.unanswered().filter(|it| it.doubt),
+                };
+                if let Some(exchange) = exchange {
                     grow(&mut exchange.response_transfer.unread, length);
                     exchange.saw_response(time);
                 }
@@ -288,59 +291,6 @@ impl HttpStream {
         grow(&mut self.unrecognised, length);
         if self.unrecognised > UNKNOWN_AFTER && !self.is_recognised() {
             self.declare(cx, Protocol::Unknown);
-        }
-    }
-
-    /// Any response that was to come may have been lost.
-    pub(super) fn doubt_unanswered(&mut self) {
-        for exchange in self.exchanges.iter_mut() {
-            exchange.doubt |= exchange.response == Progress::Waiting;
-        }
-    }
-
-    /// A new request came. A client that does not pipeline sent it after the whole answer to the one
-    /// before: where that answer was not recognised, or its end was not, it was lost.
-    pub(super) fn end_answered<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
-        let so_far = self.server_offset;
-        // Within a head or body there is an answer to come.
-        let in_answer = matches!(self.server.state, State::Head | State::Body(_));
-        let passed = self.exchanges.numbers(|exchange| {
-            exchange.response == Progress::Waiting
-                && !in_answer
-                && if exchange.pipelined {
-                    // More likely it only looked so, after damage: clients hardly ever pipeline.
-                    exchange.doubt
-                } else {
-                    exchange.answer_after < so_far
-                }
-        });
-        for number in passed {
-            self.end(cx, number, Ending::Lost);
-            self.answered = so_far;
-        }
-        let Some(reading) = self.server.message.exchange else {
-            return;
-        };
-        let Some(exchange) = self.exchanges.get_mut(reading) else {
-            return;
-        };
-        let (in_doubt, unknown) = (exchange.doubt, exchange.method == Method::Unknown);
-        if exchange.pipelined || exchange.response != Progress::Reading {
-            return;
-        }
-        let message = &self.server.message.transfer;
-        let untouched = message.body_bytes == 0 && message.missing_body == 0;
-        match &self.server.state {
-            State::Resync(_) if in_doubt => {
-                self.finish_response(cx, Finish::Lost);
-                self.server.state = State::Seek;
-            }
-            State::Body(body) if matches!(body.frame(), Frame::Guess) => {
-                self.finish_response(cx, Finish::Lost);
-            }
-            // The request that was not seen was HEAD.
-            State::Body(_) if unknown && untouched => self.finish_response(cx, Finish::Read),
-            _ => {}
         }
     }
 
@@ -353,7 +303,7 @@ impl HttpStream {
     }
 }
 
-const fn grow(sum: &mut u64, by: u64) {
+pub(super) const fn grow(sum: &mut u64, by: u64) {
     *sum = sum.saturating_add(by);
 }
 
@@ -361,16 +311,5 @@ pub(super) const fn body_place(from: Side) -> Place {
     match from {
         Side::Client => Place::RequestBody,
         Side::Server => Place::ResponseBody,
-    }
-}
-
-/// Whether bytes that may be anything begin with a head, beyond doubt.
-fn is_head(from: Side, bytes: &[u8]) -> bool {
-    let line = memchr::memchr(b'\n', bytes).and_then(|end| bytes.get(..end));
-    match from {
-        Side::Server => bytes.starts_with(b"HTTP/1."),
-        Side::Client => {
-            sought_start(from, bytes) == Start::Head && line.and_then(head::request_line).is_some()
-        }
     }
 }

@@ -84,9 +84,18 @@ impl HttpStream {
             // Neither FIN nor RST told what became of it.
             CloseReason::Closed | CloseReason::Replaced => Ending::Lost,
         };
+        for side in [Side::Client, Side::Server] {
+            let kept = self.half_mut(side).drop_head();
+            let time = self.half(side).message.last;
+            self.skip(cx, side, kept, time);
+        }
         self.end_all(cx, fallback);
-        let pending = self.client.drop_head() + self.server.drop_head();
-        if self.unrecognised + pending > 0 && !self.is_recognised() {
+        for side in [Side::Client, Side::Server] {
+            self.drop_probe(cx, side);
+            let unread = self.half(side).message.transfer.body_bytes;
+            cx.counters.unread_bytes = cx.counters.unread_bytes.saturating_add(unread);
+        }
+        if self.unrecognised > 0 && !self.is_recognised() {
             self.declare(cx, Protocol::Unknown);
         }
     }
@@ -110,7 +119,10 @@ impl HttpStream {
             if self.client.scanner.is_sure() {
                 self.declare(cx, Protocol::Http1);
             }
-            self.unrecognised += self.client.drop_head();
+            let kept = self.client.drop_head();
+            self.client.state = State::Seek;
+            let time = self.client.message.last;
+            self.skip(cx, Side::Client, kept, time);
         }
         self.finish_request(cx, Finish::Lost);
         self.client.state = State::Silent;
@@ -137,7 +149,10 @@ impl HttpStream {
             if self.server.scanner.is_sure() {
                 self.declare(cx, Protocol::Http1);
             }
-            self.unrecognised += self.server.drop_head();
+            let kept = self.server.drop_head();
+            self.server.state = State::Seek;
+            let time = self.server.message.last;
+            self.skip(cx, Side::Server, kept, time);
         }
         let settled = self
             .exchanges
@@ -158,6 +173,8 @@ impl HttpStream {
         self.client.state = State::Idle;
         let message = std::mem::take(&mut self.client.message);
         let Some(number) = message.exchange else {
+            let silent = message.transfer.body_bytes;
+            cx.counters.unread_bytes = cx.counters.unread_bytes.saturating_add(silent);
             return;
         };
         if finish == Finish::Read {
@@ -191,13 +208,25 @@ impl HttpStream {
         self.server.state = State::Idle;
         let message = std::mem::take(&mut self.server.message);
         let Some(number) = message.exchange else {
+            let silent = message.transfer.body_bytes;
+            cx.counters.unread_bytes = cx.counters.unread_bytes.saturating_add(silent);
             return;
         };
+        self.exchanges.note_answer();
+        if finish == Finish::Lost {
+            self.exchanges.forget_burst();
+        }
         let Some(exchange) = self.exchanges.get_mut(number) else {
             return;
         };
         add(&mut exchange.response_transfer, &message.transfer);
         exchange.saw_response(message.last);
+        if finish == Finish::Read {
+            self.explain_answer(number);
+        }
+        let Some(exchange) = self.exchanges.get_mut(number) else {
+            return;
+        };
         match finish {
             Finish::Lost => self.end(cx, number, Ending::Lost),
             Finish::Read => {
@@ -303,6 +332,7 @@ impl HttpStream {
 
     /// Hands on what a body holds back, and tells what of it could not be decoded.
     fn flush<S: EventSink>(&mut self, cx: &mut Context<'_, S>, side: Side) {
+        self.drop_probe(cx, side);
         let half = self.half_mut(side);
         let message = &mut half.message;
         let (number, time) = (message.exchange, message.last);
@@ -315,6 +345,7 @@ impl HttpStream {
             last.extend_from_slice(piece);
         });
         let undecoded = body.take_undecoded();
+        cx.counters.codings_cut += u64::from(body.take_cut());
         match body.reading() {
             Reading::On => {}
             Reading::Corrupt => cx.counters.bodies_undecoded += 1,

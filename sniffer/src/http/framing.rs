@@ -1,8 +1,12 @@
-//! How long a message's body is (RFC 9112 §6.3), and which codings are on it.
+//! How long a message's body is (RFC 9112 §6.3), and which codings are on it. Every odd case, with what
+//! others make of it and what is done here, stands in the table of `tests/decisions.rs`.
 
 use analyzer::exchange::{Headers, Version};
 
 use super::coding::Coding;
+
+/// The longest length that is believed. Go takes no longer one, and nobody sends so much.
+const MAX_LENGTH: u64 = i64::MAX as u64;
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +55,11 @@ enum Length {
     Known(u64),
     /// Chunked is the last transfer coding.
     Chunked,
+    /// Chunked is a transfer coding, and another is the last one.
+    Misplaced,
     /// Another transfer coding is the last one.
     Unframed,
-    /// Not a number, negative, past 2^64, or several that differ.
+    /// Not a number, negative, past [`MAX_LENGTH`], or several that differ.
     Invalid,
 }
 
@@ -69,6 +75,7 @@ pub(super) fn of_request(version: Version, headers: &Headers) -> Result<Framing,
         Length::Chunked => Ok(Framing::Chunked),
         Length::Known(length) if length > 0 => Ok(Framing::Length(length)),
         Length::Absent | Length::Known(_) => Ok(Framing::None),
+        Length::Misplaced => Err(Framing::Chunked),
         Length::Unframed | Length::Invalid => Err(Framing::None),
     }
 }
@@ -89,7 +96,7 @@ pub(super) fn of_response(
         Length::Chunked => Ok(Framing::Chunked),
         Length::Known(0) => Ok(Framing::None),
         Length::Known(length) => Ok(Framing::Length(length)),
-        Length::Absent | Length::Unframed => Ok(Framing::UntilClose),
+        Length::Absent | Length::Unframed | Length::Misplaced => Ok(Framing::UntilClose),
         Length::Invalid => Err(Framing::Guess),
     }
 }
@@ -110,15 +117,20 @@ pub(super) fn codings(headers: &Headers) -> Vec<Coding> {
 
 fn length(headers: &Headers) -> Length {
     // RFC 9112 §6.1: Transfer-Encoding overrides Content-Length. The obsolete "identity" says nothing.
-    let last = list(headers, "transfer-encoding")
-        .filter(|name| !name.eq_ignore_ascii_case("identity"))
-        .last();
-    if let Some(last) = last {
-        return if last.eq_ignore_ascii_case("chunked") {
-            Length::Chunked
-        } else {
-            Length::Unframed
-        };
+    let is_chunked = |name: &str| name.eq_ignore_ascii_case("chunked");
+    let mut transfer = None;
+    for name in list(headers, "transfer-encoding") {
+        if name.eq_ignore_ascii_case("identity") {
+            continue;
+        }
+        transfer = Some(match transfer {
+            _ if is_chunked(name) => Length::Chunked,
+            Some(Length::Chunked | Length::Misplaced) => Length::Misplaced,
+            _ => Length::Unframed,
+        });
+    }
+    if let Some(length) = transfer {
+        return length;
     }
     let mut length = Length::Absent;
     for value in headers.get_all("content-length") {
@@ -126,7 +138,8 @@ fn length(headers: &Headers) -> Length {
             let value = value.trim();
             // `u64::from_str` takes a leading plus sign; the grammar does not.
             let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            let Some(value) = value.parse::<u64>().ok().filter(|_| digits) else {
+            let number = value.parse::<u64>().ok();
+            let Some(value) = number.filter(|&value| digits && value <= MAX_LENGTH) else {
                 return Length::Invalid;
             };
             match length {
@@ -184,6 +197,12 @@ mod tests {
                 Ok(Framing::Length(5)),
             ),
             ("Transfer-Encoding: gzip", Err(Framing::None)),
+            ("Transfer-Encoding: chunked, gzip", Err(Framing::Chunked)),
+            (
+                "Content-Length: 9223372036854775807",
+                Ok(Framing::Length(i64::MAX as u64)),
+            ),
+            ("Content-Length: 9223372036854775808", Err(Framing::None)),
         ] {
             let fields = headers(fields);
             assert_eq!(of_request(Version::Http11, &fields), framing, "{fields:?}");

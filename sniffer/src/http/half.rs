@@ -7,6 +7,7 @@ use crate::tcp::Side;
 
 use super::body::Body;
 use super::head::Scanner;
+use super::protocol::Trust;
 
 /// The capacity of a head buffer that is kept for the next head.
 const KEPT_HEAD_BUFFER: usize = 8 * 1024;
@@ -28,8 +29,15 @@ pub(super) struct Half {
     pub(super) ended: Option<(Ending, Timestamp)>,
     /// What passed since the last head without being read.
     pub(super) lost: Lost,
-    /// The exchange whose request's head was lost, as long as its bytes are passed over.
+    /// The exchange of whose message the head was read in part only, as long as its bytes are passed
+    /// over.
     pub(super) damaged: Option<u32>,
+    /// What may hide whole messages since the place in the other side's order was last certain.
+    pub(super) hidden: Hidden,
+    /// Bytes that may be a chunk, held back until its end proves it.
+    pub(super) probe: Vec<u8>,
+    /// Whether the head that is being read was found in a search, where bytes may be anything.
+    pub(super) sought: bool,
     side: Side,
 }
 
@@ -68,6 +76,18 @@ pub(super) struct Lost {
     pub(super) skipped: u64,
 }
 
+/// Bytes that may hold messages of which nothing else is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hidden {
+    /// So many bytes, missing or passed over.
+    pub(super) bytes: u64,
+    /// How far the server's stream had been seen before the first of them. Holes of both sides that
+    /// meet are noticed in any order, so that one right before counts as if it came after.
+    pub(super) after: u64,
+    /// Whether a message began at the first of them, so that they hold one at least.
+    pub(super) one: bool,
+}
+
 impl Half {
     /// `state`: [`State::Idle`] where the stream is seen from its beginning, else [`State::Seek`].
     pub(super) const fn new(side: Side, state: State) -> Self {
@@ -86,7 +106,7 @@ impl Half {
                 },
             },
             head: Vec::new(),
-            scanner: Scanner::new(side),
+            scanner: Scanner::new(side, Trust::Due),
             candidate: false,
             refused: false,
             ended: None,
@@ -95,14 +115,27 @@ impl Half {
                 skipped: 0,
             },
             damaged: None,
+            hidden: Hidden {
+                bytes: 0,
+                after: 0,
+                one: false,
+            },
+            probe: Vec::new(),
+            sought: false,
             side,
         }
     }
 
     /// The byte at `time` is taken for the first of a head.
     pub(super) fn begin_head(&mut self, time: Timestamp) {
+        self.sought = matches!(self.state, State::Seek | State::Resync(_));
         self.state = State::Head;
-        self.scanner = Scanner::new(self.side);
+        let trust = if self.sought {
+            Trust::Sought
+        } else {
+            Trust::Due
+        };
+        self.scanner = Scanner::new(self.side, trust);
         self.head.clear();
         self.message = Message {
             first: time,

@@ -3,6 +3,9 @@
 //! The end of a head is found by its blank line, line by line as the bytes come, so that a head in
 //! many pieces is read once. The fields are then read by httparse; where it refuses them (obs-fold,
 //! a line that is no field), line by line, as leniently as the peers that take such heads.
+//!
+//! In a stream that is out of step a head is sought among bytes that may be anything, such as a prompt
+//! that quotes HTTP. There every line must be what RFC 9112 makes it, and nothing is forgiven.
 
 use std::borrow::Cow;
 
@@ -10,15 +13,22 @@ use analyzer::exchange::{Headers, Version};
 
 use crate::tcp::Side;
 
-use super::protocol::{Protocol, Start, due_start, is_known_method, is_token};
+use super::protocol::{Protocol, Start, Trust, due_start, is_known_method, is_token, sought_start};
 
 /// Fields read without an allocation for their places.
 const ORDINARY_FIELDS: usize = 64;
+/// Bytes of the first line of a head that is believed in a search: what servers take of a request line.
+const MAX_SOUGHT_LINE: usize = 16 * 1024;
+/// Bytes of a reason phrase that is believed in a search. The longest registered one has 31.
+const MAX_SOUGHT_REASON: usize = 128;
+/// Digits of each part of a version.
+const MAX_VERSION_DIGITS: usize = 3;
 
 /// Finds the end of a head in a buffer that grows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scanner {
     side: Side,
+    trust: Trust,
     line_start: usize,
     scanned: usize,
     lines: usize,
@@ -38,17 +48,27 @@ pub(super) enum Scan {
 }
 
 impl Scanner {
-    pub(super) const fn new(side: Side) -> Self {
+    pub(super) const fn new(side: Side, trust: Trust) -> Self {
         Self {
             side,
+            trust,
             line_start: 0,
             scanned: 0,
             lines: 0,
         }
     }
 
-    /// Whether the start line was read, so that this is a head for sure.
+    /// Whether the start line was read, so that this is a head for sure; in a search, whether a field
+    /// came behind it.
     pub(super) const fn is_sure(&self) -> bool {
+        match self.trust {
+            Trust::Due => self.lines > 0,
+            Trust::Sought => self.lines > 1,
+        }
+    }
+
+    /// Whether the start line was read.
+    pub(super) const fn is_begun(&self) -> bool {
         self.lines > 0
     }
 
@@ -59,7 +79,7 @@ impl Scanner {
             let Some(length) = memchr::memchr(b'\n', fresh) else {
                 self.scanned = bytes.len();
                 return if self.lines == 0 {
-                    match due_start(self.side, bytes) {
+                    match self.start(bytes) {
                         Start::Head | Start::More => Scan::Incomplete,
                         Start::Other(protocol) => Scan::Other(protocol),
                         Start::No => Scan::Invalid,
@@ -82,16 +102,104 @@ impl Scanner {
                 };
                 match version {
                     None => return Scan::Invalid,
+                    Some(_) if self.trust == Trust::Sought && !is_exact(self.side, line) => {
+                        return Scan::Invalid;
+                    }
                     // RFC 1945 §4.1: a simple request is its line.
                     Some(Version::Http09) => return Scan::Complete(end + 1),
                     Some(_) => {}
                 }
             } else if line.is_empty() {
                 return Scan::Complete(end + 1);
+            } else if self.trust == Trust::Sought && !is_field_line(line) {
+                return Scan::Invalid;
             }
             self.lines = self.lines.saturating_add(1);
         }
     }
+
+    /// What a first line is that is not all there.
+    fn start(&self, bytes: &[u8]) -> Start {
+        match self.trust {
+            Trust::Due => due_start(self.side, bytes),
+            Trust::Sought if may_become_exact(self.side, bytes) => sought_start(self.side, bytes),
+            Trust::Sought => Start::No,
+        }
+    }
+}
+
+/// Whether a first line is what RFC 9112 §3 and §4 make it, with a version of HTTP/1.
+pub(super) fn is_exact(side: Side, line: &[u8]) -> bool {
+    let line = trim_cr(line);
+    let mut parts = line.splitn(3, |&byte| byte == b' ');
+    let (Some(first), Some(second)) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    match side {
+        Side::Client => {
+            is_target(second) && parts.next().is_some_and(is_http1) && line.len() <= MAX_SOUGHT_LINE
+        }
+        Side::Server => {
+            let reason = parts.next().unwrap_or_default();
+            is_http1(first)
+                && second.len() == 3
+                && second.iter().all(u8::is_ascii_digit)
+                && is_reason(reason)
+        }
+    }
+}
+
+/// Whether a first line that goes on after `bytes` can still be exact.
+fn may_become_exact(side: Side, bytes: &[u8]) -> bool {
+    let line = trim_cr(bytes);
+    let parts: Vec<&[u8]> = line.splitn(3, |&byte| byte == b' ').collect();
+    match (side, parts.as_slice()) {
+        (Side::Client, [_, target, version]) => {
+            let form = b"HTTP/1.1";
+            let known = form.len().min(version.len()).min(7);
+            is_target(target)
+                && version.len() <= form.len()
+                && version.get(..known) == form.get(..known)
+        }
+        (Side::Client, [_, target]) => {
+            line.len() <= MAX_SOUGHT_LINE && (target.is_empty() || is_target(target))
+        }
+        (Side::Server, [version, status, reason]) => {
+            is_http1(version)
+                && status.len() == 3
+                && status.iter().all(u8::is_ascii_digit)
+                && is_reason(reason)
+        }
+        (Side::Server, [_, status]) => status.len() <= 3 && status.iter().all(u8::is_ascii_digit),
+        _ => true,
+    }
+}
+
+fn is_target(target: &[u8]) -> bool {
+    !target.is_empty()
+        && !target
+            .iter()
+            .any(|byte| byte.is_ascii_control() || b"\"<>\\".contains(byte))
+}
+
+/// Quotes and escapes are those of a text that quotes HTTP.
+fn is_reason(reason: &[u8]) -> bool {
+    let quoted = |byte: &u8| byte.is_ascii_control() || b"\"\\".contains(byte);
+    reason.len() <= MAX_SOUGHT_REASON && !reason.iter().any(quoted)
+}
+
+fn is_http1(version: &[u8]) -> bool {
+    matches!(
+        version,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9']
+    )
+}
+
+/// Whether a line of a head is a field (RFC 9112 §5), or goes on with one.
+fn is_field_line(line: &[u8]) -> bool {
+    let folded = matches!(line.first(), Some(b' ' | b'\t'));
+    let name = memchr::memchr(b':', line).and_then(|colon| line.get(..colon));
+    folded || name.is_some_and(|name| !name.is_empty() && name.iter().all(|&byte| is_token(byte)))
 }
 
 /// A request's first line.
@@ -103,7 +211,8 @@ pub(super) struct RequestLine<'a> {
 }
 
 /// Reads a request line. Spaces within the target are taken (proxies send them); a line without a
-/// version is HTTP/0.9, and taken only with a registered method and an absolute path.
+/// version is HTTP/0.9, and taken only with a registered method and an absolute path, or where the
+/// space before the version is what is missing. A target may be missing before a version.
 pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
     let line = trim_cr(line);
     let (method, rest) = line.split_at_checked(memchr::memchr(b' ', line)?)?;
@@ -111,7 +220,9 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
         return None;
     }
     let rest = rest.trim_ascii();
-    if rest.iter().any(u8::is_ascii_control) {
+    // Where a version tells that this is a request, controls in its target are taken: Zeek does, too.
+    let controls = rest.iter().any(u8::is_ascii_control);
+    if rest.iter().any(|byte| matches!(byte, 0 | b'\r')) {
         return None;
     }
     match memchr::memrchr(b' ', rest) {
@@ -125,11 +236,24 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
                 version,
             })
         }
-        None => (is_known_method(method) && rest.first() == Some(&b'/')).then_some(RequestLine {
-            method,
-            target: rest,
-            version: Version::Http09,
-        }),
+        None if is_known_method(method)
+            && let Some(version) = version(rest) =>
+        {
+            Some(RequestLine {
+                method,
+                target: b"",
+                version,
+            })
+        }
+        None if controls => None,
+        None => {
+            let simple = is_known_method(method) && rest.first() == Some(&b'/');
+            (simple || rest.starts_with(b"/HTTP/1.")).then_some(RequestLine {
+                method,
+                target: rest,
+                version: Version::Http09,
+            })
+        }
     }
 }
 
@@ -241,13 +365,28 @@ fn split_field(line: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
     Some((String::from_utf8_lossy(name), value))
 }
 
-/// `HTTP/1.` and a digit; a later minor version is read as 1.1 (RFC 9110 §2.5).
+/// `HTTP/` and two numbers, in any case. Whatever the numbers, the message has the form of HTTP/1, else
+/// it could not be read: a later version is read as 1.1 (RFC 9110 §2.5), an earlier one as 1.0.
 fn version(name: &[u8]) -> Option<Version> {
-    match name.strip_prefix(b"HTTP/1.")? {
-        b"0" => Some(Version::Http10),
-        [b'1'..=b'9'] => Some(Version::Http11),
-        _ => None,
+    let (form, numbers) = name.split_at_checked(5)?;
+    if !form.eq_ignore_ascii_case(b"HTTP/") {
+        return None;
     }
+    let (major, minor) = numbers.split_at_checked(memchr::memchr(b'.', numbers)?)?;
+    let minor = minor.get(1..)?;
+    let is_number = |digits: &[u8]| {
+        (1..=MAX_VERSION_DIGITS).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+    };
+    if !is_number(major) || !is_number(minor) {
+        return None;
+    }
+    let is_zero = |digits: &[u8]| digits.iter().all(|&digit| digit == b'0');
+    let early = is_zero(major) || (major == b"1" && is_zero(minor));
+    Some(if early {
+        Version::Http10
+    } else {
+        Version::Http11
+    })
 }
 
 fn trim_cr(line: &[u8]) -> &[u8] {
@@ -276,17 +415,28 @@ mod tests {
             Some(("CONNECT", "host:25 /", "1.0"))
         );
         assert_eq!(line("GET /old"), Some(("GET", "/old", "0.9")));
+        assert_eq!(line("GET  HTTP/1.1"), Some(("GET", "", "1.1")));
+        assert_eq!(line("BREW /HTTP/1.1"), Some(("BREW", "/HTTP/1.1", "0.9")));
+        assert_eq!(line("GET / http/1.1"), Some(("GET", "/", "1.1")));
+        assert_eq!(
+            line("GET /\u{1b}[1m HTTP/1.1"),
+            Some(("GET", "/\u{1b}[1m", "1.1"))
+        );
+        assert_eq!(line("GET / HTTP/2.0"), Some(("GET", "/", "1.1")));
+        assert_eq!(line("GET / HTTP/0.9"), Some(("GET", "/", "1.0")));
         for text in [
             "",
             "GET",
             "GET ",
-            "GET HTTP/1.1",
+            "BREW HTTP/1.1",
             "T /x",
             "T / HTTP",
-            "GET / HTTP/2.0",
+            "GET / HTTP/2",
             "GET / HTTP/1.",
+            "GET / HTTP/1.1111",
             "G\u{1}T / HTTP/1.1",
             "GET /\0 HTTP/1.1",
+            "GET /\u{1}",
             "HELO mail.example",
         ] {
             assert_eq!(line(text), None, "{text:?}");
@@ -320,16 +470,53 @@ mod tests {
         ] {
             let stream = format!("{head}GET body");
             assert_eq!(
-                Scanner::new(side).advance(stream.as_bytes()),
+                Scanner::new(side, Trust::Due).advance(stream.as_bytes()),
                 Scan::Complete(head.len())
             );
-            let mut scanner = Scanner::new(side);
+            let mut scanner = Scanner::new(side, Trust::Due);
             for cut in 1..head.len() {
                 let scan = scanner.advance(&stream.as_bytes()[..cut]);
                 assert_eq!(scan, Scan::Incomplete, "{head:?} at {cut}");
             }
             let scan = scanner.advance(&stream.as_bytes()[..head.len()]);
             assert_eq!(scan, Scan::Complete(head.len()));
+        }
+    }
+
+    #[test]
+    fn in_a_search_nothing_is_forgiven() {
+        let scan = |side, bytes: &str| {
+            let whole = Scanner::new(side, Trust::Sought).advance(bytes.as_bytes());
+            let mut scanner = Scanner::new(side, Trust::Sought);
+            let pieces = (1..=bytes.len()).map(|cut| scanner.advance(&bytes.as_bytes()[..cut]));
+            let piecewise = pieces
+                .into_iter()
+                .find(|scan| *scan != Scan::Incomplete)
+                .unwrap_or(Scan::Incomplete);
+            assert_eq!(piecewise, whole, "{bytes:?}");
+            whole
+        };
+        for (side, head) in [
+            (Side::Client, "POST /v1 HTTP/1.1\r\nA: b\r\n c\r\n\r\n"),
+            (Side::Client, "BREW http://a/b HTTP/1.0\nA:\n\n"),
+            (Side::Server, "HTTP/1.1 200\r\nA: b\r\n\r\n"),
+            (Side::Server, "HTTP/1.0 404 Not Found\r\n\r\n"),
+        ] {
+            assert_eq!(scan(side, head), Scan::Complete(head.len()), "{head:?}");
+        }
+        for (side, text) in [
+            (Side::Client, "POST /v1 is how it begins"),
+            (Side::Client, "POST /v1/chat\\r\\nHost: a"),
+            (Side::Client, "GET /a\",\"b\":1} HTTP/1.1\r\n"),
+            (Side::Client, "GET /a HTTP/1.1 and more\r\n"),
+            (Side::Client, "GET /a HTTP/1.1\r\nthen it says\r\n"),
+            (Side::Client, "GET /a  HTTP/1.1\r\n"),
+            (Side::Server, "HTTP/1.1 means"),
+            (Side::Server, "HTTP/1.1 200 OK\r\nand so on: it"),
+            (Side::Server, "HTTP/1.1 2000"),
+        ] {
+            let scan = scan(side, &format!("{text}\r\n"));
+            assert_eq!(scan, Scan::Invalid, "{text:?}");
         }
     }
 

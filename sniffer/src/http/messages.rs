@@ -16,7 +16,7 @@ use super::framing::{self, Framing, Method};
 use super::half::{Lost, Message, State};
 use super::handler::Context;
 use super::head;
-use super::pairing::{AnswerForm, Exchange, Progress};
+use super::pairing::{AnswerForm, Exchange, Ghosts, Interim, Progress};
 use super::protocol::Protocol;
 use super::stream::HttpStream;
 
@@ -29,6 +29,7 @@ impl HttpStream {
         bytes: &[u8],
     ) {
         self.declare(cx, Protocol::Http1);
+        cx.counters.head_bytes += bytes.len() as u64;
         let half = self.half_mut(from);
         half.state = State::Idle;
         half.candidate = false;
@@ -61,27 +62,76 @@ impl HttpStream {
         };
         self.client.lost = Lost::default();
         self.client.damaged = None;
+        let body = body(cx, framing, &fields);
+        self.tell_request(cx, number, line, fields);
+        match body {
+            Some(body) => self.client.state = State::Body(body),
+            None => self.finish_request(cx, Finish::Read),
+        }
+    }
+
+    /// Tells what a request's head says.
+    fn tell_request<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        number: u32,
+        line: &head::RequestLine<'_>,
+        headers: Headers,
+    ) {
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.method = Method::of(line.method);
+            if headers.get("expect").is_some() {
+                exchange.interim = Interim::Asked;
+            }
             if line.version == Version::Http09 {
                 exchange.answer = AnswerForm::Simple;
             }
         }
         cx.counters.requests += 1;
-        let body = body(cx, framing, &fields);
         let head = RequestHead {
             method: head::lossy(line.method),
             target: head::lossy(line.target),
             version: line.version,
-            headers: fields,
+            headers,
             first: self.client.message.first,
             last: self.client.message.last,
         };
         self.emit(cx, number, EventKind::RequestHead(head));
-        match body {
-            Some(body) => self.client.state = State::Body(body),
-            None => self.finish_request(cx, Finish::Read),
+    }
+
+    /// A request's head broke off after these lines: tells what they say.
+    pub(super) fn request_in_part<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        number: u32,
+        lines: &[u8],
+    ) {
+        let line = memchr::memchr(b'\n', lines).and_then(|end| lines.get(..end));
+        let Some(line) = line.and_then(head::request_line) else {
+            return;
+        };
+        cx.counters.head_bytes += lines.len() as u64;
+        let fields = fields(cx, lines);
+        self.tell_request(cx, number, &line, fields);
+    }
+
+    /// A response's head broke off after these lines. Tells what they say, and gives the exchange, where
+    /// they say that this is the final answer.
+    pub(super) fn response_in_part<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        lines: &[u8],
+    ) -> Option<u32> {
+        let line = memchr::memchr(b'\n', lines).and_then(|end| lines.get(..end));
+        let line = line.and_then(head::status_line)?;
+        if matches!(line.status, 100..=199) {
+            return None;
         }
+        let number = self.open_response(cx)?;
+        cx.counters.head_bytes += lines.len() as u64;
+        let fields = fields(cx, lines);
+        self.tell_response(cx, number, line, fields);
+        Some(number)
     }
 
     /// The exchange of the request whose head is being read: a new one, unless its answer came first.
@@ -90,13 +140,17 @@ impl HttpStream {
             return Some(number);
         }
         self.end_answered(cx);
-        let unanswered = |exchange: &Exchange| exchange.response != Progress::Done;
-        let pipelined = self.exchanges.iter().any(unanswered);
+        let ghosts = self.ghosts();
+        if ghosts != Ghosts::default() || self.server_offset > self.answered {
+            self.exchanges.forget_burst();
+        }
+        let pipelined = self.exchanges.note_request() || ghosts.waiting > 0;
         let answer_after = self.answered;
         let number = self.begin(cx, self.client.message.first)?;
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.request = Progress::Reading;
             exchange.pipelined = pipelined;
+            exchange.ghosts = ghosts;
             exchange.answer_after = answer_after;
         }
         self.client.message.exchange = Some(number);
@@ -113,6 +167,7 @@ impl HttpStream {
         // RFC 9110 §15.2: interim, and another head follows; but 101 is the last word in HTTP.
         if matches!(line.status, 100..=199) && line.status != 101 {
             cx.counters.interim_responses += 1;
+            self.interim = true;
             self.server.message = Message::default();
             self.answered = self.server_offset;
             if let Some(exchange) = self.exchanges.unanswered() {
@@ -123,15 +178,10 @@ impl HttpStream {
         let Some(number) = self.open_response(cx) else {
             return;
         };
-        cx.counters.responses += 1;
-        let method = match self.exchanges.get_mut(number) {
-            Some(exchange) => {
-                exchange.response = Progress::Reading;
-                exchange.doubt = false;
-                exchange.method
-            }
-            None => Method::Unknown,
-        };
+        let method = self
+            .exchanges
+            .get_mut(number)
+            .map_or(Method::Unknown, |exchange| exchange.method);
         self.server.message.exchange = Some(number);
         let tunnel = method == Method::Connect && matches!(line.status, 200..=299);
         let switch = if line.status == 101 {
@@ -142,14 +192,7 @@ impl HttpStream {
         let framing = framing::of_response(method, line.status, &fields);
         let framing = settle(cx, framing);
         let body = body(cx, framing, &fields);
-        let head = ResponseHead {
-            status: line.status,
-            version: line.version,
-            headers: fields,
-            first: self.server.message.first,
-            last: self.server.message.last,
-        };
-        self.emit(cx, number, EventKind::ResponseHead(head));
+        self.tell_response(cx, number, line, fields);
         if let Some(protocol) = switch {
             if let Some(exchange) = self.exchanges.get_mut(number) {
                 exchange.response_end = Some(self.server.message.last);
@@ -159,22 +202,43 @@ impl HttpStream {
             return;
         }
         match body {
-            Some(body) => self.server.state = State::Body(body),
+            Some(body) => {
+                self.server.state = State::Body(body);
+                // The request that was not seen may have been HEAD: what follows may be the next head.
+                self.server.candidate = method == Method::Unknown;
+            }
             None => self.finish_response(cx, Finish::Read),
         }
     }
 
+    /// Tells what a final response's head says.
+    fn tell_response<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        number: u32,
+        line: head::StatusLine,
+        headers: Headers,
+    ) {
+        cx.counters.responses += 1;
+        if let Some(exchange) = self.exchanges.get_mut(number) {
+            exchange.response = Progress::Reading;
+            exchange.doubt = false;
+        }
+        let head = ResponseHead {
+            status: line.status,
+            version: line.version,
+            headers,
+            first: self.server.message.first,
+            last: self.server.message.last,
+        };
+        self.emit(cx, number, EventKind::ResponseHead(head));
+    }
+
     /// The exchange that the response answers whose head was read.
     fn open_response<S: EventSink>(&mut self, cx: &mut Context<'_, S>) -> Option<u32> {
-        // Where both sides lost bytes since, the response to an exchange in doubt was among them more
-        // likely than not, and so was the request of this one.
-        let both_lost = self.client.lost.missing > 0;
-        while let Some(exchange) = self.exchanges.unanswered() {
-            let number = exchange.number;
-            if !(both_lost && exchange.doubt) {
-                return Some(number);
-            }
-            self.end(cx, number, Ending::Lost);
+        self.end_damaged_response(cx);
+        if let Some(number) = self.answered_by(cx) {
+            return Some(number);
         }
         let number = self.begin(cx, self.server.message.first)?;
         cx.counters.responses_without_request += 1;
@@ -187,6 +251,7 @@ impl HttpStream {
             return Some(number);
         }
         let lost = std::mem::take(&mut self.client.lost);
+        self.lay_ghost();
         if lost.missing > 0 {
             self.emit(
                 cx,
@@ -237,10 +302,7 @@ impl HttpStream {
             cx.counters.exchanges_evicted += 1;
             self.end(cx, number, Ending::Evicted);
         }
-        for half in [&mut self.client, &mut self.server] {
-            half.drop_head();
-            half.state = State::Silent;
-        }
+        self.silence(cx);
     }
 }
 

@@ -3,8 +3,9 @@
 //! [`HttpHandler`] takes what `tcp` hands on and keeps one [`HttpStream`] a connection. Each direction
 //! of it is a small machine: it waits for a `head`, reads the `body` by its `framing` (`chunked` is the
 //! hard one), takes the content `coding` off as the bytes come, and waits again. `pairing` keeps the
-//! exchanges that are open and tells which response answers which request; `messages` opens them. `damage` finds the way
-//! back after a hole, and `endings` tells how each exchange came to its end. A connection that does
+//! exchanges that are open and tells which response answers which request; `messages` opens them. `damage` tells what a
+//! hole costs, `resync` finds the way back after it, `order` which request a response can then still be
+//! for, and `endings` how each exchange came to its end. A connection that does
 //! not speak HTTP/1 is named ([`Protocol`]), counted, and left alone.
 //!
 //! Every [`EventKind::Begin`](analyzer::exchange::EventKind::Begin) is followed by exactly one
@@ -21,9 +22,12 @@ mod framing;
 mod half;
 mod handler;
 mod head;
+mod inflate;
 mod messages;
+mod order;
 mod pairing;
 mod protocol;
+mod resync;
 mod settings;
 mod stream;
 #[cfg(test)]
@@ -36,7 +40,8 @@ pub use handler::HttpHandler;
 pub use protocol::Protocol;
 pub use settings::{
     HttpLimits, HttpSettings, MAX_BODY_READ, MAX_CHUNK_LINE, MAX_CODINGS, MAX_DECODERS,
-    MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_OPEN_EXCHANGES, MAX_TRAILER_BYTES, UNKNOWN_AFTER,
+    MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_OPEN_EXCHANGES, MAX_PROBE, MAX_TRAILER_BYTES,
+    UNKNOWN_AFTER,
 };
 pub use stream::HttpStream;
 

@@ -72,8 +72,8 @@ pub(super) enum Start {
 
 /// What the HTTP/2 preface (RFC 9113 §3.4) begins with; longer than what an HTTP/1 line could share.
 const PREFACE: &[u8] = b"PRI * HTTP/2";
-/// The longest method accepted; the longest registered one has 17 letters.
-const MAX_METHOD: usize = 32;
+/// The longest method accepted; the longest registered one has 17 letters, tests of others have more.
+const MAX_METHOD: usize = 64;
 /// The longest unregistered method believed in while searching a damaged stream.
 const MAX_SOUGHT_METHOD: usize = 20;
 
@@ -96,7 +96,7 @@ pub(super) fn is_token(byte: u8) -> bool {
 pub(super) fn due_start(side: Side, bytes: &[u8]) -> Start {
     match side {
         Side::Client => request_start(bytes, Trust::Due),
-        Side::Server => response_start(bytes),
+        Side::Server => response_start(bytes, Trust::Due),
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn due_start(side: Side, bytes: &[u8]) -> Start {
 pub(super) fn sought_start(side: Side, bytes: &[u8]) -> Start {
     match side {
         Side::Client => request_start(bytes, Trust::Sought),
-        Side::Server => response_start(bytes),
+        Side::Server => response_start(bytes, Trust::Sought),
     }
 }
 
@@ -142,9 +142,12 @@ pub(super) fn sender_of(payload: &[u8]) -> Option<Side> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
+/// How far bytes in the place of a head are believed to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The stream is in step: a head is due.
     Due,
+    /// The stream is searched: they may be anything.
     Sought,
 }
 
@@ -190,19 +193,25 @@ fn request_start(bytes: &[u8], trust: Trust) -> Start {
     }
 }
 
-fn response_start(bytes: &[u8]) -> Start {
-    const VERSION: &[u8] = b"HTTP/1.";
+fn response_start(bytes: &[u8], trust: Trust) -> Start {
+    // Servers of old answer in lower case, or with other versions.
+    let version: &[u8] = match trust {
+        Trust::Due => b"HTTP/",
+        Trust::Sought => b"HTTP/1.",
+    };
     match bytes.first() {
         Some(22) => return hello_start(bytes, 2),
         // An alert instead of a ServerHello.
         Some(21) => return hello_start(bytes, 0),
         _ => {}
     }
-    let common = bytes.len().min(VERSION.len());
-    match (
-        bytes.get(..common) == VERSION.get(..common),
-        common == VERSION.len(),
-    ) {
+    let common = bytes.len().min(version.len());
+    let (begin, form) = (bytes.get(..common), version.get(..common));
+    let same = match (trust, begin, form) {
+        (Trust::Due, Some(begin), Some(form)) => begin.eq_ignore_ascii_case(form),
+        _ => begin == form,
+    };
+    match (same, common == version.len()) {
         (false, _) => Start::No,
         (true, true) => Start::Head,
         (true, false) => Start::More,

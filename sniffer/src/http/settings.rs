@@ -31,6 +31,10 @@ pub const MAX_CODINGS: usize = 4;
 /// window (32 KiB for gzip, up to 8 MiB for zstd, 16 MiB for br). Past it a body is not decoded: counted.
 pub const MAX_DECODERS: usize = 1_024;
 
+/// Bytes held back until they prove to be a chunk after a hole: several flushes of a streaming server.
+/// A larger chunk is not believed, and passed over.
+pub const MAX_PROBE: usize = 64 * 1024;
+
 /// Bytes without a message head after which a connection joined late is called unknown. A long
 /// upload or stream that was under way is below it more often than not; the search goes on anyway.
 pub const UNKNOWN_AFTER: u64 = 1024 * 1024;

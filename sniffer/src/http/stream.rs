@@ -10,13 +10,15 @@ use crate::tcp::{ConnectionInfo, Side};
 use super::EventSink;
 use super::body::{Body, Frame, Progress as BodyProgress};
 use super::coding::Decoder;
+use super::damage::MIN_MESSAGE;
 use super::endings::Finish;
 use super::framing::Method;
 use super::half::{Half, State};
 use super::handler::Context;
 use super::head::Scan;
-use super::pairing::{AnswerForm, Exchanges, Progress};
+use super::pairing::{AnswerForm, Exchanges, Interim, Progress};
 use super::protocol::Protocol;
+use super::resync::is_head;
 
 /// The state of one connection.
 pub struct HttpStream {
@@ -33,10 +35,14 @@ pub struct HttpStream {
     pub(super) server_bytes_before: u64,
     /// How far the server's stream has come, with what was not seen of it.
     pub(super) server_offset: u64,
+    /// How far it had come with the last byte that was seen.
+    pub(super) server_seen: u64,
     /// How far it had come when the last answer was over: what came since may be of an answer whose
     /// request is yet to come, when the capture was out of order.
     pub(super) answered: u64,
     pub(super) server_last: Option<Timestamp>,
+    /// Whether the server was seen to send interim answers.
+    pub(super) interim: bool,
     pub(super) next: u32,
 }
 
@@ -59,8 +65,10 @@ impl HttpStream {
             server_bytes: 0,
             server_bytes_before: 0,
             server_offset: 0,
+            server_seen: 0,
             answered: 0,
             server_last: None,
+            interim: false,
             next: 0,
         }
     }
@@ -80,20 +88,33 @@ impl HttpStream {
         if from == Side::Server {
             self.server_bytes = self.server_bytes.saturating_add(bytes.len() as u64);
             self.server_offset = self.server_offset.saturating_add(bytes.len() as u64);
+            self.server_seen = self.server_offset;
             self.server_last = self.server_last.max(Some(time));
         }
         self.half_mut(from).candidate = true;
+        self.look_again(cx, from, bytes, time);
+        self.read(cx, from, bytes, time);
+    }
+
+    /// Reads bytes as what is due.
+    pub(super) fn read<S: EventSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+    ) {
         let mut rest = bytes;
         // Every round uses bytes or moves on to a state that does.
         while !rest.is_empty() {
             let used = match &self.half(from).state {
-                State::Idle => self.read_idle(from, rest, time),
+                State::Idle => self.read_idle(cx, from, rest, time),
                 State::Head => self.read_head(cx, from, rest, time),
                 State::Body(_) => self.read_body(cx, from, rest, time),
                 State::Resync(_) => self.read_resync(cx, from, rest, time),
                 State::Seek => self.read_seek(cx, from, rest, time),
                 State::Silent => {
-                    cx.counters.left_alone_bytes += rest.len() as u64;
+                    cx.counters.leave_alone(from, rest.len() as u64);
                     rest.len()
                 }
             };
@@ -155,15 +176,29 @@ impl HttpStream {
         for number in self.exchanges.numbers(|_| true) {
             self.end(cx, number, Ending::Lost);
         }
-        for half in [&mut self.client, &mut self.server] {
-            cx.counters.left_alone_bytes += half.drop_head();
+        self.silence(cx);
+    }
+
+    /// Nothing is read any more.
+    pub(super) fn silence<S>(&mut self, cx: &mut Context<'_, S>) {
+        for side in [Side::Client, Side::Server] {
+            let half = self.half_mut(side);
+            let held = half.drop_head() + std::mem::take(&mut half.probe).len() as u64;
             half.state = State::Silent;
+            cx.counters.leave_alone(side, held);
         }
     }
 
     /// Passes over line ends before a head (RFC 9112 §2.2).
-    fn read_idle(&mut self, from: Side, bytes: &[u8], time: Timestamp) -> usize {
+    fn read_idle<S>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        from: Side,
+        bytes: &[u8],
+        time: Timestamp,
+    ) -> usize {
         let start = line_ends(bytes);
+        cx.counters.framing_bytes += start as u64;
         if start < bytes.len() {
             self.half_mut(from).begin_head(time);
         }
@@ -266,15 +301,18 @@ impl HttpStream {
         }
         cx.counters.heads_invalid += 1;
         let half = self.half_mut(from);
-        half.refused = true;
+        // What a search took for a head tells nothing of the protocol.
+        half.refused |= !half.sought;
         half.candidate = false;
         half.state = State::Seek;
         let kept = half.drop_head();
+        let passed = kept + bytes.len() as u64;
         match from {
             Side::Client => self.cut_attached(cx),
             Side::Server => self.doubt_unanswered(),
         }
-        self.skip(cx, from, kept + bytes.len() as u64, time);
+        self.hide(from, MIN_MESSAGE);
+        self.skip(cx, from, passed, time);
         if self.info.from_start
             && self.client.refused
             && self.server.refused
@@ -324,6 +362,11 @@ impl HttpStream {
             self.server.begin_head(time);
             return 0;
         }
+        if from == Side::Client && self.is_body_left_out(bytes) {
+            self.finish_request(cx, Finish::Lost);
+            self.client.begin_head(time);
+            return 0;
+        }
         let connection = self.info.id;
         let half = self.half_mut(from);
         let message = &mut half.message;
@@ -332,6 +375,7 @@ impl HttpStream {
         let State::Body(body) = &mut half.state else {
             return bytes.len();
         };
+        let before = message.transfer.body_bytes;
         let (used, progress) = body.push(bytes, &mut message.transfer, &mut |piece| {
             if let Some(number) = exchange {
                 let id = ExchangeId { connection, number };
@@ -339,6 +383,9 @@ impl HttpStream {
                 cx.sink.event(Event { id, kind });
             }
         });
+        let taken = message.transfer.body_bytes.saturating_sub(before);
+        cx.counters.body_bytes += taken;
+        cx.counters.framing_bytes += (used as u64).saturating_sub(taken);
         match (progress, from) {
             (BodyProgress::More, _) => {}
             (BodyProgress::Done, Side::Client) => self.finish_request(cx, Finish::Read),
@@ -355,6 +402,21 @@ impl HttpStream {
             }
         }
         used
+    }
+
+    /// Whether a segment begins the next request in the place of a body that its client asked leave to
+    /// send, and got a final answer instead (RFC 9110 §10.1.1).
+    fn is_body_left_out(&mut self, bytes: &[u8]) -> bool {
+        let candidate = std::mem::take(&mut self.client.candidate);
+        let transfer = self.client.message.transfer;
+        let untouched = transfer.body_bytes == 0 && transfer.missing_body == 0;
+        let exchange = self.client.message.exchange;
+        candidate
+            && untouched
+            && exchange
+                .and_then(|number| self.exchanges.get_mut(number))
+                .is_some_and(|it| it.interim == Interim::Asked && it.response == Progress::Done)
+            && is_head(Side::Client, bytes)
     }
 
     /// Whether a segment begins the next response in the place of a body that cannot be told to have

@@ -1,10 +1,13 @@
 //! Streams in, events out, in a compact text form.
 
 mod damage;
+mod decisions;
 mod endings;
 mod framing;
 mod hostile;
+mod pairing;
 mod protocols;
+mod simulator;
 mod streams;
 mod times;
 
@@ -259,6 +262,7 @@ impl Setup {
         }
         let counters = *handler.counters();
         let log = handler.into_sink();
+        check_conservation(ops, &counters);
         assert!(log.open.is_empty(), "never ended: {:?}", log.open);
         Seen {
             lines: log.lines,
@@ -266,6 +270,34 @@ impl Setup {
             counters,
         }
     }
+}
+
+/// Every byte is counted once, at the place where it went; so is every missing one.
+fn check_conservation(ops: &[(i64, Op)], counters: &HttpCounters) {
+    let (mut bytes, mut missing) = (0_u64, 0_u64);
+    for (_, op) in ops.iter().take_while(|(_, op)| !matches!(op, Op::Close(_))) {
+        match op {
+            Op::Data(_, data) => bytes += data.len() as u64,
+            Op::Gap(_, length) => missing = missing.saturating_add(*length),
+            _ => {}
+        }
+    }
+    let counted = counters.head_bytes
+        + counters.body_bytes
+        + counters.framing_bytes
+        + counters.skipped_bytes
+        + counters.left_alone_client_bytes
+        + counters.left_alone_server_bytes;
+    assert_eq!(counted, bytes, "{counters:?} of {ops:?}");
+    let counted = [
+        counters.missing_request_head,
+        counters.missing_request_body,
+        counters.missing_response_head,
+        counters.missing_response_body,
+        counters.missing_between,
+    ];
+    let counted = counted.into_iter().fold(0_u64, u64::saturating_add);
+    assert_eq!(counted, missing, "{counters:?} of {ops:?}");
 }
 
 #[track_caller]

@@ -23,7 +23,13 @@ fn tls_by_either_side() {
     let hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
     let (protocols, counters) = named(&[c(hello), s(b"\x16\x03\x03\x00\x05\x02\x00"), c("more")]);
     assert_eq!(protocols, [Protocol::Tls]);
-    assert_eq!(counters.left_alone_bytes, 21);
+    assert_eq!(
+        (
+            counters.left_alone_client_bytes,
+            counters.left_alone_server_bytes
+        ),
+        (14, 7)
+    );
     assert_eq!(counters.exchanges, 0);
     assert_eq!(
         named(&[s(b"\x15\x03\x01\x00\x02\x02\x28")]).0,
@@ -113,8 +119,12 @@ fn tunnels() {
     let (protocols, counters) = named(&ops);
     assert_eq!(protocols, [Protocol::Http1, Protocol::Tunnel]);
     assert_eq!(
-        (counters.left_alone_bytes, counters.fields_invalid),
-        (32, 1)
+        (
+            counters.left_alone_client_bytes,
+            counters.left_alone_server_bytes,
+            counters.fields_invalid
+        ),
+        (8, 24, 1)
     );
     check_splits(
         &[
@@ -141,7 +151,10 @@ fn a_server_that_speaks_first() {
     ]);
     assert_eq!(seen.protocols, [Protocol::Unknown]);
     assert_eq!(
-        (seen.counters.skipped_bytes, seen.counters.left_alone_bytes),
+        (
+            seen.counters.skipped_bytes,
+            seen.counters.left_alone_server_bytes
+        ),
         (32, 11)
     );
 }
