@@ -36,7 +36,13 @@ impl HttpStream {
         time: Timestamp,
     ) {
         let half = self.half_mut(from);
-        if half.sought && matches!(half.state, State::Head) && is_head(from, bytes) {
+        if !half.sought || !matches!(half.state, State::Head) || !is_head(from, bytes) {
+            return;
+        }
+        // The first bytes of a head may stand alone in a segment: `OST / HTTP/1.1` is one, and goes on
+        // with what the segment before it began.
+        let goes_on = !half.scanner.is_begun() && is_head(from, &[&half.head, bytes].concat());
+        if !goes_on {
             half.state = State::Seek;
             let kept = half.drop_head();
             self.skip(cx, from, kept, time);

@@ -575,3 +575,34 @@ fn an_answer_given_up_before_its_request_came_shifts_no_other() {
         ]
     );
 }
+
+#[test]
+fn a_first_byte_alone_behind_a_hole() {
+    let head = "POST /next HTTP/1.1\r\nContent-Length: 2\r\n\r\nab";
+    for cut in 1..head.len() {
+        let (first, rest) = head.split_at(cut);
+        check(
+            &[c(GET), s(OK), gap_c(56), s(OK), c(first), c(rest), s(OK)],
+            &[
+                "0 begin",
+                "0 GET /a 1.1",
+                "0 sent",
+                "0 200 1.1",
+                "0< ok",
+                "0 complete down 2",
+                "1 begin",
+                "1 gap RequestHead 56",
+                "1 200 1.1",
+                "1< ok",
+                "1 complete up 0 -head 56 down 2",
+                "2 begin",
+                "2 POST /next 1.1",
+                "2> ab",
+                "2 sent",
+                "2 200 1.1",
+                "2< ok",
+                "2 complete up 2 down 2",
+            ],
+        );
+    }
+}
