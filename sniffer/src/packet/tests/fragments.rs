@@ -1,0 +1,183 @@
+//! Fragments of datagrams.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::{at, raw, take, v4, v6};
+use crate::{
+    capture::{LinkType, Packet},
+    packet::{Decoded, Decoder, Limits, Reason},
+};
+
+#[test]
+fn fragments_in_every_order() {
+    let orders = [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ];
+    let mut extended = v6(&[9; 100]);
+    extended.extensions = vec![(60, vec![0; 7])];
+    for packet in [v4(&[9; 100]), v6(&[9; 100]), extended] {
+        for order in orders {
+            let fragments = packet.fragments(77, &[8, 48]);
+            let mut decoder = Decoder::default();
+            for (n, index) in order.into_iter().enumerate() {
+                let came = decoder.decode(&at(n as i64, LinkType::RawIp, &fragments[index]));
+                match (n, came) {
+                    (0 | 1, Decoded::Fragment) => {}
+                    (2, Decoded::Segment(segment)) => {
+                        assert_eq!(segment.time.as_micros(), 2);
+                        assert_eq!(
+                            (segment.source, segment.destination),
+                            (packet.source, packet.destination)
+                        );
+                        assert_eq!((segment.payload, segment.wire_len), (&[9; 100][..], 100));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(decoder.counters().datagrams_reassembled, 1);
+        }
+    }
+}
+
+#[test]
+fn duplicates_pass_and_overlaps_refuse_the_datagram() {
+    let packet = v4(&[9; 100]);
+    let fragments = packet.fragments(1, &[40, 80]);
+    let mut decoder = Decoder::default();
+    let given =
+        [0, 0, 2, 2, 1].map(|i| take(decoder.decode(&at(0, LinkType::RawIp, &fragments[i]))));
+    assert_eq!(given[..4], [Ok(None), Ok(None), Ok(None), Ok(None)]);
+    assert_eq!(given[4], Ok(Some((vec![9; 100], 100))));
+    assert_eq!(decoder.counters().fragments_duplicate, 2);
+
+    let others = packet.fragments(1, &[32, 48]);
+    let mut decoder = Decoder::default();
+    let mut give = |bytes: &[u8]| take(decoder.decode(&at(0, LinkType::RawIp, bytes)));
+    assert_eq!(give(&fragments[0]), Ok(None));
+    assert_eq!(give(&others[1]), Err(Reason::FragmentOverlap));
+    assert_eq!(give(&fragments[1]), Err(Reason::FragmentOverlap));
+    assert_eq!(give(&fragments[2]), Err(Reason::FragmentOverlap));
+    assert_eq!(decoder.counters().fragment_overlap, 3);
+}
+
+#[test]
+fn two_ends_of_one_datagram_are_an_overlap() {
+    let long = v4(&[9; 100]).fragments(1, &[40, 80]);
+    let short = v4(&[9; 30]).fragments(1, &[40]);
+    for order in [[&short[1], &long[2]], [&long[2], &short[1]]] {
+        let mut decoder = Decoder::default();
+        let given = order.map(|bytes| take(decoder.decode(&at(0, LinkType::RawIp, bytes))));
+        assert_eq!(given, [Ok(None), Err(Reason::FragmentOverlap)]);
+    }
+}
+
+#[test]
+fn fragments_that_no_datagram_can_have() {
+    let packet = v4(&[9; 100]);
+    for (field, length) in [
+        // In the middle, but not in units of 8; past the end; empty.
+        (0x2001u16, 12),
+        (0x1fff, 16),
+        (0x0001, 0),
+    ] {
+        let mut bytes = packet.ip();
+        bytes.truncate(20 + length);
+        bytes[2..4].copy_from_slice(&(20 + length as u16).to_be_bytes());
+        bytes[6..8].copy_from_slice(&field.to_be_bytes());
+        assert_eq!(raw(&bytes), Err(Reason::FragmentBad), "{field:x}");
+    }
+    let cut = &packet.fragments(1, &[40])[1];
+    let mut decoder = Decoder::default();
+    let whole = at(0, LinkType::RawIp, cut);
+    let came = decoder.decode(&Packet {
+        data: &cut[..cut.len() - 1],
+        ..whole
+    });
+    assert_eq!(came, Decoded::Ignored(Reason::Cut));
+}
+
+#[test]
+fn datagrams_are_kept_within_bounds() {
+    let packet = v4(&[9; 100]);
+    let limits = Limits {
+        datagrams: 2,
+        bytes: 4096,
+        wait_micros: 30_000_000,
+    };
+    let mut decoder = Decoder::new(limits);
+    let mut give = |time, id, index: usize| {
+        let bytes = &packet.fragments(id, &[40])[index];
+        take(decoder.decode(&at(time, LinkType::RawIp, bytes)))
+    };
+    for id in [1, 2, 3] {
+        assert_eq!(give(0, id, 0), Ok(None));
+    }
+    // The oldest was given up, the others wait for 30 s and no longer.
+    assert_eq!(give(0, 1, 1), Ok(None));
+    assert!(matches!(give(30_000_000, 3, 1), Ok(Some(_))));
+    assert_eq!(give(30_000_001, 1, 0), Ok(None));
+    assert_eq!(decoder.counters().datagrams_evicted, 2);
+    assert_eq!(decoder.counters().datagrams_timed_out, 1);
+
+    let mut decoder = Decoder::new(Limits {
+        bytes: 300,
+        ..limits
+    });
+    let mut give = |id, index: usize| {
+        let bytes = &packet.fragments(id, &[80])[index];
+        take(decoder.decode(&at(0, LinkType::RawIp, bytes)))
+    };
+    assert_eq!((give(1, 0), give(2, 0)), (Ok(None), Ok(None)));
+    assert!(matches!(give(1, 1), Ok(Some(_))));
+    assert_eq!(decoder.counters().datagrams_evicted, 0);
+    let mut decoder = Decoder::new(Limits {
+        bytes: 200,
+        ..limits
+    });
+    let mut give = |id, index: usize| {
+        let bytes = &packet.fragments(id, &[80])[index];
+        take(decoder.decode(&at(0, LinkType::RawIp, bytes)))
+    };
+    assert_eq!(
+        (give(1, 0), give(2, 0), give(1, 1)),
+        (Ok(None), Ok(None), Ok(None))
+    );
+    assert_eq!(decoder.counters().datagrams_evicted, 2);
+}
+
+proptest! {
+    /// Any split of a datagram, in any order, with duplicates in between, gives the payload back.
+    #[test]
+    fn any_fragmentation_gives_the_datagram(
+        payload in vec(any::<u8>(), 1..300),
+        cuts in vec(1usize..36, 1..8),
+        shuffle in vec(any::<u32>(), 20),
+        version in select(vec![4, 6]),
+    ) {
+        let packet = if version == 4 { v4(&payload) } else { v6(&payload) };
+        let length = packet.tcp().len();
+        let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut * 8).filter(|cut| *cut < length).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        prop_assume!(!cuts.is_empty());
+        let fragments = packet.fragments(5, &cuts);
+        // Each twice, but for the one that completes the datagram: its twin would begin another.
+        let mut order: Vec<_> = (0..fragments.len()).collect();
+        order.sort_by_key(|index| shuffle[*index]);
+        let last = order.pop().unwrap();
+        let mut twice: Vec<_> = order.iter().chain(&order).copied().collect();
+        twice.sort_by_key(|index| shuffle[*index + 8]);
+        let mut decoder = Decoder::default();
+        for index in twice {
+            let came = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[index])));
+            prop_assert_eq!(came, Ok(None));
+        }
+        let came = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[last])));
+        prop_assert_eq!(came, Ok(Some((payload.clone(), payload.len() as u32))));
+    }
+}
