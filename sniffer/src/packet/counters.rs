@@ -77,11 +77,13 @@ pub struct PacketCounters {
     pub fragment_overlap: u64,
     /// Fragments that no datagram can have.
     pub fragment_bad: u64,
-    /// Datagrams of which a fragment was kept. Each is put together, given up or refused in the end,
-    /// unless the capture ends before.
+    /// Datagrams of which a fragment was kept. Each ends in one of the five counters below, unless the
+    /// capture ends before.
     pub datagrams_begun: u64,
     /// Datagrams put together from fragments.
     pub datagrams_reassembled: u64,
+    /// Copies of a datagram, cut into other fragments, that were not whole when that was.
+    pub datagrams_duplicate: u64,
     /// Datagrams given up because a fragment was missing for too long.
     pub datagrams_timed_out: u64,
     /// Datagrams given up to stay within the budget.
@@ -112,6 +114,7 @@ impl PacketCounters {
             ("fragment_bad", self.fragment_bad),
             ("datagrams_begun", self.datagrams_begun),
             ("datagrams_reassembled", self.datagrams_reassembled),
+            ("datagrams_duplicate", self.datagrams_duplicate),
             ("datagrams_timed_out", self.datagrams_timed_out),
             ("datagrams_evicted", self.datagrams_evicted),
             ("datagrams_refused", self.datagrams_refused),

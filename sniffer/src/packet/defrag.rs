@@ -192,7 +192,7 @@ impl Defragmenter {
         self.bytes += piece.bytes.len() + FRAGMENT_OVERHEAD;
         let outcome = if parts.end == Some(parts.length) {
             counters.datagrams_reassembled += 1;
-            self.complete(index, whole)
+            self.complete(index, whole, counters)
         } else {
             Outcome::Kept
         };
@@ -279,7 +279,12 @@ impl Defragmenter {
     }
 
     /// Puts a datagram together. Open ones of other places that were cut differently are copies of it.
-    fn complete(&mut self, index: usize, whole: &mut Vec<u8>) -> Outcome {
+    fn complete(
+        &mut self,
+        index: usize,
+        whole: &mut Vec<u8>,
+        counters: &mut PacketCounters,
+    ) -> Outcome {
         let mut outcome = Outcome::Kept;
         let Some(pending) = self.pending.get_mut(index) else {
             return outcome;
@@ -304,6 +309,7 @@ impl Defragmenter {
         };
         while let Some(index) = self.pending.iter().position(copy) {
             self.remove(index);
+            counters.datagrams_duplicate += 1;
         }
         outcome
     }

@@ -150,6 +150,164 @@ fn datagrams_are_kept_within_bounds() {
     assert_eq!(decoder.counters().datagrams_evicted, 2);
 }
 
+/// A frame of another interface than 0.
+fn on(interface: u32, micros: i64, data: &[u8]) -> Packet<'_> {
+    Packet {
+        interface,
+        ..at(micros, LinkType::RawIp, data)
+    }
+}
+
+/// Nothing waits any more: all that was begun came to an end.
+fn ended(decoder: &Decoder) -> bool {
+    let counters = decoder.counters();
+    let ends = [
+        counters.datagrams_reassembled,
+        counters.datagrams_duplicate,
+        counters.datagrams_timed_out,
+        counters.datagrams_evicted,
+        counters.datagrams_refused,
+    ];
+    counters.datagrams_begun == ends.iter().sum::<u64>()
+}
+
+#[test]
+fn copies_on_another_interface_are_told_from_new_datagrams() {
+    for packet in [v4(&[9; 100]), v6(&[9; 100])] {
+        let [first, last] = packet.fragments(7, &[40]).try_into().unwrap();
+        for order in [
+            [(1, &first), (2, &first), (1, &last), (2, &last)],
+            [(1, &first), (1, &last), (2, &first), (2, &last)],
+            [(1, &last), (2, &first), (2, &last), (1, &first)],
+        ] {
+            let mut decoder = Decoder::default();
+            let came =
+                order.map(|(interface, bytes)| take(decoder.decode(&on(interface, 0, bytes))));
+            let whole = Ok(Some((vec![9; 100], 100)));
+            assert_eq!(came.iter().filter(|came| **came == whole).count(), 1);
+            assert_eq!(came.iter().filter(|came| **came == Ok(None)).count(), 3);
+            assert_eq!(decoder.counters().fragments_duplicate, 2);
+            assert!(ended(&decoder), "{:?}", decoder.counters());
+        }
+    }
+}
+
+#[test]
+fn fragments_over_two_interfaces_are_one_datagram() {
+    let fragments = v4(&[9; 100]).fragments(7, &[40, 80]);
+    let mut decoder = Decoder::default();
+    let came = [(1, 0), (2, 1), (1, 2)]
+        .map(|(interface, index)| take(decoder.decode(&on(interface, 0, &fragments[index]))));
+    assert_eq!(came, [Ok(None), Ok(None), Ok(Some((vec![9; 100], 100)))]);
+    assert!(ended(&decoder));
+}
+
+#[test]
+fn copies_that_were_cut_differently_are_no_overlap() {
+    let payload: Vec<u8> = (0..200).collect();
+    let whole = Ok(Some((payload.clone(), 200)));
+    let packet = v4(&payload);
+    let (wide, narrow) = (packet.fragments(7, &[160]), packet.fragments(7, &[80, 168]));
+    for order in [
+        [
+            (1, &wide[0]),
+            (2, &narrow[0]),
+            (1, &wide[1]),
+            (2, &narrow[1]),
+            (2, &narrow[2]),
+        ],
+        [
+            (1, &wide[0]),
+            (2, &narrow[0]),
+            (2, &narrow[1]),
+            (2, &narrow[2]),
+            (1, &wide[1]),
+        ],
+        [
+            (2, &narrow[0]),
+            (2, &narrow[1]),
+            (1, &wide[0]),
+            (1, &wide[1]),
+            (2, &narrow[2]),
+        ],
+    ] {
+        let mut decoder = Decoder::default();
+        let came: Vec<_> = order
+            .into_iter()
+            .map(|(interface, bytes)| take(decoder.decode(&on(interface, 0, bytes))))
+            .collect();
+        assert_eq!(
+            came.iter().filter(|came| **came == whole).count(),
+            1,
+            "{came:?}"
+        );
+        let counters = decoder.counters();
+        assert_eq!(
+            (counters.fragment_overlap, counters.datagrams_duplicate),
+            (0, 1)
+        );
+        assert!(ended(&decoder), "{counters:?}");
+    }
+}
+
+#[test]
+fn an_identification_that_is_used_again() {
+    let mut decoder = Decoder::default();
+    for value in [1, 2, 1] {
+        let [first, last] = v4(&[value; 100]).fragments(7, &[40]).try_into().unwrap();
+        let mut give = |bytes: &[u8]| take(decoder.decode(&at(0, LinkType::RawIp, bytes)));
+        // The first fragment of all three is the same but for its payload's first octets.
+        let came = [give(&first), give(&last)];
+        let whole = Ok(Some((vec![value; 100], 100)));
+        if value == 1 && decoder.counters().datagrams_begun == 2 {
+            // The same once more, 30 s not having passed: a copy.
+            assert_eq!(came, [Ok(None), Ok(None)]);
+        } else {
+            assert_eq!(came, [Ok(None), whole]);
+        }
+    }
+    assert_eq!(decoder.counters().datagrams_reassembled, 2);
+    assert_eq!(decoder.counters().fragments_duplicate, 2);
+}
+
+#[test]
+fn a_datagram_has_the_time_of_its_latest_fragment() {
+    let fragments = v4(&[9; 100]).fragments(7, &[40, 80]);
+    for times in [[1, 2, 3], [3, 2, 1], [1, 3, 2]] {
+        let mut decoder = Decoder::default();
+        for (index, time) in times.into_iter().enumerate() {
+            let came = decoder.decode(&at(time, LinkType::RawIp, &fragments[index]));
+            match came {
+                Decoded::Segment(segment) => assert_eq!(segment.time.as_micros(), 3),
+                came => assert_eq!((came, index < 2), (Decoded::Fragment, true)),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tcp_header_over_several_fragments() {
+    for packet in [v4(b"0123456789"), v6(b"0123456789")] {
+        let fragments = packet.fragments(7, &[8, 16, 24]);
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let mut decoder = Decoder::default();
+            let came = order.map(|i| take(decoder.decode(&at(0, LinkType::RawIp, &fragments[i]))));
+            assert_eq!(came[..3], [Ok(None), Ok(None), Ok(None)]);
+            assert_eq!(came[3], Ok(Some((b"0123456789".to_vec(), 10))));
+        }
+    }
+}
+
+#[test]
+fn a_datagram_too_short_for_its_header() {
+    let mut packet = v4(b"");
+    packet.payload = vec![0; 16];
+    let fragments = packet.fragments_of(6, 7, &[8]);
+    let mut decoder = Decoder::default();
+    let came = [0, 1].map(|i| take(decoder.decode(&at(0, LinkType::RawIp, &fragments[i]))));
+    assert_eq!(came, [Ok(None), Err(Reason::BadHeader)]);
+}
+
 proptest! {
     /// Any split of a datagram, in any order, with duplicates in between, gives the payload back.
     #[test]
@@ -166,7 +324,7 @@ proptest! {
         cuts.dedup();
         prop_assume!(!cuts.is_empty());
         let fragments = packet.fragments(5, &cuts);
-        // Each twice, but for the one that completes the datagram: its twin would begin another.
+        // Each twice; the last one completes the datagram, and its twin is known for a copy.
         let mut order: Vec<_> = (0..fragments.len()).collect();
         order.sort_by_key(|index| shuffle[*index]);
         let last = order.pop().unwrap();
@@ -179,5 +337,10 @@ proptest! {
         }
         let came = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[last])));
         prop_assert_eq!(came, Ok(Some((payload.clone(), payload.len() as u32))));
+        let came = take(decoder.decode(&at(0, LinkType::RawIp, &fragments[last])));
+        prop_assert_eq!(came, Ok(None));
+        let counters = decoder.counters();
+        prop_assert_eq!((counters.datagrams_begun, counters.datagrams_reassembled), (1, 1));
+        prop_assert_eq!(counters.fragments_duplicate as usize, fragments.len());
     }
 }
