@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Conversation, Link, Packet};
+use super::{Conversation, Link, Packet, Wrapping};
 
 /// Frames of one link type, in the order of the file.
 #[derive(Clone, Debug)]
@@ -42,6 +42,22 @@ impl Capture {
     pub fn of(conversation: &Conversation) -> Self {
         let mut capture = Self::new(Link::Ethernet);
         capture.add(conversation);
+        capture
+    }
+
+    /// A capture of one conversation, each of its packets wrapped.
+    pub fn wrapped(wrapping: &Wrapping, conversation: &Conversation) -> Self {
+        let mut capture = Self::new(wrapping.link);
+        for packet in conversation.packets() {
+            let frames = wrapping.frames(&packet.bytes).into_iter();
+            let frames: Vec<_> = frames
+                .map(|bytes| Packet {
+                    micros: packet.micros,
+                    bytes,
+                })
+                .collect();
+            capture.add_packets(&frames);
+        }
         capture
     }
 
