@@ -61,6 +61,15 @@ impl Capture {
         capture
     }
 
+    /// The same frames, seen so many microseconds later.
+    #[must_use]
+    pub fn delayed(mut self, micros: u64) -> Self {
+        for frame in &mut self.frames {
+            frame.micros += micros;
+        }
+        self
+    }
+
     /// Adds a conversation's packets. The file is kept in the order of time; packets of one time
     /// stay in the order in which they were added.
     pub fn add(&mut self, conversation: &Conversation) -> &mut Self {
