@@ -73,6 +73,11 @@ fn tunnels(ip: &[u8]) -> Vec<(&'static str, u8, Vec<u8>)> {
             udp(4789, &vxlan([0x88, 0x08, 1, 2], &frame)),
         ),
         (
+            "vxlan with reserved bits",
+            UDP,
+            udp(4789, &vxlan([0xc8, 0x81, 1, 2], &frame)),
+        ),
+        (
             "vxlan-gpe frame",
             UDP,
             udp(4790, &vxlan([0x0c, 0, 0, 3], &frame)),
@@ -267,6 +272,8 @@ fn tunnels_in_tunnels_to_a_depth() {
 fn a_port_alone_is_no_tunnel() {
     let ip = v4(b"x").ip();
     let frame = ethernet(0x0800, &ip);
+    // A frame of 802.3, whose length proves little.
+    let spanning = ethernet(3, &[0x42, 0x42, 3]);
     let mut broken = frame.clone();
     broken[14] = 0x44;
     let mut long = frame.clone();
@@ -277,9 +284,9 @@ fn a_port_alone_is_no_tunnel() {
         // Not the flag, others with it, a group without its flag; an inner header that is none, one
         // longer than its frame, a type that says nothing; nothing at all.
         (4789, vxlan([0, 0, 0, 0], &frame)),
-        (4789, vxlan([0x18, 0, 0, 0], &frame)),
-        (4789, vxlan([8, 1, 0, 0], &frame)),
-        (4789, vxlan([8, 0, 1, 0], &frame)),
+        (4789, vxlan([0x18, 0, 0, 0], &spanning)),
+        (4789, vxlan([8, 1, 0, 0], &spanning)),
+        (4789, vxlan([8, 0, 1, 0], &spanning)),
         (4789, vxlan([8, 0, 0, 0], &broken)),
         (4789, vxlan([8, 0, 0, 0], &long)),
         (4789, vxlan([8, 0, 0, 0], &ethernet(0x1234, &ip))),
@@ -336,6 +343,23 @@ fn a_port_alone_is_no_tunnel() {
             );
             assert_eq!(decoder.counters().udp, 1);
         }
+    }
+}
+
+#[test]
+fn teredo_between_clients_and_relays() {
+    let client = TcpPacket::new("[2001:0:4137:9e50::1]:40000", "[2001:db8::2]:8000", b"x");
+    let relay = TcpPacket::new("[2001:db8::2]:8000", "[2001:0:4137:9e50::1]:40000", b"x");
+    for ip in [client.ip(), relay.ip()] {
+        let bytes = outer(4, UDP, &udp(32_900, &ip));
+        assert_eq!(raw(&bytes), Ok(Some((b"x".to_vec(), 1))));
+        // It must fill the datagram, and be of an address that is a client's.
+        let bytes = outer(4, UDP, &udp(32_900, &[&ip[..], &[0]].concat()));
+        assert_eq!(raw(&bytes), Err(Reason::NotTcp));
+    }
+    for bytes in [v6(b"x").ip(), vec![0x60; 3], vec![]] {
+        let bytes = outer(4, UDP, &udp(32_900, &bytes));
+        assert_eq!(raw(&bytes), Err(Reason::NotTcp));
     }
 }
 

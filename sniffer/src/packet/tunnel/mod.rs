@@ -67,9 +67,10 @@ pub(super) fn open(protocol: u8, payload: Payload<'_>) -> Result<Option<Inner<'_
 /// A tunnel over UDP, by its port at either end.
 fn over_udp(payload: Payload<'_>) -> Result<Option<Inner<'_>>, Reason> {
     let ports = [payload.u16(2)?, payload.u16(0)?];
-    let Some(open) = ports.into_iter().find_map(at_port) else {
-        return Ok(None);
-    };
+    let open = ports
+        .into_iter()
+        .find_map(at_port)
+        .unwrap_or(teredo::between_peers);
     let length = match usize::from(payload.u16(4)?) {
         // As in IP's own header, where the kernel joined segments.
         0 => payload.wire_len,
@@ -80,8 +81,10 @@ fn over_udp(payload: Payload<'_>) -> Result<Option<Inner<'_>>, Reason> {
     }
     let datagram = payload.cut_to(length).after(UDP_HEADER)?;
     match open(datagram) {
-        // Too short for the tunnel's header on the wire: it is none.
+        // Too short for the tunnel's header on the wire: it is none. Where the capture cut it, only a port
+        // makes a tunnel likely.
         Err(Reason::BadHeader) => Ok(None),
+        Err(Reason::Cut) if !ports.into_iter().any(|port| at_port(port).is_some()) => Ok(None),
         other => other,
     }
 }

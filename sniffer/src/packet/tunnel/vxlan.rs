@@ -18,12 +18,17 @@ pub(super) fn open(datagram: Payload<'_>) -> Result<Option<Inner<'_>>, Reason> {
     const GROUP: u8 = 0x80;
     const POLICY: u8 = 0x48;
     let [flags, policy, group @ ..]: [u8; 4] = datagram.octets(0)?;
-    let grouped = flags & GROUP != 0;
-    if flags & !GROUP != IDENTIFIER || policy & !POLICY != 0 || (!grouped && group != [0; 2]) {
-        return Ok(None);
-    }
     let frame = datagram.after(HEADER)?;
-    if link::likeness(frame)? == Likeness::None {
+    // A receiver ignores reserved bits, and some switches use them: then the frame must prove it.
+    let enough = if flags & !GROUP == IDENTIFIER
+        && policy & !POLICY == 0
+        && (flags & GROUP != 0 || group == [0; 2])
+    {
+        Likeness::Length
+    } else {
+        Likeness::Type
+    };
+    if flags & IDENTIFIER == 0 || link::likeness(frame)? < enough {
         return Ok(None);
     }
     Inner::after(frame, 0, Layer::Ethernet).map(|inner| Some(inner.via(via(datagram))))
