@@ -175,6 +175,7 @@ impl<'a> Descent<'_, 'a> {
     }
 
     /// Takes an IP header off; `None` for a fragment of what is not complete yet.
+    #[inline]
     fn ip(
         &mut self,
         packet: Payload<'a>,
@@ -195,6 +196,7 @@ impl<'a> Descent<'_, 'a> {
     }
 
     /// Takes a fragment in; what its datagram carries once that is whole.
+    #[cold]
     fn reassemble(
         &mut self,
         datagram: &Datagram<'a>,

@@ -85,6 +85,7 @@ impl Version {
 }
 
 /// Reads an IP packet, with the padding after it.
+#[inline]
 pub(super) fn datagram(whole: Payload<'_>) -> Result<Datagram<'_>, Reason> {
     match whole.bytes.first().map(|first| first >> 4) {
         Some(4) => version_4(whole),

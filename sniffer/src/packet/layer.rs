@@ -34,6 +34,7 @@ pub(super) struct Inner<'a> {
 
 impl<'a> Inner<'a> {
     /// What follows `length` bytes of a header that says nothing of the way.
+    #[inline]
     pub(super) fn after(payload: Payload<'a>, length: usize, layer: Layer) -> Result<Self, Reason> {
         Ok(Self {
             layer,
@@ -59,6 +60,7 @@ pub(super) struct Place(pub(super) u32);
 
 impl Place {
     /// The place inside a wrapping; 0 is none.
+    #[inline]
     pub(super) fn inside(self, via: u32) -> Self {
         if via == 0 {
             return self;

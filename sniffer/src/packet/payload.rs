@@ -13,6 +13,7 @@ pub(super) struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// Captured bytes, of which `wire_len` were on the wire (never fewer than there are).
+    #[inline]
     pub(super) fn new(bytes: &'a [u8], wire_len: usize) -> Self {
         Self {
             bytes,
@@ -21,6 +22,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The first `wire_len` bytes, as a header's length field says; the rest is padding or a trailer.
+    #[inline]
     pub(super) fn cut_to(self, wire_len: usize) -> Self {
         Self {
             bytes: self.bytes.get(..wire_len).unwrap_or(self.bytes),
@@ -29,6 +31,7 @@ impl<'a> Payload<'a> {
     }
 
     /// What follows `length` bytes of header.
+    #[inline]
     pub(super) fn after(self, length: usize) -> Result<Self, Reason> {
         match (self.bytes.get(length..), self.wire_len.checked_sub(length)) {
             (Some(bytes), Some(wire_len)) => Ok(Self { bytes, wire_len }),
@@ -37,6 +40,7 @@ impl<'a> Payload<'a> {
     }
 
     /// Why a header is not all there: the capture cut it, or it never was.
+    #[cold]
     pub(super) fn too_short(self) -> Reason {
         if self.bytes.len() < self.wire_len {
             Reason::Cut
@@ -46,6 +50,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The octets from `at` on.
+    #[inline]
     pub(super) fn octets<const N: usize>(self, at: usize) -> Result<[u8; N], Reason> {
         self.bytes
             .get(at..)
@@ -55,16 +60,19 @@ impl<'a> Payload<'a> {
     }
 
     /// The octet at `at`.
+    #[inline]
     pub(super) fn u8(self, at: usize) -> Result<u8, Reason> {
         self.octets::<1>(at).map(|[octet]| octet)
     }
 
     /// The 16-bit number at `at`, in network order.
+    #[inline]
     pub(super) fn u16(self, at: usize) -> Result<u16, Reason> {
         self.octets(at).map(u16::from_be_bytes)
     }
 
     /// The 32-bit number at `at`, in network order.
+    #[inline]
     pub(super) fn u32(self, at: usize) -> Result<u32, Reason> {
         self.octets(at).map(u32::from_be_bytes)
     }

@@ -9,6 +9,7 @@ use crate::tcp::SeqNumber;
 const FIXED: usize = 20;
 
 /// Reads a segment. Its options may be cut: with a snapshot length of 54 octets, those of a SYN are.
+#[inline]
 pub(super) fn segment(carrier: Carrier, packet: Payload<'_>) -> Result<Segment<'_>, Reason> {
     let header: [u8; FIXED] = packet.octets(0)?;
     let [

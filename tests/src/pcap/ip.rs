@@ -92,7 +92,7 @@ pub(super) fn fragments(packet: &[u8], most: usize) -> Vec<Vec<u8>> {
         if is_v4(packet) {
             bytes[2..4].copy_from_slice(&(20 + piece.len() as u16).to_be_bytes());
             bytes[4..6].copy_from_slice(&(id as u16).to_be_bytes());
-            bytes[6..8].copy_from_slice(&(offset / 8 | more << 13).to_be_bytes());
+            bytes[6..8].copy_from_slice(&((offset / 8) | (more << 13)).to_be_bytes());
             bytes[10..12].fill(0);
             check(&mut bytes);
         } else {

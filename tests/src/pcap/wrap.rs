@@ -82,13 +82,13 @@ pub const WRAPPINGS: &[Wrapping] = &[
     one("e-tag", ETHERNET, |p| {
         ethernet(0x893f, &[&[0, 0, 0, 2, 0, 0][..], &typed(p)].concat())
     }),
-    one("ppp", PPP, |p| ppp(p)),
+    one("ppp", PPP, ppp),
     one("ppp-hdlc", PPP_HDLC, |p| [&[0xff, 3][..], &ppp(p)].concat()),
-    one("ppp-ether", PPP_ETHER, |p| session(p)),
+    one("ppp-ether", PPP_ETHER, session),
     one("cisco-hdlc", C_HDLC, |p| {
         [&[0x0f, 0][..], &typed(p)].concat()
     }),
-    one("wireless", WIRELESS, |p| wireless(p)),
+    one("wireless", WIRELESS, wireless),
     one("radiotap", RADIOTAP, |p| {
         // Eight octets, and of the fields the flags: a check sequence follows.
         let header = [0, 0, 9, 0, 2, 0, 0, 0, 0x10];
@@ -198,15 +198,15 @@ pub const WRAPPINGS: &[Wrapping] = &[
         let header = [&[0x42, 0x52, 0x11, in_ip(p)][..], &[0; 4 + 16 + 20]].concat();
         over_v4(UDP, &udp(5072, &[&header[..], p].concat()))
     }),
-    several("fragments", ETHERNET, |p| each(fragments(p), frame)),
+    several("fragments", ETHERNET, |p| each(&fragments(p), frame)),
     several("vxlan-in-fragments", ETHERNET, |p| {
         let packet = ip::carrying(4, UDP, &udp(4789, &vxlan(&frame(p))));
-        let mut frames = each(fragments(&packet), frame);
+        let mut frames = each(&fragments(&packet), frame);
         frames.reverse();
         frames
     }),
     several("fragments-in-vxlan", ETHERNET, |p| {
-        each(fragments(p), |piece| {
+        each(&fragments(p), |piece| {
             over_v4(UDP, &udp(4789, &vxlan(&frame(piece))))
         })
     }),
@@ -246,7 +246,7 @@ const fn several(name: &'static str, link: Link, wrap: fn(&[u8]) -> Vec<Vec<u8>>
     }
 }
 
-fn each(packets: Vec<Vec<u8>>, wrap: impl Fn(&[u8]) -> Vec<u8>) -> Vec<Vec<u8>> {
+fn each(packets: &[Vec<u8>], wrap: impl Fn(&[u8]) -> Vec<u8>) -> Vec<Vec<u8>> {
     packets.iter().map(|packet| wrap(packet)).collect()
 }
 

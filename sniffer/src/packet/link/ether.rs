@@ -26,8 +26,13 @@ const PPPOE: u16 = 0x8864;
 const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 
 /// Takes the addresses off.
+#[inline]
 pub(super) fn frame(frame: Payload<'_>) -> Result<Inner<'_>, Reason> {
     let kind = frame.u16(HEADER - 2)?;
+    // The usual one, in one step.
+    if matches!(kind, IPV4 | IPV6) {
+        return Inner::after(frame, HEADER, Layer::Ip);
+    }
     let inner = Inner::after(frame, HEADER, Layer::EtherType(kind))?;
     Ok(match kind {
         MIN_TYPE.. => inner,

@@ -17,9 +17,10 @@ use super::{
 use crate::capture::LinkType;
 
 /// Takes the outermost header off a frame, or finds out what it is.
+#[inline]
 pub(super) fn outermost(link: LinkType, frame: Payload<'_>) -> Result<Inner<'_>, Reason> {
     match link {
-        LinkType::Ethernet => Inner::after(frame, 0, Layer::Ethernet),
+        LinkType::Ethernet => ether::frame(frame),
         LinkType::LinuxSll => cooked::version_1(frame),
         LinkType::LinuxSll2 => cooked::version_2(frame),
         LinkType::RawIp => Inner::after(frame, 0, Layer::Ip),
