@@ -1,10 +1,7 @@
 //! Linux's cooked captures, as of the device `any`.
 
 use super::{ether, wireless};
-use crate::packet::{
-    Payload, Reason,
-    layer::{Inner, Layer},
-};
+use crate::packet::{Payload, Reason, layer::Inner};
 
 const VERSION_1: usize = 16;
 const VERSION_2: usize = 20;
@@ -32,14 +29,12 @@ pub(super) fn version_2(frame: Payload<'_>) -> Result<Inner<'_>, Reason> {
 fn inner(payload: Payload<'_>, device: u16, kind: u16) -> Result<Inner<'_>, Reason> {
     /// Frame relay: the field does not hold what follows.
     const FRAD: u16 = 770;
-    const IPGRE: u16 = 778;
     const RADIOTAP: u16 = 803;
     const NETLINK: u16 = 824;
     match device {
         NETLINK | FRAD => Err(Reason::NotIp),
         RADIOTAP => wireless::radiotap(payload),
-        // The field is GRE's protocol type there.
-        IPGRE => Inner::after(payload, 0, Layer::EtherType(kind)),
+        // GRE's devices put its protocol type there, which is an EtherType too.
         _ => ether::kind(kind, payload),
     }
 }
