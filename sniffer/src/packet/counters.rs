@@ -82,7 +82,7 @@ pub struct PacketCounters {
     pub datagrams_begun: u64,
     /// Datagrams put together from fragments.
     pub datagrams_reassembled: u64,
-    /// Copies of a datagram, cut into other fragments, that were not whole when that was.
+    /// Copies of a datagram in other places, not whole when that was.
     pub datagrams_duplicate: u64,
     /// Datagrams given up because a fragment was missing for too long.
     pub datagrams_timed_out: u64,

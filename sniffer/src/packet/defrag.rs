@@ -52,13 +52,13 @@ pub(super) enum Outcome {
 
 /// Keeps fragments until their datagrams are complete.
 ///
-/// Datagrams are told apart as the receiver does it, wherever their fragments were captured: they may
-/// come over several interfaces, or be captured on each of them. A whole one is kept a while, so that
-/// copies of its fragments are known for what they are. Copies that were cut differently do not fit
-/// into the datagram of another place: they make one of their own.
+/// A datagram may be captured in several places, even cut differently there, and its fragments may also
+/// come over several interfaces, each captured once. So there is one of each place, which takes in what
+/// fits of the other places too, but for a part of its own place gives up what contradicts it. The first
+/// that is whole is handed on and kept a while, so that what comes of the copies is known for that.
 ///
-/// Invariant: the parts of an open datagram are not empty, do not overlap, and end within its end once
-/// that is known. So it is complete when the sum of their lengths is its end.
+/// Invariant: the parts of an open datagram are not empty, do not overlap, and only the furthest can be
+/// the last. So it is complete when the last is there and the sum of the lengths is where that ends.
 #[derive(Debug)]
 pub(super) struct Defragmenter {
     limits: Limits,
@@ -98,15 +98,29 @@ enum State {
 #[derive(Debug, Default)]
 struct Parts {
     /// By offset.
-    bytes: BTreeMap<u32, Vec<u8>>,
+    kept: BTreeMap<u32, Part>,
     /// Sum of their lengths.
     length: u32,
-    /// Where the datagram ends; known with its last fragment.
-    end: Option<u32>,
     /// What the first fragment carries.
     protocol: u8,
     /// When the latest part was captured.
     time: Timestamp,
+}
+
+#[derive(Debug)]
+struct Part {
+    bytes: Vec<u8>,
+    last: bool,
+    origin: Origin,
+}
+
+/// Where a part was captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Where the datagram was.
+    Same,
+    /// Elsewhere.
+    Other,
 }
 
 /// A fragment's octets and where they belong.
@@ -116,6 +130,8 @@ struct Piece<'a> {
     end: u32,
     last: bool,
     bytes: &'a [u8],
+    protocol: u8,
+    time: Timestamp,
 }
 
 /// How a fragment fits into what is there.
@@ -155,51 +171,53 @@ impl Defragmenter {
             end: fragment.offset.saturating_add(length),
             last: fragment.place == ip::Place::Last,
             bytes: payload.bytes,
+            protocol: datagram.protocol,
+            time,
         };
         let uneven = !piece.last && !length.is_multiple_of(8);
         if length == 0 || piece.end > MAX_DATAGRAM || uneven {
             return Err(Reason::FragmentBad);
         }
         let key = key(datagram, fragment);
-        let (index, fit) = self.find(key, place, piece, time, counters);
-        let Some(State::Open(parts)) = self.pending.get_mut(index).map(|p| &mut p.state) else {
-            if fit == Fit::Duplicate {
-                counters.fragments_duplicate += 1;
-                return Ok(Outcome::Kept);
-            }
+        if self.pending.iter().any(|of| of.key == key && of.has(piece)) {
+            counters.fragments_duplicate += 1;
+            return Ok(Outcome::Kept);
+        }
+        let own = self.find(key, place, time, counters);
+        let fit = self.add(own, piece, Origin::Same);
+        if fit == Fit::Overlap {
+            self.refuse(own, counters);
             return Err(Reason::FragmentOverlap);
+        }
+        let mut duplicate = fit == Fit::Duplicate;
+        for index in 0..self.pending.len() {
+            if index != own && self.pending.get(index).is_some_and(|of| of.key == key) {
+                duplicate |= self.add(index, piece, Origin::Other) == Fit::Duplicate;
+            }
+        }
+        counters.fragments_duplicate += u64::from(duplicate);
+        let whole_one = |of: &Pending| {
+            of.key == key && matches!(&of.state, State::Open(parts) if parts.are_whole())
         };
-        match fit {
-            Fit::Duplicate => {
-                counters.fragments_duplicate += 1;
-                return Ok(Outcome::Kept);
-            }
-            Fit::Overlap => {
-                self.refuse(index, counters);
-                return Err(Reason::FragmentOverlap);
-            }
-            Fit::New => {}
-        }
-        if piece.offset == 0 {
-            parts.protocol = datagram.protocol;
-        }
-        if piece.last {
-            parts.end = Some(piece.end);
-        }
-        parts.bytes.insert(piece.offset, piece.bytes.to_vec());
-        parts.length += length;
-        parts.time = parts.time.max(time);
-        self.bytes += piece.bytes.len() + FRAGMENT_OVERHEAD;
-        let outcome = if parts.end == Some(parts.length) {
-            counters.datagrams_reassembled += 1;
-            self.complete(index, whole, counters)
-        } else {
-            Outcome::Kept
+        let outcome = match self.pending.iter().position(whole_one) {
+            Some(index) => self.complete(index, whole, counters),
+            None => Outcome::Kept,
         };
         while self.bytes > self.limits.bytes && !self.pending.is_empty() {
             self.evict(counters);
         }
         Ok(outcome)
+    }
+
+    /// Puts a fragment into a datagram, where it fits.
+    fn add(&mut self, index: usize, piece: Piece<'_>, origin: Origin) -> Fit {
+        let Some(State::Open(parts)) = self.pending.get_mut(index).map(|of| &mut of.state) else {
+            return Fit::Overlap;
+        };
+        let before = parts.cost();
+        let fit = parts.add(piece, origin);
+        self.bytes = (self.bytes + parts.cost()).saturating_sub(before);
+        fit
     }
 
     /// Gives up what waited too long. Packets are nearly in the order of time, so the oldest tells.
@@ -212,32 +230,19 @@ impl Defragmenter {
         }
     }
 
-    /// The datagram that a fragment belongs to, and how it fits in; a new one comes last.
+    /// The open or refused datagram of a place; a new one comes last.
     fn find(
         &mut self,
         key: Key,
         place: Place,
-        piece: Piece<'_>,
         time: Timestamp,
         counters: &mut PacketCounters,
-    ) -> (usize, Fit) {
-        let mut own = None;
-        for (index, pending) in self.pending.iter().enumerate() {
-            if pending.key != key {
-                continue;
-            }
-            let fit = pending.fit(piece);
-            if matches!(pending.state, State::Whole(_)) {
-                // What is not in it uses its identification once more.
-                if fit == Fit::Duplicate {
-                    return (index, fit);
-                }
-            } else if pending.place == place || (fit != Fit::Overlap && own.is_none()) {
-                own = Some((index, fit));
-            }
-        }
-        if let Some(found) = own {
-            return found;
+    ) -> usize {
+        let same = |of: &Pending| {
+            of.key == key && of.place == place && !matches!(of.state, State::Whole(_))
+        };
+        if let Some(index) = self.pending.iter().position(same) {
+            return index;
         }
         while self.pending.len() >= self.limits.datagrams.max(1) {
             self.evict(counters);
@@ -249,11 +254,13 @@ impl Defragmenter {
             state: State::Open(Parts::default()),
         });
         counters.datagrams_begun += 1;
-        (self.pending.len() - 1, Fit::New)
+        self.pending.len() - 1
     }
 
     fn refuse(&mut self, index: usize, counters: &mut PacketCounters) {
-        if let Some(pending) = self.pending.get_mut(index) {
+        if let Some(pending) = self.pending.get_mut(index)
+            && matches!(pending.state, State::Open(_))
+        {
             let cost = pending.cost();
             pending.state = State::Refused;
             self.bytes = self.bytes.saturating_sub(cost);
@@ -278,7 +285,7 @@ impl Defragmenter {
         }
     }
 
-    /// Puts a datagram together. Open ones of other places that were cut differently are copies of it.
+    /// Puts a datagram together. What there is of it in other places are copies.
     fn complete(
         &mut self,
         index: usize,
@@ -292,8 +299,8 @@ impl Defragmenter {
         let key = pending.key;
         if let State::Open(parts) = &pending.state {
             whole.clear();
-            for part in parts.bytes.values() {
-                whole.extend_from_slice(part);
+            for part in parts.kept.values() {
+                whole.extend_from_slice(&part.bytes);
             }
             outcome = Outcome::Whole {
                 protocol: parts.protocol,
@@ -311,6 +318,7 @@ impl Defragmenter {
             self.remove(index);
             counters.datagrams_duplicate += 1;
         }
+        counters.datagrams_reassembled += 1;
         outcome
     }
 }
@@ -319,72 +327,94 @@ impl Pending {
     /// What it spends of the budget.
     fn cost(&self) -> usize {
         match &self.state {
-            State::Open(parts) => parts
-                .bytes
-                .values()
-                .map(|part| part.len() + FRAGMENT_OVERHEAD)
-                .sum(),
+            State::Open(parts) => parts.cost(),
             State::Refused => 0,
             State::Whole(bytes) => bytes.len() + FRAGMENT_OVERHEAD,
         }
     }
 
-    fn fit(&self, piece: Piece<'_>) -> Fit {
-        match &self.state {
-            State::Open(parts) => parts.fit(piece),
-            State::Refused => Fit::Overlap,
-            State::Whole(bytes) if piece.is_in(bytes) => Fit::Duplicate,
-            State::Whole(_) => Fit::New,
-        }
+    /// Whether it is whole and has this fragment. One that it has not uses its identification once more.
+    fn has(&self, piece: Piece<'_>) -> bool {
+        let range = piece.offset as usize..piece.end as usize;
+        matches!(&self.state, State::Whole(bytes)
+            if bytes.get(range) == Some(piece.bytes)
+                && piece.last == (piece.end as usize == bytes.len()))
     }
 }
 
-impl Piece<'_> {
-    /// Whether a datagram has these octets in this place.
-    fn is_in(&self, whole: &[u8]) -> bool {
-        let range = self.offset as usize..self.end as usize;
-        whole.get(range) == Some(self.bytes) && self.last == (self.end as usize == whole.len())
+impl Part {
+    fn end(&self, offset: u32) -> u32 {
+        offset + self.bytes.len() as u32
     }
 }
 
 impl Parts {
-    fn fit(&self, piece: Piece<'_>) -> Fit {
-        let Piece {
-            offset, end, last, ..
-        } = piece;
+    fn cost(&self) -> usize {
+        self.length as usize + self.kept.len() * FRAGMENT_OVERHEAD
+    }
+
+    fn are_whole(&self) -> bool {
+        let furthest = self.kept.last_key_value();
+        furthest.is_some_and(|(offset, part)| part.last && part.end(*offset) == self.length)
+    }
+
+    fn add(&mut self, piece: Piece<'_>, origin: Origin) -> Fit {
         // RFC 8200 §4.5: exact duplicates may be passed over; a capture of two interfaces has many.
-        if self
-            .bytes
-            .get(&offset)
-            .is_some_and(|part| part == piece.bytes)
-            && last == (self.end == Some(end))
+        if let Some(part) = self.kept.get_mut(&piece.offset)
+            && part.bytes == piece.bytes
+            && part.last == piece.last
         {
+            if origin == Origin::Same {
+                part.origin = Origin::Same;
+            }
             return Fit::Duplicate;
         }
-        let part_end = |(at, part): (&u32, &Vec<u8>)| at + part.len() as u32;
-        let before = self.bytes.range(..=offset).next_back().map(part_end);
-        let after = self.bytes.range(offset..).next().map(|(at, _)| *at);
-        let furthest = self.bytes.iter().next_back().map_or(0, part_end);
-        let wrong_end = match (self.end, last) {
-            (Some(known), true) => known != end,
-            (Some(known), false) => end > known,
-            (None, true) => furthest > end,
-            (None, false) => false,
+        let stays = match origin {
+            Origin::Same => self
+                .conflicts(piece)
+                .any(|(_, part)| part.origin == Origin::Same),
+            Origin::Other => self.conflicts(piece).next().is_some(),
         };
-        if before.is_some_and(|before| before > offset)
-            || after.is_some_and(|after| after < end)
-            || wrong_end
-        {
+        if stays {
             return Fit::Overlap;
         }
+        let of_others: Vec<_> = self.conflicts(piece).map(|(offset, _)| *offset).collect();
+        for offset in of_others {
+            let lost = self.kept.remove(&offset);
+            self.length -= lost.map_or(0, |part| part.bytes.len() as u32);
+        }
+        if piece.offset == 0 {
+            self.protocol = piece.protocol;
+        }
+        self.time = self.time.max(piece.time);
+        self.length += piece.bytes.len() as u32;
+        let part = Part {
+            bytes: piece.bytes.to_vec(),
+            last: piece.last,
+            origin,
+        };
+        self.kept.insert(piece.offset, part);
         Fit::New
+    }
+
+    /// The parts that a fragment overlaps, or that are beyond it if it is the last, or that are the last
+    /// but not beyond it; some twice.
+    fn conflicts(&self, piece: Piece<'_>) -> impl Iterator<Item = (&u32, &Part)> {
+        let last = self.kept.last_key_value();
+        let ended = last.filter(|(offset, part)| part.last && part.end(**offset) < piece.end);
+        // Parts do not overlap, so of those that begin before it only the nearest can reach into it.
+        let before = self.kept.range(..piece.offset).next_back();
+        let before = before.filter(|(offset, part)| part.end(**offset) > piece.offset);
+        let until = if piece.last { u32::MAX } else { piece.end };
+        let within = self.kept.range(piece.offset..until);
+        ended.into_iter().chain(before).chain(within)
     }
 
     /// Whether a whole datagram has all these octets.
     fn are_in(&self, whole: &[u8]) -> bool {
-        self.bytes.iter().all(|(offset, part)| {
+        self.kept.iter().all(|(offset, part)| {
             let start = *offset as usize;
-            whole.get(start..start + part.len()) == Some(part.as_slice())
+            whole.get(start..start + part.bytes.len()) == Some(part.bytes.as_slice())
         })
     }
 }

@@ -345,4 +345,67 @@ proptest! {
         prop_assert_eq!((counters.datagrams_begun, counters.datagrams_reassembled), (1, 1));
         prop_assert_eq!(counters.fragments_duplicate as usize, fragments.len());
     }
+
+    /// A datagram captured in two places, cut in any way in each and in any order: it comes out once,
+    /// and nothing is left over.
+    #[test]
+    fn any_two_copies_give_the_datagram_once(
+        payload in vec(any::<u8>(), 60..300),
+        cuts in vec(vec(1usize..36, 0..6), 2),
+        shuffle in vec(any::<u32>(), 20),
+        version in select(vec![4, 6]),
+    ) {
+        let packet = if version == 4 { v4(&payload) } else { v6(&payload) };
+        let length = packet.tcp().len();
+        let mut all = Vec::new();
+        for (place, cuts) in (1..).zip(cuts) {
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut * 8).filter(|cut| *cut < length).collect();
+            cuts.push(8);
+            cuts.sort_unstable();
+            cuts.dedup();
+            all.extend(packet.fragments(5, &cuts).into_iter().map(|bytes| (place, bytes)));
+        }
+        let mut order: Vec<_> = (0..all.len()).collect();
+        order.sort_by_key(|index| shuffle[*index]);
+        let mut decoder = Decoder::default();
+        let mut wholes = 0;
+        for index in order {
+            let (place, bytes) = &all[index];
+            match take(decoder.decode(&on(*place, 0, bytes))) {
+                Ok(None) => {}
+                Ok(Some(whole)) => {
+                    wholes += 1;
+                    prop_assert_eq!(whole, (payload.clone(), payload.len() as u32));
+                }
+                Err(reason) => prop_assert!(false, "{reason:?}"),
+            }
+        }
+        prop_assert_eq!(wholes, 1);
+        prop_assert!(ended(&decoder), "{:?}", decoder.counters());
+    }
+
+    /// Any fragments of any content, in two places: nothing is lost track of.
+    #[test]
+    fn any_fragments_are_accounted_for(
+        pieces in vec((0u16..12, 1usize..6, any::<bool>(), 0u8..2, 1u32..3, 0u16..2), 1..60),
+        bytes in 0usize..2000,
+    ) {
+        let limits = Limits { datagrams: 3, bytes, wait_micros: 20 };
+        let mut decoder = Decoder::new(limits);
+        let payloads = [[7; 60], [8; 60]];
+        for (time, (offset, length, more, content, place, id)) in pieces.into_iter().enumerate() {
+            let mut ip = v4(&payloads[usize::from(content)]).ip();
+            ip.truncate(20 + length * 8);
+            ip[2..4].copy_from_slice(&(20 + length as u16 * 8).to_be_bytes());
+            ip[4..6].copy_from_slice(&id.to_be_bytes());
+            ip[6..8].copy_from_slice(&(offset | u16::from(more) << 13).to_be_bytes());
+            let _ = decoder.decode(&on(place, time as i64, &ip));
+        }
+        // Far later, one whole datagram of fragments ends all that waited.
+        for ip in v4(&[9; 100]).fragments(99, &[40]) {
+            let _ = decoder.decode(&on(1, 1000, &ip));
+        }
+        let counters = decoder.counters();
+        prop_assert!(ended(&decoder), "{counters:?}");
+    }
 }
