@@ -1,20 +1,20 @@
 //! Fragments in, datagrams out (RFC 791 §3.2, RFC 8200 §4.5, RFC 5722).
 
-use std::{collections::BTreeMap, net::IpAddr};
+mod parts;
+
+use std::net::IpAddr;
 
 use analyzer::time::Timestamp;
 
 use super::{
-    PacketCounters, Reason, ip,
-    ip::{Datagram, Fragment},
+    PacketCounters, Reason,
+    ip::{self, Datagram, Fragment},
     layer::Place,
 };
+use parts::{FRAGMENT_OVERHEAD, Fit, Origin, Parts, Piece};
 
 /// The longest datagram: its offset and its length are 16 bits each.
 const MAX_DATAGRAM: u32 = 65_535;
-
-/// What the bookkeeping of a fragment costs, so that many small ones spend the budget too.
-const FRAGMENT_OVERHEAD: usize = 64;
 
 /// Bounds of defragmentation. At each of the first two a datagram is given up: the oldest that is whole
 /// already and was kept for its copies only, or else the oldest, which is counted.
@@ -56,9 +56,6 @@ pub(super) enum Outcome {
 /// come over several interfaces, each captured once. So there is one of each place, which takes in what
 /// fits of the other places too, but for a part of its own place gives up what contradicts it. The first
 /// that is whole is handed on and kept a while, so that what comes of the copies is known for that.
-///
-/// Invariant: the parts of an open datagram are not empty, do not overlap, and only the furthest can be
-/// the last. So it is complete when the last is there and the sum of the lengths is where that ends.
 #[derive(Debug)]
 pub(super) struct Defragmenter {
     limits: Limits,
@@ -93,53 +90,6 @@ enum State {
     Refused,
     /// It was handed on.
     Whole(Vec<u8>),
-}
-
-#[derive(Debug, Default)]
-struct Parts {
-    /// By offset.
-    kept: BTreeMap<u32, Part>,
-    /// Sum of their lengths.
-    length: u32,
-    /// What the first fragment carries.
-    protocol: u8,
-    /// When the latest part was captured.
-    time: Timestamp,
-}
-
-#[derive(Debug)]
-struct Part {
-    bytes: Vec<u8>,
-    last: bool,
-    origin: Origin,
-}
-
-/// Where a part was captured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    /// Where the datagram was.
-    Same,
-    /// Elsewhere.
-    Other,
-}
-
-/// A fragment's octets and where they belong.
-#[derive(Clone, Copy)]
-struct Piece<'a> {
-    offset: u32,
-    end: u32,
-    last: bool,
-    bytes: &'a [u8],
-    protocol: u8,
-    time: Timestamp,
-}
-
-/// How a fragment fits into what is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
-    New,
-    Duplicate,
-    Overlap,
 }
 
 impl Defragmenter {
@@ -298,10 +248,7 @@ impl Defragmenter {
         };
         let key = pending.key;
         if let State::Open(parts) = &pending.state {
-            whole.clear();
-            for part in parts.kept.values() {
-                whole.extend_from_slice(&part.bytes);
-            }
+            parts.write_to(whole);
             outcome = Outcome::Whole {
                 protocol: parts.protocol,
                 time: parts.time,
@@ -339,83 +286,6 @@ impl Pending {
         matches!(&self.state, State::Whole(bytes)
             if bytes.get(range) == Some(piece.bytes)
                 && piece.last == (piece.end as usize == bytes.len()))
-    }
-}
-
-impl Part {
-    fn end(&self, offset: u32) -> u32 {
-        offset + self.bytes.len() as u32
-    }
-}
-
-impl Parts {
-    fn cost(&self) -> usize {
-        self.length as usize + self.kept.len() * FRAGMENT_OVERHEAD
-    }
-
-    fn are_whole(&self) -> bool {
-        let furthest = self.kept.last_key_value();
-        furthest.is_some_and(|(offset, part)| part.last && part.end(*offset) == self.length)
-    }
-
-    fn add(&mut self, piece: Piece<'_>, origin: Origin) -> Fit {
-        // RFC 8200 §4.5: exact duplicates may be passed over; a capture of two interfaces has many.
-        if let Some(part) = self.kept.get_mut(&piece.offset)
-            && part.bytes == piece.bytes
-            && part.last == piece.last
-        {
-            if origin == Origin::Same {
-                part.origin = Origin::Same;
-            }
-            return Fit::Duplicate;
-        }
-        let stays = match origin {
-            Origin::Same => self
-                .conflicts(piece)
-                .any(|(_, part)| part.origin == Origin::Same),
-            Origin::Other => self.conflicts(piece).next().is_some(),
-        };
-        if stays {
-            return Fit::Overlap;
-        }
-        let of_others: Vec<_> = self.conflicts(piece).map(|(offset, _)| *offset).collect();
-        for offset in of_others {
-            let lost = self.kept.remove(&offset);
-            self.length -= lost.map_or(0, |part| part.bytes.len() as u32);
-        }
-        if piece.offset == 0 {
-            self.protocol = piece.protocol;
-        }
-        self.time = self.time.max(piece.time);
-        self.length += piece.bytes.len() as u32;
-        let part = Part {
-            bytes: piece.bytes.to_vec(),
-            last: piece.last,
-            origin,
-        };
-        self.kept.insert(piece.offset, part);
-        Fit::New
-    }
-
-    /// The parts that a fragment overlaps, or that are beyond it if it is the last, or that are the last
-    /// but not beyond it; some twice.
-    fn conflicts(&self, piece: Piece<'_>) -> impl Iterator<Item = (&u32, &Part)> {
-        let last = self.kept.last_key_value();
-        let ended = last.filter(|(offset, part)| part.last && part.end(**offset) < piece.end);
-        // Parts do not overlap, so of those that begin before it only the nearest can reach into it.
-        let before = self.kept.range(..piece.offset).next_back();
-        let before = before.filter(|(offset, part)| part.end(**offset) > piece.offset);
-        let until = if piece.last { u32::MAX } else { piece.end };
-        let within = self.kept.range(piece.offset..until);
-        ended.into_iter().chain(before).chain(within)
-    }
-
-    /// Whether a whole datagram has all these octets.
-    fn are_in(&self, whole: &[u8]) -> bool {
-        self.kept.iter().all(|(offset, part)| {
-            let start = *offset as usize;
-            whole.get(start..start + part.bytes.len()) == Some(part.bytes.as_slice())
-        })
     }
 }
 
