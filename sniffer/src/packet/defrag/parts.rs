@@ -105,7 +105,11 @@ impl Parts {
         if piece.offset == 0 {
             self.protocol = piece.protocol;
         }
-        self.time = self.time.max(piece.time);
+        self.time = if self.kept.is_empty() {
+            piece.time
+        } else {
+            self.time.max(piece.time)
+        };
         self.length += piece.bytes.len() as u32;
         let part = Part {
             bytes: piece.bytes.to_vec(),
