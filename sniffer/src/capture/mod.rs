@@ -48,18 +48,52 @@ pub enum LinkType {
     Null,
     /// LINKTYPE_LOOP, 108: address family in network byte order
     Loop,
+    /// LINKTYPE_PPP 9, LINKTYPE_PPP_HDLC 50
+    Ppp,
+    /// LINKTYPE_PPP_ETHER, 51: the header of a PPPoE session
+    PppEther,
+    /// LINKTYPE_C_HDLC, 104
+    CiscoHdlc,
+    /// LINKTYPE_IEEE802_11, 105
+    Wireless,
+    /// LINKTYPE_IEEE802_11_RADIOTAP, 127
+    Radiotap,
+    /// LINKTYPE_NFLOG, 239
+    Nflog,
 }
 
 impl LinkType {
+    /// Every kind that is read.
+    pub const ALL: [Self; 12] = [
+        Self::Ethernet,
+        Self::LinuxSll,
+        Self::LinuxSll2,
+        Self::RawIp,
+        Self::Null,
+        Self::Loop,
+        Self::Ppp,
+        Self::PppEther,
+        Self::CiscoHdlc,
+        Self::Wireless,
+        Self::Radiotap,
+        Self::Nflog,
+    ];
+
     /// The link type of a number in a capture file (LINKTYPE_…) or from libpcap (DLT_…): for the kinds
     /// read here the two sets do not contradict each other. `None` for those that are not read.
     pub const fn from_number(number: u16) -> Option<Self> {
         match number {
             0 => Some(Self::Null),
             1 => Some(Self::Ethernet),
+            9 | 50 => Some(Self::Ppp),
             12 | 14 | 101 | 228 | 229 => Some(Self::RawIp),
+            51 => Some(Self::PppEther),
+            104 => Some(Self::CiscoHdlc),
+            105 => Some(Self::Wireless),
             108 => Some(Self::Loop),
             113 => Some(Self::LinuxSll),
+            127 => Some(Self::Radiotap),
+            239 => Some(Self::Nflog),
             276 => Some(Self::LinuxSll2),
             _ => None,
         }

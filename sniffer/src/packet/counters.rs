@@ -16,6 +16,13 @@ pub enum Reason {
     /// A fragment that no datagram can have (RFC 8200 §4.5): empty, past the largest datagram, or in the
     /// middle with a length that is no multiple of 8.
     FragmentBad,
+    /// More headers around its TCP than are taken off.
+    TooDeep,
+    /// It goes through a tunnel that is not opened.
+    Tunnelled,
+    /// What it carries cannot be told: encrypted by the link, or one of several packets or a part of one
+    /// in a wireless frame.
+    Opaque,
 }
 
 impl Reason {
@@ -28,6 +35,9 @@ impl Reason {
             Self::BadHeader => "bad_header",
             Self::FragmentOverlap => "fragment_overlap",
             Self::FragmentBad => "fragment_bad",
+            Self::TooDeep => "too_deep",
+            Self::Tunnelled => "tunnelled",
+            Self::Opaque => "opaque",
         }
     }
 }
@@ -53,7 +63,13 @@ pub struct PacketCounters {
     pub cut: u64,
     /// Frames whose headers contradict themselves.
     pub bad_header: u64,
-    /// Fragments that may carry TCP.
+    /// Frames with more headers around their TCP than are taken off.
+    pub too_deep: u64,
+    /// Frames that go through a tunnel that is not opened.
+    pub tunnelled: u64,
+    /// Frames of which cannot be told what they carry: encrypted by the link, wireless aggregates.
+    pub opaque: u64,
+    /// Fragments that may carry TCP, in a tunnel too.
     pub fragments: u64,
     /// Fragments that were there already.
     pub fragments_duplicate: u64,
@@ -61,12 +77,19 @@ pub struct PacketCounters {
     pub fragment_overlap: u64,
     /// Fragments that no datagram can have.
     pub fragment_bad: u64,
+    /// Datagrams of which a fragment was kept. Each ends in one of the five counters below, unless the
+    /// capture ends before.
+    pub datagrams_begun: u64,
     /// Datagrams put together from fragments.
     pub datagrams_reassembled: u64,
+    /// Copies of a datagram in other places, not whole when that was.
+    pub datagrams_duplicate: u64,
     /// Datagrams given up because a fragment was missing for too long.
     pub datagrams_timed_out: u64,
     /// Datagrams given up to stay within the budget.
     pub datagrams_evicted: u64,
+    /// Datagrams refused because fragments of them overlapped.
+    pub datagrams_refused: u64,
 }
 
 impl PacketCounters {
@@ -82,13 +105,19 @@ impl PacketCounters {
             ("other_ip", self.other_ip),
             ("cut", self.cut),
             ("bad_header", self.bad_header),
+            ("too_deep", self.too_deep),
+            ("tunnelled", self.tunnelled),
+            ("opaque", self.opaque),
             ("fragments", self.fragments),
             ("fragments_duplicate", self.fragments_duplicate),
             ("fragment_overlap", self.fragment_overlap),
             ("fragment_bad", self.fragment_bad),
+            ("datagrams_begun", self.datagrams_begun),
             ("datagrams_reassembled", self.datagrams_reassembled),
+            ("datagrams_duplicate", self.datagrams_duplicate),
             ("datagrams_timed_out", self.datagrams_timed_out),
             ("datagrams_evicted", self.datagrams_evicted),
+            ("datagrams_refused", self.datagrams_refused),
         ]
         .into_iter()
     }
@@ -102,6 +131,9 @@ impl PacketCounters {
             Reason::BadHeader => self.bad_header,
             Reason::FragmentOverlap => self.fragment_overlap,
             Reason::FragmentBad => self.fragment_bad,
+            Reason::TooDeep => self.too_deep,
+            Reason::Tunnelled => self.tunnelled,
+            Reason::Opaque => self.opaque,
         }
     }
 
@@ -118,6 +150,9 @@ impl PacketCounters {
             Reason::BadHeader => &mut self.bad_header,
             Reason::FragmentOverlap => &mut self.fragment_overlap,
             Reason::FragmentBad => &mut self.fragment_bad,
+            Reason::TooDeep => &mut self.too_deep,
+            Reason::Tunnelled => &mut self.tunnelled,
+            Reason::Opaque => &mut self.opaque,
         };
         *counter += 1;
     }

@@ -1,16 +1,25 @@
 //! One frame after the other.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
-use etherparse::{TcpHeaderSlice, err::tcp};
+use analyzer::time::Timestamp;
 
 use super::{
-    Flags, Limits, PacketCounters, Reason, Segment,
+    Limits, PacketCounters, Payload, Reason, Segment, Tunnels,
     defrag::{Defragmenter, Outcome},
-    ip::{self, Payload},
-    link,
+    ip::{self, Datagram, Version},
+    layer::{Inner, Layer, Place},
+    link, tcp, tunnel,
 };
-use crate::{capture::Packet, tcp::SeqNumber};
+use crate::capture::Packet;
+
+/// Headers taken off one frame before its TCP header, a stack of labels or of extension headers counted
+/// as one. The deepest that networks build (tags, labels, an overlay in an underlay's tunnel, a
+/// provider's frame in it) are a dozen; tunnels in tunnels without end are an attack.
+const MAX_HEADERS: usize = 32;
+
+/// Datagrams put together for one frame, each inside the one before: a tunnel's, and those in it.
+const MAX_REASSEMBLIES: usize = 3;
 
 /// What a frame came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +32,23 @@ pub enum Decoded<'a> {
     Ignored(Reason),
 }
 
+/// What carries a TCP header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carrier {
+    pub(super) time: Timestamp,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) ip_id: Option<u16>,
+    pub(super) place: Place,
+}
+
 /// Reads frames. It keeps fragments of datagrams and counters, and nothing else.
 #[derive(Debug)]
 pub struct Decoder {
+    tunnels: Tunnels,
     defragmenter: Defragmenter,
+    /// The datagrams that the fragment at hand completed.
+    whole: [Vec<u8>; MAX_REASSEMBLIES],
     counters: PacketCounters,
     /// Segments from or to each port.
     ports: Vec<u32>,
@@ -39,25 +61,43 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder that keeps fragments within `limits`.
+    /// A decoder that keeps fragments within `limits`, and opens tunnels.
     pub fn new(limits: Limits) -> Self {
         Self {
+            tunnels: Tunnels::Open,
+            whole: Default::default(),
             defragmenter: Defragmenter::new(limits),
             counters: PacketCounters::default(),
             ports: vec![0; usize::from(u16::MAX) + 1],
         }
     }
 
+    /// Opens tunnels or leaves them alone.
+    #[must_use]
+    pub fn with_tunnels(self, tunnels: Tunnels) -> Self {
+        Self { tunnels, ..self }
+    }
+
     /// Reads one frame. The segment's payload lies in the frame or, if fragments made it up, in the decoder.
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
         let Self {
+            tunnels,
             defragmenter,
+            whole,
             counters,
             ports,
         } = self;
         counters.packets += 1;
-        let mut protocol = 0;
-        match segment(defragmenter, counters, packet, &mut protocol) {
+        let mut descent = Descent {
+            tunnels: *tunnels,
+            defragmenter,
+            whole: whole.iter_mut(),
+            counters,
+            protocol: 0,
+        };
+        let came = descent.segment(packet);
+        let protocol = descent.protocol;
+        match came {
             Ok(Some(segment)) => {
                 counters.segments += 1;
                 counters.segments_cut +=
@@ -96,66 +136,110 @@ impl Decoder {
     }
 }
 
-/// The segment of a frame; `None` for a fragment that is kept. Sets the protocol once it is known.
-fn segment<'a>(
-    defragmenter: &'a mut Defragmenter,
-    counters: &mut PacketCounters,
-    packet: &Packet<'a>,
-    protocol: &mut u8,
-) -> Result<Option<Segment<'a>>, Reason> {
-    let bytes = link::network(packet.link, packet.data)?;
-    let link_len = packet.data.len().saturating_sub(bytes.len());
-    let wire_len = (packet.wire_len as usize).saturating_sub(link_len);
-    let datagram = ip::datagram(bytes, wire_len)?;
-    *protocol = datagram.protocol;
-    let mut payload = datagram.payload;
-    if let Some(fragment) = datagram.fragment {
-        if datagram.protocol != ip::TCP && !ip::is_extension(datagram.protocol) {
+/// The way through the headers of one frame.
+struct Descent<'d, 'a> {
+    tunnels: Tunnels,
+    defragmenter: &'d mut Defragmenter,
+    /// Room for datagrams that were in fragments.
+    whole: std::slice::IterMut<'a, Vec<u8>>,
+    counters: &'d mut PacketCounters,
+    /// That of the innermost IP header.
+    protocol: u8,
+}
+
+impl<'a> Descent<'_, 'a> {
+    /// The segment of a frame; `None` for a fragment that is kept.
+    fn segment(&mut self, packet: &Packet<'a>) -> Result<Option<Segment<'a>>, Reason> {
+        let frame = Payload::new(packet.data, packet.wire_len as usize);
+        let mut inner = link::outermost(packet.link, frame)?;
+        let mut carrier = Carrier {
+            time: packet.time,
+            source: IpAddr::from([0; 4]),
+            destination: IpAddr::from([0; 4]),
+            ip_id: None,
+            place: Place(packet.interface),
+        };
+        for _ in 0..MAX_HEADERS {
+            carrier.place = carrier.place.inside(inner.via);
+            inner = match inner.layer {
+                Layer::Ip => match self.ip(inner.payload, &mut carrier)? {
+                    Some(inner) => inner,
+                    None => return Ok(None),
+                },
+                Layer::Protocol(ip::TCP) => return tcp::segment(carrier, inner.payload).map(Some),
+                Layer::Protocol(kind) => self.tunnel(kind, inner.payload)?,
+                layer => link::open(layer, inner.payload)?,
+            };
+        }
+        Err(Reason::TooDeep)
+    }
+
+    /// Takes an IP header off; `None` for a fragment of what is not complete yet.
+    #[inline]
+    fn ip(
+        &mut self,
+        packet: Payload<'a>,
+        carrier: &mut Carrier,
+    ) -> Result<Option<Inner<'a>>, Reason> {
+        let datagram = ip::datagram(packet)?;
+        self.protocol = datagram.protocol;
+        (carrier.source, carrier.destination) = (datagram.source, datagram.destination);
+        carrier.ip_id = datagram.ip_id;
+        let payload = match datagram.fragment {
+            None => datagram.payload,
+            Some(_) => match self.reassemble(&datagram, carrier)? {
+                Some(payload) => payload,
+                None => return Ok(None),
+            },
+        };
+        Inner::after(payload, 0, Layer::Protocol(self.protocol)).map(Some)
+    }
+
+    /// Takes a fragment in; what its datagram carries once that is whole.
+    #[cold]
+    fn reassemble(
+        &mut self,
+        datagram: &Datagram<'a>,
+        carrier: &mut Carrier,
+    ) -> Result<Option<Payload<'a>>, Reason> {
+        let version = Version::of(datagram.source);
+        let kind = datagram.protocol;
+        let tunnelled = self.tunnels == Tunnels::Open && tunnel::may_be(kind);
+        let Some(fragment) = datagram
+            .fragment
+            .filter(|_| kind == ip::TCP || ip::is_extension(version, kind) || tunnelled)
+        else {
             return Err(Reason::NotTcp);
-        }
-        counters.fragments += 1;
-        match defragmenter.insert(packet.time, &datagram, fragment, counters)? {
-            Outcome::Kept => return Ok(None),
-            Outcome::Whole {
-                protocol: first,
-                bytes,
-            } => {
-                let whole = Payload {
-                    bytes,
-                    wire_len: bytes.len(),
-                };
-                let (kind, rest, nested) = ip::upper_layer(first, whole)?;
-                if nested.is_some() {
-                    return Err(Reason::BadHeader);
-                }
-                (*protocol, payload) = (kind, rest);
-            }
+        };
+        let Some(whole) = self.whole.next() else {
+            return Err(Reason::TooDeep);
+        };
+        self.counters.fragments += 1;
+        let outcome = self.defragmenter.insert(
+            carrier.time,
+            carrier.place,
+            (datagram, fragment),
+            whole,
+            self.counters,
+        )?;
+        let Outcome::Whole { protocol, time } = outcome else {
+            return Ok(None);
+        };
+        carrier.time = time;
+        let upper = ip::upper_layer(version, protocol, Payload::new(whole, 0))?;
+        self.protocol = upper.protocol;
+        match upper.fragment {
+            None => Ok(Some(upper.payload)),
+            Some(_) => Err(Reason::BadHeader),
         }
     }
-    if *protocol != ip::TCP {
-        return Err(Reason::NotTcp);
+
+    /// Opens a tunnel, or says why there is none.
+    fn tunnel(&self, kind: u8, payload: Payload<'a>) -> Result<Inner<'a>, Reason> {
+        match (tunnel::open(kind, payload)?, self.tunnels) {
+            (None, _) => Err(Reason::NotTcp),
+            (Some(inner), Tunnels::Open) => Ok(inner),
+            (Some(_), Tunnels::Closed) => Err(Reason::Tunnelled),
+        }
     }
-    let header = TcpHeaderSlice::from_slice(payload.bytes).map_err(|error| match error {
-        tcp::HeaderSliceError::Len(_) => payload.too_short(),
-        tcp::HeaderSliceError::Content(_) => Reason::BadHeader,
-    })?;
-    let data = payload.after(header.slice().len())?;
-    Ok(Some(Segment {
-        time: packet.time,
-        source: SocketAddr::new(datagram.source, header.source_port()),
-        destination: SocketAddr::new(datagram.destination, header.destination_port()),
-        seq: SeqNumber(header.sequence_number()),
-        ack: header
-            .ack()
-            .then(|| SeqNumber(header.acknowledgment_number())),
-        flags: Flags {
-            syn: header.syn(),
-            fin: header.fin(),
-            rst: header.rst(),
-        },
-        payload: data.bytes,
-        wire_len: u32::try_from(data.wire_len).unwrap_or(u32::MAX),
-        interface: packet.interface,
-        ip_id: datagram.ip_id,
-    }))
 }

@@ -72,6 +72,15 @@ impl TcpPacket {
     /// The IP packets of the datagram split at these offsets (multiples of 8).
     pub(crate) fn fragments(&self, id: u32, cuts: &[usize]) -> Vec<Vec<u8>> {
         let (first, rest) = self.chain();
+        self.pieces(first, &rest, id, cuts)
+    }
+
+    /// The same of a datagram that carries the payload, under this protocol number, in place of TCP.
+    pub(crate) fn fragments_of(&self, protocol: u8, id: u32, cuts: &[usize]) -> Vec<Vec<u8>> {
+        self.pieces(protocol, &self.payload, id, cuts)
+    }
+
+    fn pieces(&self, first: u8, rest: &[u8], id: u32, cuts: &[usize]) -> Vec<Vec<u8>> {
         let ends = cuts.iter().copied().chain([rest.len()]);
         let mut start = 0;
         let mut packets = Vec::new();
@@ -137,23 +146,87 @@ impl TcpPacket {
 
 /// Puts an IP packet into a frame, with VLAN tags of these types where the link has them.
 pub(crate) fn frame(link: LinkType, tags: &[u16], ip: &[u8]) -> Vec<u8> {
-    let version_6 = ip.first().is_some_and(|first| first >> 4 == 6);
-    let inner: u16 = if version_6 { 0x86dd } else { 0x0800 };
-    let mut kinds = tags.iter().copied().chain([inner]);
+    let version_6 = is_v6(ip);
+    let mut kinds = tags.iter().copied().chain([ether_type(ip)]);
     let outer = kinds.next().unwrap();
     let tagged: Vec<u8> = kinds
         .flat_map(|kind| [&[0, 42][..], &kind.to_be_bytes()].concat())
         .collect();
-    let outer = outer.to_be_bytes();
+    let kind = outer.to_be_bytes();
     let mut bytes = match link {
-        LinkType::Ethernet => [&[2; 12][..], &outer].concat(),
-        LinkType::LinuxSll => [&[0, 0, 0, 1, 0, 6, 2, 2, 2, 2, 2, 2, 0, 0][..], &outer].concat(),
-        LinkType::LinuxSll2 => [&outer[..], &[0; 18]].concat(),
+        LinkType::Ethernet => [&[2; 12][..], &kind].concat(),
+        LinkType::LinuxSll => [&[0, 0, 0, 1, 0, 6, 2, 2, 2, 2, 2, 2, 0, 0][..], &kind].concat(),
+        LinkType::LinuxSll2 => [&kind[..], &[0; 18]].concat(),
         LinkType::RawIp => Vec::new(),
         LinkType::Null => u32::to_le_bytes(if version_6 { 30 } else { 2 }).to_vec(),
         LinkType::Loop => u32::to_be_bytes(if version_6 { 24 } else { 2 }).to_vec(),
+        LinkType::Ppp => ppp(version_6).to_vec(),
+        LinkType::PppEther => pppoe(ip.len(), version_6),
+        LinkType::CiscoHdlc => [&[0x0f, 0][..], &kind].concat(),
+        LinkType::Wireless => wireless(outer),
+        // Eight octets, and no field.
+        LinkType::Radiotap => [&[0, 0, 8, 0, 0, 0, 0, 0][..], &wireless(outer)].concat(),
+        LinkType::Nflog => {
+            // The interface that it came in on, and the packet.
+            let length = (ip.len() + 4) as u16;
+            let family = if version_6 { 10 } else { 2 };
+            let mut header = vec![family, 0, 0, 5, 8, 0, 4, 0, 0, 0, 0, 7];
+            header.extend(length.to_le_bytes());
+            header.extend([9, 0]);
+            header
+        }
     };
     bytes.extend(tagged);
     bytes.extend(ip);
     bytes
+}
+
+/// An Ethernet frame of this type.
+pub(crate) fn ethernet(kind: u16, body: &[u8]) -> Vec<u8> {
+    [&[2; 12][..], &kind.to_be_bytes(), body].concat()
+}
+
+/// The EtherType of an IP packet.
+pub(crate) fn ether_type(ip: &[u8]) -> u16 {
+    if is_v6(ip) { 0x86dd } else { 0x0800 }
+}
+
+/// An IP packet of a tunnel that carries this protocol.
+pub(crate) fn outer(version: u8, protocol: u8, body: &[u8]) -> Vec<u8> {
+    let ends = match version {
+        4 => ("203.0.113.1:1", "203.0.113.2:2"),
+        _ => ("[2001:db8:ffff::1]:1", "[2001:db8:ffff::2]:2"),
+    };
+    TcpPacket::new(ends.0, ends.1, b"").ip_around(protocol, 0x7777, 0, body)
+}
+
+/// A UDP datagram to this port.
+pub(crate) fn udp(port: u16, body: &[u8]) -> Vec<u8> {
+    let length = 8 + body.len() as u16;
+    let ports = [[0xc0, 1], port.to_be_bytes(), length.to_be_bytes(), [0, 0]];
+    [&ports.concat()[..], body].concat()
+}
+
+/// A PPP header without what compression leaves out.
+pub(crate) fn ppp(version_6: bool) -> [u8; 2] {
+    [0, if version_6 { 0x57 } else { 0x21 }]
+}
+
+/// A PPPoE session's header and PPP's after it, before so many octets.
+pub(crate) fn pppoe(length: usize, version_6: bool) -> Vec<u8> {
+    let length = (length + 2) as u16;
+    [&[0x11, 0, 0, 9][..], &length.to_be_bytes(), &ppp(version_6)].concat()
+}
+
+/// The header of an 802.11 data frame, LLC and SNAP.
+pub(crate) fn wireless(kind: u16) -> Vec<u8> {
+    let mut header = vec![0x08, 0x02];
+    header.resize(24, 0);
+    header.extend([0xaa, 0xaa, 3, 0, 0, 0]);
+    header.extend(kind.to_be_bytes());
+    header
+}
+
+pub(crate) fn is_v6(ip: &[u8]) -> bool {
+    ip.first().is_some_and(|first| first >> 4 == 6)
 }

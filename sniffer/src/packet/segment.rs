@@ -9,9 +9,10 @@ use crate::tcp::SeqNumber;
 /// One TCP packet's meaning, its payload borrowed from the capture's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// When the packet was captured.
+    /// When the packet was captured; of one that came in fragments, when the latest of them was, for none
+    /// of its bytes can be read before.
     pub time: Timestamp,
-    /// The sender.
+    /// The sender, of the innermost IP header.
     pub source: SocketAddr,
     /// The receiver.
     pub destination: SocketAddr,
@@ -25,9 +26,11 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// The payload's length on the wire; more than `payload.len()` where the capture cut the packet.
     pub wire_len: u32,
-    /// The interface that it was captured on, as [`Packet::interface`](crate::capture::Packet::interface).
+    /// Where it was captured: the interface, as
+    /// [`Packet::interface`](crate::capture::Packet::interface), and the tags and tunnels that it was in
+    /// there. Copies of one packet differ in it where they can.
     pub interface: u32,
-    /// IPv4's identification; `None` over IPv6, which has none.
+    /// IPv4's identification, of the innermost IP header; `None` over IPv6, which has none.
     pub ip_id: Option<u16>,
 }
 

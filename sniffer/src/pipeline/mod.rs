@@ -47,7 +47,7 @@ use self::{
 use crate::{
     capture::{CaptureError, CaptureStats, Next, PacketSource},
     http::{HttpSettings, Protocol},
-    packet::{Decoded, Decoder, PacketCounters, Segment},
+    packet::{Decoded, Decoder, PacketCounters, Segment, Tunnels},
     tcp::{ConnectionInfo, SHARDS, TcpSettings, shard_of},
 };
 
@@ -223,7 +223,10 @@ impl<'s> Feeder<'s> {
         Self {
             settings,
             senders,
-            decoder: Decoder::default(),
+            decoder: Decoder::default().with_tunnels(match settings.pace {
+                Pace::Live => Tunnels::Closed,
+                Pace::Replay => Tunnels::Open,
+            }),
             report: Report::default(),
             order: 0,
             now: Timestamp::default(),

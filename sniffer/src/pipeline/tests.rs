@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::{
     capture::{LinkType, Packet},
-    packet::frame::{ACK, SYN, TcpPacket, frame},
+    packet::frame::{ACK, SYN, TcpPacket, frame, outer},
 };
 
 const CLIENT: &str = "192.0.2.1:40000";
@@ -75,17 +75,21 @@ fn exchanges(count: u32) -> Frames {
     Frames { frames, next: 0 }
 }
 
-fn starts(source: &mut Frames, workers: usize) -> Vec<i64> {
-    let settings = Settings {
+fn settings(pace: Pace, workers: usize) -> Settings {
+    Settings {
         source: Source::File,
-        pace: Pace::Replay,
+        pace,
         ports: Vec::new(),
         workers,
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: Arc::default(),
         tokenizers: Arc::new(Tokenizers::by_model()),
-    };
+    }
+}
+
+fn starts(source: &mut Frames, workers: usize) -> Vec<i64> {
+    let settings = settings(Pace::Replay, workers);
     let mut starts = Vec::new();
     let on_output = |output| {
         if let Output::Exchange(row, _) = output {
@@ -113,6 +117,25 @@ fn a_clock_that_is_set_moves_only_exchanges_that_begin_later() {
                 1_002_000_000 + 3_600_000_000,
                 1_003_000_000 + 3_600_000_000
             ]
+        );
+    }
+}
+
+#[test]
+fn tunnels_are_opened_in_files_and_left_alone_live() {
+    for (pace, exchanges_seen, tunnelled) in [(Pace::Replay, 3, 0), (Pace::Live, 0, 8)] {
+        let mut source = exchanges(3);
+        for (_, _, data) in &mut source.frames {
+            let ip = data.split_off(14);
+            *data = frame(LinkType::Ethernet, &[], &outer(4, 4, &ip));
+        }
+        let mut seen = 0;
+        let on_output = |output| seen += usize::from(matches!(output, Output::Exchange(..)));
+        let stop = AtomicBool::new(false);
+        let report = run(&mut source, &settings(pace, 1), &stop, on_output, |_| {}).unwrap();
+        assert_eq!(
+            (seen, report.packets.tunnelled),
+            (exchanges_seen, tunnelled)
         );
     }
 }

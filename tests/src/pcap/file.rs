@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Conversation, Link, Packet};
+use super::{Conversation, Link, Packet, Wrapping};
 
 /// Frames of one link type, in the order of the file.
 #[derive(Clone, Debug)]
@@ -43,6 +43,31 @@ impl Capture {
         let mut capture = Self::new(Link::Ethernet);
         capture.add(conversation);
         capture
+    }
+
+    /// A capture of one conversation, each of its packets wrapped.
+    pub fn wrapped(wrapping: &Wrapping, conversation: &Conversation) -> Self {
+        let mut capture = Self::new(wrapping.link);
+        for packet in conversation.packets() {
+            let frames = wrapping.frames(&packet.bytes).into_iter();
+            let frames: Vec<_> = frames
+                .map(|bytes| Packet {
+                    micros: packet.micros,
+                    bytes,
+                })
+                .collect();
+            capture.add_packets(&frames);
+        }
+        capture
+    }
+
+    /// The same frames, seen so many microseconds later.
+    #[must_use]
+    pub fn delayed(mut self, micros: u64) -> Self {
+        for frame in &mut self.frames {
+            frame.micros += micros;
+        }
+        self
     }
 
     /// Adds a conversation's packets. The file is kept in the order of time; packets of one time

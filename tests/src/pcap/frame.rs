@@ -22,10 +22,12 @@ pub enum Link {
     Null,
     /// LINKTYPE_LOOP, 108
     Loop,
+    /// Any other number: what is added are whole frames already
+    Numbered(u16),
 }
 
 impl Link {
-    /// Every link type, one of each.
+    /// Every link type whose frames are made here, one of each.
     pub const ALL: [Self; 8] = [
         Self::Ethernet,
         Self::Vlan(42),
@@ -46,6 +48,7 @@ impl Link {
             Self::RawIp => 101,
             Self::Null => 0,
             Self::Loop => 108,
+            Self::Numbered(number) => number,
         }
     }
 
@@ -68,7 +71,7 @@ impl Link {
                 header.extend([0, 0, 0, 0, 0, 1, 0x03, 0x04, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0]);
                 header
             }
-            Self::RawIp => Vec::new(),
+            Self::RawIp | Self::Numbered(_) => Vec::new(),
             // AF_INET is 2 everywhere; AF_INET6 is 30 on the systems that write these link types.
             Self::Null => family(packet).to_le_bytes().to_vec(),
             Self::Loop => family(packet).to_be_bytes().to_vec(),

@@ -12,6 +12,8 @@ pub(super) mod flag {
 }
 
 const TCP: u8 = 6;
+/// IPv6's fragment header.
+const FRAGMENT: u8 = 44;
 const HOP_LIMIT: u8 = 64;
 const WINDOW: u16 = 512;
 
@@ -33,8 +35,7 @@ pub(super) fn packet(from: SocketAddr, to: SocketAddr, tcp: Tcp, payload: &[u8])
         header.extend([0, 0, 0x40, 0, HOP_LIMIT, TCP, 0, 0]);
         header.extend(source.octets());
         header.extend(destination.octets());
-        let checksum = !ones_sum(0, &header);
-        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        check(&mut header);
         header
     } else {
         let mut header = vec![0x60, 0, 0, 0];
@@ -46,6 +47,71 @@ pub(super) fn packet(from: SocketAddr, to: SocketAddr, tcp: Tcp, payload: &[u8])
     };
     bytes.extend(segment);
     bytes
+}
+
+/// An IP packet of another protocol than TCP, between the ends of a tunnel.
+pub(super) fn carrying(version: u8, protocol: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = if version == 4 {
+        let length = (20 + body.len() as u16).to_be_bytes();
+        let mut header = [
+            &[0x45, 0][..],
+            &length,
+            &[0x12, 0x34, 0, 0, HOP_LIMIT, protocol, 0, 0],
+        ]
+        .concat();
+        header.extend([192, 0, 2, 1, 192, 0, 2, 2]);
+        check(&mut header);
+        header
+    } else {
+        let length = (body.len() as u16).to_be_bytes();
+        let mut header = [&[0x60, 0, 0, 0][..], &length, &[protocol, HOP_LIMIT]].concat();
+        for end in [1, 2] {
+            header.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, end]);
+        }
+        header
+    };
+    bytes.extend(body);
+    bytes
+}
+
+/// A packet in fragments of at most `most` octets of payload, a multiple of 8; one that fits stays whole.
+/// The identification is made of its octets, so that packets that differ have different ones.
+pub(super) fn fragments(packet: &[u8], most: usize) -> Vec<Vec<u8>> {
+    let header = if is_v4(packet) { 20 } else { 40 };
+    let (header, payload) = packet.split_at(header);
+    if payload.len() <= most {
+        return vec![packet.to_vec()];
+    }
+    let id = packet.iter().fold(0_u32, |sum, octet| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(*octet))
+    });
+    let pieces = payload.chunks(most).enumerate().map(|(index, piece)| {
+        let offset = (index * most) as u16;
+        let more = u16::from((index + 1) * most < payload.len());
+        let mut bytes = header.to_vec();
+        if is_v4(packet) {
+            bytes[2..4].copy_from_slice(&(20 + piece.len() as u16).to_be_bytes());
+            bytes[4..6].copy_from_slice(&(id as u16).to_be_bytes());
+            bytes[6..8].copy_from_slice(&((offset / 8) | (more << 13)).to_be_bytes());
+            bytes[10..12].fill(0);
+            check(&mut bytes);
+        } else {
+            bytes[4..6].copy_from_slice(&(8 + piece.len() as u16).to_be_bytes());
+            let next = std::mem::replace(&mut bytes[6], FRAGMENT);
+            bytes.extend([next, 0]);
+            bytes.extend((offset | more).to_be_bytes());
+            bytes.extend(id.to_be_bytes());
+        }
+        bytes.extend(piece);
+        bytes
+    });
+    pieces.collect()
+}
+
+/// Sets the checksum of an IPv4 header, which must be zero.
+fn check(header: &mut [u8]) {
+    let checksum = !ones_sum(0, header);
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// Whether a packet of [`packet`] is IPv4.

@@ -173,6 +173,13 @@ struct Head {
     interface: u16,
 }
 
+/// A packet's bytes in a record and on the wire, its frame check sequence of `fcs` bytes left out: it is
+/// at the end of the frame, so it may have been captured whole, in part or not at all.
+fn without_fcs(captured: u32, original: u32, fcs: u8) -> (usize, u32) {
+    let wire_len = original.max(captured).saturating_sub(u32::from(fcs));
+    (captured.min(wire_len) as usize, wire_len)
+}
+
 /// What reading a record came to.
 #[derive(Debug)]
 enum Step {

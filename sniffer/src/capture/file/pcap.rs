@@ -3,10 +3,19 @@
 use analyzer::time::Timestamp;
 
 use super::buffer::{Fill, Order, ReadBuffer};
-use super::{Damage, Head, MAX_RECORD, Step};
+use super::{Damage, Head, MAX_RECORD, Step, without_fcs};
 
 /// Bytes of the file header.
 const FILE_HEADER: usize = 24;
+
+/// Of the field with the link type: that frames end with their check sequence.
+const HAS_FCS: u32 = 0x0400_0000;
+
+/// Bytes of a record's header: seconds, ticks, captured length, original length.
+const PLAIN: usize = 16;
+
+/// The same, then interface index, protocol and packet type (Alexey Kuznetsov's patched libpcap).
+const MODIFIED: usize = 24;
 
 /// A pcap file past its header.
 #[derive(Debug)]
@@ -14,6 +23,8 @@ pub(super) struct Pcap {
     order: Order,
     ticks: Ticks,
     link: u16,
+    /// Bytes of the frame check sequence after each frame.
+    fcs: u8,
     record_header: usize,
 }
 
@@ -41,13 +52,20 @@ impl Pcap {
             .copied()
             .and_then(layout)
             .ok_or(Damage::ByteOrder)?;
-        // The upper 16 bits say whether and how long a frame check sequence follows each frame.
-        let link = (order.u32(header, 20).ok_or(Damage::Cut)? & 0xffff) as u16;
+        // The upper bits say whether a check sequence follows each frame, and of how many pairs of bytes.
+        let field = order.u32(header, 20).ok_or(Damage::Cut)?;
+        let link = (field & 0xffff) as u16;
+        let fcs = if field & HAS_FCS == 0 {
+            0
+        } else {
+            (field >> 28) as u8 * 2
+        };
         buffer.consume_bytes(FILE_HEADER);
         Ok(Self {
             order,
             ticks,
             link,
+            fcs,
             record_header,
         })
     }
@@ -80,6 +98,12 @@ impl Pcap {
         if buffer.fill(total) == Fill::Short {
             return Step::Broken(Damage::Cut);
         }
+        // The patched format names the interface, by the system's number.
+        let interface = match self.record_header {
+            MODIFIED => order.u32(buffer.at_hand(), PLAIN).unwrap_or_default() as u16,
+            _ => 0,
+        };
+        let (captured, wire_len) = without_fcs(captured, original, self.fcs);
         let micros = match self.ticks {
             Ticks::Micro => ticks,
             Ticks::Nano => ticks / 1000,
@@ -88,20 +112,16 @@ impl Pcap {
             time: Timestamp::from_micros(i64::from(seconds) * 1_000_000 + i64::from(micros)),
             link: Some(self.link),
             skip: self.record_header,
-            captured: captured as usize,
+            captured,
             total,
-            wire_len: original.max(captured),
-            interface: 0,
+            wire_len,
+            interface,
         })
     }
 }
 
 /// Byte order, time unit and length of the record header, by the first four bytes.
 fn layout(magic: [u8; 4]) -> Option<(Order, Ticks, usize)> {
-    /// Seconds, ticks, captured length, original length.
-    const PLAIN: usize = 16;
-    /// The same, then interface index, protocol and packet type (Alexey Kuznetsov's patched libpcap).
-    const MODIFIED: usize = 24;
     [
         (Order::Little, u32::from_le_bytes(magic)),
         (Order::Big, u32::from_be_bytes(magic)),

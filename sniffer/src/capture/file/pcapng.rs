@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use analyzer::time::Timestamp;
 
 use super::buffer::{Fill, Order, ReadBuffer};
-use super::{Damage, Head, MAX_RECORD, Step};
+use super::{Damage, Head, MAX_RECORD, Step, without_fcs};
 
 /// Interfaces kept of one section. Captures of whole machines have some hundreds; frames of those past
 /// the bound count as of an unsupported link type.
@@ -31,6 +31,7 @@ const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 
 const OPTION_IF_TSRESOL: u16 = 9;
+const OPTION_IF_FCSLEN: u16 = 13;
 const OPTION_IF_TSOFFSET: u16 = 14;
 const OPTION_ISB_IFDROP: u16 = 5;
 const OPTION_ISB_OSDROP: u16 = 7;
@@ -70,6 +71,8 @@ struct Interface {
     snaplen: u32,
     resolution: Resolution,
     offset_seconds: i64,
+    /// Bytes of the frame check sequence after each frame.
+    fcs: u8,
     /// The latest of its statistics blocks; they are cumulative.
     lost: Lost,
 }
@@ -273,13 +276,18 @@ impl Pcapng {
                 "has frames without a time of capture: they are given that of the frame before, so durations are wrong".into(),
             ));
         }
+        let (captured, wire_len) = without_fcs(
+            captured,
+            original,
+            interface.map_or(0, |interface| interface.fcs),
+        );
         Ok(Step::Packet(Head {
             time: self.last_time,
             link: interface.map(|i| i.link),
             skip: BLOCK_HEADER + skip,
-            captured: captured as usize,
+            captured,
             total,
-            wire_len: original.max(captured),
+            wire_len,
             // Those past the limit are left out, so that the number fits.
             interface: u16::try_from(id).unwrap_or(u16::MAX),
         }))
@@ -329,6 +337,7 @@ fn describe(order: Order, body: &[u8]) -> Result<Interface, Damage> {
         snaplen: if snaplen == 0 { u32::MAX } else { snaplen },
         resolution: Resolution::Decimal(6),
         offset_seconds: 0,
+        fcs: 0,
         lost: Lost::default(),
     };
     for (code, value) in options(order, body, 8) {
@@ -337,6 +346,9 @@ fn describe(order: Order, body: &[u8]) -> Result<Interface, Damage> {
                 interface.resolution = Resolution::Decimal(*power);
             }
             (OPTION_IF_TSRESOL, [power]) => interface.resolution = Resolution::Binary(power & 0x7f),
+            // In bits by the standard; some count bytes, and none is shorter than a byte.
+            (OPTION_IF_FCSLEN, [length @ 0..8]) => interface.fcs = *length,
+            (OPTION_IF_FCSLEN, [bits]) => interface.fcs = bits / 8,
             (OPTION_IF_TSOFFSET, value) => {
                 interface.offset_seconds = order.u64(value, 0).unwrap_or(0) as i64;
             }

@@ -25,20 +25,20 @@ impl Writer {
         }
     }
 
-    /// A pcap file header, its link type with the frame check sequence bits set.
+    /// A pcap file header.
     pub(super) fn pcap(order: Order, magic: Magic, link: u16) -> Self {
+        Self::pcap_of_link(order, magic, u32::from(link))
+    }
+
+    /// A pcap file header, all 32 bits of its link field given.
+    pub(super) fn pcap_of_link(order: Order, magic: Magic, link: u32) -> Self {
         let mut file = Self::new(order);
         file.u32(match magic {
             Magic::Micro => 0xa1b2_c3d4,
             Magic::Nano => 0xa1b2_3c4d,
             Magic::Modified => 0xa1b2_cd34,
         });
-        file.u16(2)
-            .u16(4)
-            .u32(0)
-            .u32(0)
-            .u32(262_144)
-            .u32(0x2400_0000 | u32::from(link));
+        file.u16(2).u16(4).u32(0).u32(0).u32(262_144).u32(link);
         file
     }
 
@@ -52,13 +52,24 @@ impl Writer {
         self
     }
 
+    /// A pcap record of the modified kind, of interface 7.
+    pub(super) fn modified_record(self, seconds: u32, ticks: u32, data: &[u8]) -> Self {
+        self.modified_record_of(7, seconds, ticks, data)
+    }
+
     /// A pcap record of the modified kind.
-    pub(super) fn modified_record(mut self, seconds: u32, ticks: u32, data: &[u8]) -> Self {
+    pub(super) fn modified_record_of(
+        mut self,
+        interface: u32,
+        seconds: u32,
+        ticks: u32,
+        data: &[u8],
+    ) -> Self {
         self.u32(seconds)
             .u32(ticks)
             .u32(data.len() as u32)
             .u32(data.len() as u32);
-        self.u32(7).u16(0x0800).u16(0);
+        self.u32(interface).u16(0x0800).u16(0);
         self.bytes.extend_from_slice(data);
         self
     }

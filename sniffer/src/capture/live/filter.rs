@@ -20,7 +20,7 @@ pub fn filter_expression(ports: &[u16], link: LinkType) -> String {
         LinkType::LinuxSll | LinkType::LinuxSll2 => {
             format!("{base} or ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100")
         }
-        LinkType::RawIp | LinkType::Null | LinkType::Loop => base,
+        _ => base,
     }
 }
 

@@ -253,6 +253,8 @@ impl Tap {
             .open()?;
         let kind = capture.get_datalink().0;
         let link = u16::try_from(kind).ok().and_then(LinkType::from_number);
+        // The kernel's filter cannot look into the netfilter log.
+        let link = link.filter(|link| *link != LinkType::Nflog);
         let link = link.ok_or(refusal::Cause::LinkType(kind))?;
         let mut capture = capture;
         capture.filter(&filter_expression(&settings.ports, link), true)?;
