@@ -14,7 +14,7 @@ use sniffer::{
 use super::words;
 use crate::{
     fuzz::{Features, Target, choices::Choices},
-    pcap::{self, Link},
+    pcap::{self, Link, WRAPPINGS, WRAPPINGS_OF_V6},
     traffic::Traffic,
 };
 
@@ -27,8 +27,10 @@ pub(super) const TARGET: Target = Target {
     mutations: 40_000,
 };
 
-/// Numbers of link types in capture files, those that are read and others.
-const LINKS: [u16; 8] = [1, 101, 113, 276, 0, 108, 228, 229];
+/// Numbers of link types in capture files.
+const LINKS: [u16; 15] = [
+    1, 101, 113, 276, 0, 108, 228, 229, 9, 50, 51, 104, 105, 127, 239,
+];
 
 /// The largest datagram that fragments make up.
 const LARGEST_DATAGRAM: usize = 65_535;
@@ -67,7 +69,6 @@ fn check(bytes: &[u8]) -> Features {
                 assert!(captured <= segment.wire_len as usize, "{segment:?}");
                 assert!(captured <= data.len().max(LARGEST_DATAGRAM), "{segment:?}");
                 assert_eq!(segment.time, packet.time);
-                assert_eq!(segment.interface, packet.interface);
                 features.count("payload", captured as u64);
                 features.seen(if segment.source.is_ipv4() { "v4" } else { "v6" });
             }
@@ -122,6 +123,21 @@ fn seeds() -> Vec<Vec<u8>> {
         seeds.push(bytes);
     }
     seeds.push(fragments());
+    for wrapping in WRAPPINGS.iter().chain(WRAPPINGS_OF_V6) {
+        let Some(kind) = LINKS
+            .iter()
+            .position(|link| *link == wrapping.link.number())
+        else {
+            continue;
+        };
+        let mut bytes = Vec::new();
+        for packet in packets.iter().take(2) {
+            for data in wrapping.frames(&packet.bytes) {
+                frame(&mut bytes, kind as u8, 10, &data[..data.len().min(200)]);
+            }
+        }
+        seeds.push(bytes);
+    }
     seeds
 }
 
