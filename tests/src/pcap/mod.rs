@@ -8,7 +8,7 @@
 mod conversation;
 mod file;
 mod frame;
-mod ip;
+pub(crate) mod ip;
 
 pub use conversation::{Conversation, Reserved};
 pub use file::{ByteOrder, Capture, Resolution, to_pcapng};

@@ -3,6 +3,7 @@
 
 mod determinism;
 mod hostile;
+mod simulator;
 
 use std::sync::{Arc, atomic::AtomicBool};
 

@@ -1,0 +1,639 @@
+//! Whether what was read from a capture is true.
+//!
+//! Where nothing was lost, every exchange must equal the truth: heads, bodies to the byte, order,
+//! ending, and every clock. Reordering moves no clock that is compared here, since a byte's time is that
+//! of the first captured frame that carried it, and a mark the latest over all bytes of its message up
+//! to there: both are worked out from the capture itself. Where something was lost, an exchange equals
+//! the truth or says that something is missing; none is there that was not; nothing in a body is
+//! another's; and no more is said to be missing than is.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    ops::{AddAssign, Range},
+};
+
+use super::{
+    Connection, Ends, Exchange, Frame, Message, Nature, Plan, Scenario,
+};
+use crate::traffic::From;
+
+/// Octets that may be said to be missing on a connection without being: one for each FIN, which takes a
+/// place in the sequence as an octet does.
+const FINS: u64 = 2;
+
+/// One exchange as it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Its connection.
+    pub ends: Option<Ends>,
+    /// Its number on the connection.
+    pub number: u32,
+    /// The request's head.
+    pub request: Option<Head>,
+    /// The final answer's head.
+    pub response: Option<Head>,
+    /// The request's body.
+    pub request_body: Body,
+    /// The answer's body.
+    pub response_body: Body,
+    /// When the request's last byte was there.
+    pub request_end: Option<u64>,
+    /// When the answer's last byte was there.
+    pub response_end: Option<u64>,
+    /// How it ended, as rows name it.
+    pub ending: &'static str,
+    /// Lengths and losses of the request.
+    pub request_carried: Carried,
+    /// Lengths and losses of the answer.
+    pub response_carried: Carried,
+    /// Bytes that its gaps tell of.
+    pub gaps: u64,
+}
+
+/// A head as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Method and target, or the status.
+    pub line: String,
+    /// The value of `X-Name`.
+    pub name: Option<String>,
+    /// The time of its first byte.
+    pub first: u64,
+    /// The latest time over its bytes.
+    pub last: u64,
+}
+
+/// A body as it was read, with all codings taken off.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How long it was at each hole.
+    pub holes: Vec<usize>,
+    /// How long it was after each piece, and the piece's time.
+    pub pieces: Vec<(usize, u64)>,
+}
+
+/// What a message carried and lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Bytes of the body with framing taken off.
+    pub framed: u64,
+    /// The same with content coding taken off.
+    pub decoded: u64,
+    /// Bytes of the head that are missing.
+    pub missing_head: u64,
+    /// Bytes of the body that are missing.
+    pub missing_body: u64,
+    /// Bytes of the body that were passed over.
+    pub unread: u64,
+}
+
+/// What the judge found.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// What the damage cost.
+    pub costs: Costs,
+    /// What is not as it should be.
+    pub faults: Vec<String>,
+}
+
+/// What damage cost, in exchanges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Scenarios.
+    pub runs: u64,
+    /// Exchanges of which something passed the tap.
+    pub exchanges: u64,
+    /// Of these, such as equal the truth.
+    pub equal: u64,
+    /// Such as say that something is missing.
+    pub marked: u64,
+    /// Of those that are marked, such as came out in two halves.
+    pub halved: u64,
+    /// Such as are not there.
+    pub absent: u64,
+    /// Exchanges that were captured whole, and are marked or absent all the same.
+    pub collateral: u64,
+    /// Octets that passed the tap and were not captured.
+    pub lost: u64,
+    /// Octets that are said to be missing.
+    pub missing: u64,
+}
+
+impl AddAssign for Costs {
+    fn add_assign(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.exchanges += other.exchanges;
+        self.equal += other.equal;
+        self.marked += other.marked;
+        self.halved += other.halved;
+        self.absent += other.absent;
+        self.collateral += other.collateral;
+        self.lost += other.lost;
+        self.missing += other.missing;
+    }
+}
+
+impl Observed {
+    /// Whether it says that something of it may be missing.
+    pub fn is_marked(&self) -> bool {
+        self.missing() > 0
+            || self.request_carried.unread + self.response_carried.unread > 0
+            || self.gaps > 0
+            || self.request.is_none()
+            || self.response.is_none()
+            || self.ending != "complete"
+    }
+
+    fn missing(&self) -> u64 {
+        [self.request_carried, self.response_carried]
+            .iter()
+            .map(|carried| carried.missing_head + carried.missing_body)
+            .sum()
+    }
+
+    /// The name of the exchange that it is, as far as it says so.
+    fn name(&self) -> Option<String> {
+        let head = |head: &Option<Head>| head.as_ref().and_then(|head| head.name.clone());
+        head(&self.request)
+            .or_else(|| head(&self.response))
+            .or_else(|| name_in(&self.request_body.bytes))
+            .or_else(|| name_in(&self.response_body.bytes))
+    }
+}
+
+/// Compares what was read from a capture of a scenario with the truth. `between`: octets that are said
+/// to be missing of no exchange.
+pub fn judge(
+    scenario: &Scenario,
+    capture: &[Frame],
+    nature: Nature,
+    observed: &[Observed],
+    between: u64,
+) -> Judgement {
+    let mut found = Judgement::default();
+    found.costs.runs = 1;
+    found.costs.missing = between;
+    for (number, connection) in scenario.connections.iter().enumerate() {
+        let mut judge = Judge {
+            connection,
+            captured: Seen::of(connection, number, capture),
+            passed: Seen::of(connection, number, &scenario.frames),
+            nature,
+            found: &mut found,
+        };
+        let own = observed.iter();
+        let own = own.filter(|it| it.ends == Some(connection.ends));
+        judge.run(&own.collect::<Vec<_>>());
+    }
+    let strangers = observed.iter().filter(|it| {
+        !scenario
+            .connections
+            .iter()
+            .any(|connection| it.ends == Some(connection.ends))
+    });
+    for stranger in strangers {
+        found.faults.push(format!("of no connection, or with its ends exchanged: {}", shown(stranger)));
+    }
+    let slack = FINS * scenario.connections.len() as u64;
+    if found.costs.missing > found.costs.lost + slack {
+        found.faults.push(format!(
+            "{} octets are said to be missing, {} are",
+            found.costs.missing, found.costs.lost
+        ));
+    }
+    found
+}
+
+/// When each octet of both streams was first seen; `u64::MAX`: never.
+struct Seen([Vec<u64>; 2]);
+
+impl Seen {
+    fn of(connection: &Connection, number: usize, frames: &[Frame]) -> Self {
+        let mut seen = connection
+            .streams
+            .each_ref()
+            .map(|stream| vec![u64::MAX; stream.len()]);
+        for frame in frames {
+            if frame.connection != number || frame.junk {
+                continue;
+            }
+            let times = match frame.from {
+                From::Client => &mut seen[0],
+                From::Server => &mut seen[1],
+            };
+            let at = frame.at as usize;
+            let end = at + frame.captured(&connection.ends) as usize;
+            for time in times.get_mut(at..end).unwrap_or_default() {
+                if *time == u64::MAX {
+                    *time = frame.micros;
+                }
+            }
+        }
+        Self(seen)
+    }
+
+    fn times(&self, from: From) -> &[u64] {
+        match from {
+            From::Client => &self.0[0],
+            From::Server => &self.0[1],
+        }
+    }
+
+    /// The latest time over a range that was seen whole.
+    fn latest(&self, from: From, range: Range<u64>) -> Option<u64> {
+        let range = range.start as usize..range.end as usize;
+        let times = self.times(from).get(range)?;
+        times
+            .iter()
+            .max()
+            .copied()
+            .filter(|time| *time != u64::MAX)
+    }
+
+    /// Whether all of a range was seen.
+    fn is_whole(&self, from: From, range: Range<u64>) -> bool {
+        range.is_empty() || self.latest(from, range).is_some()
+    }
+
+    /// How much was seen from the beginning on without a hole.
+    fn prefix(&self, from: From) -> u64 {
+        let times = self.times(from);
+        let hole = times.iter().position(|time| *time == u64::MAX);
+        hole.unwrap_or(times.len()) as u64
+    }
+
+    fn count(&self, from: From) -> u64 {
+        self.times(from).iter().filter(|time| **time != u64::MAX).count() as u64
+    }
+
+    fn is_touched(&self, from: From, range: Range<u64>) -> bool {
+        let times = self.times(from);
+        let range = range.start as usize..(range.end as usize).min(times.len());
+        let times = times.get(range).unwrap_or_default();
+        times.iter().any(|time| *time != u64::MAX)
+    }
+}
+
+struct Judge<'j> {
+    connection: &'j Connection,
+    captured: Seen,
+    passed: Seen,
+    nature: Nature,
+    found: &'j mut Judgement,
+}
+
+impl Judge<'_> {
+    fn run(&mut self, observed: &[&Observed]) {
+        for from in [From::Client, From::Server] {
+            self.found.costs.lost += self.passed.count(from) - self.captured.count(from);
+        }
+        self.found.costs.missing += observed.iter().map(|it| it.missing()).sum::<u64>();
+        let mut named: BTreeMap<String, Vec<&Observed>> = BTreeMap::new();
+        let mut nameless = 0;
+        for it in observed {
+            match it.name() {
+                Some(name) => named.entry(name).or_default().push(it),
+                None if it.is_marked() => nameless += 1,
+                None => self.fault("without a name", it),
+            }
+        }
+        let mut order: Vec<(u32, usize)> = Vec::new();
+        let mut hurt = 0;
+        for (place, exchange) in self.connection.exchanges.iter().enumerate() {
+            if !self.passed.is_touched(From::Client, exchange.request.range()) {
+                continue;
+            }
+            let own = named.remove(&exchange.name).unwrap_or_default();
+            order.extend(own.iter().map(|it| (it.number, place)));
+            self.found.costs.exchanges += 1;
+            let was_equal = self.found.costs.equal;
+            self.exchange(exchange, &own);
+            if self.found.costs.equal == was_equal {
+                if self.is_unhurt(exchange) {
+                    self.found.costs.collateral += 1;
+                } else {
+                    hurt += 1;
+                }
+            }
+        }
+        for it in named.values().flatten() {
+            self.fault("invented", it);
+        }
+        if nameless > hurt {
+            let text = format!("{nameless} without a name where {hurt} are hurt");
+            self.found.faults.push(text);
+        }
+        order.sort_unstable();
+        if !order.is_sorted_by_key(|(_, place)| *place) && self.nature == Nature::Whole {
+            self.found.faults.push(format!("out of order: {order:?}"));
+        }
+    }
+
+    /// Whether an exchange was captured as whole as it passed.
+    fn is_unhurt(&self, exchange: &Exchange) -> bool {
+        self.captured.is_whole(From::Client, exchange.request.range())
+            && self.captured.is_whole(From::Server, exchange.response.range())
+    }
+
+    fn exchange(&mut self, exchange: &Exchange, own: &[&Observed]) {
+        for it in own {
+            self.names(exchange, it);
+        }
+        match (self.nature, own) {
+            (Nature::Whole, [it]) => {
+                if self.whole(exchange, it) {
+                    self.found.costs.equal += 1;
+                } else {
+                    self.found.costs.marked += 1;
+                }
+            }
+            (Nature::Whole, _) => {
+                // A head of which a part alone passed may have no exchange.
+                if self.captured.prefix(From::Client) >= exchange.request.head.end || own.len() > 1
+                {
+                    let text = format!("{} is there {} times", exchange.name, own.len());
+                    self.found.faults.push(text);
+                }
+                self.found.costs.absent += 1;
+            }
+            (Nature::Lossy, []) => self.found.costs.absent += 1,
+            (Nature::Lossy, [it]) => self.damaged(exchange, it),
+            (Nature::Lossy, [one, two]) => {
+                let halves = [one, two].map(|it| (it.request.is_some(), it.response.is_some()));
+                let is_halved = matches!(halves, [(a, b), (c, d)] if !(a && c) && !(b && d));
+                if is_halved && one.is_marked() && two.is_marked() {
+                    self.found.costs.marked += 1;
+                    self.found.costs.halved += 1;
+                    self.bodies(exchange, one);
+                    self.bodies(exchange, two);
+                } else {
+                    self.fault("there twice", one);
+                    self.fault("there twice", two);
+                }
+            }
+            (Nature::Lossy, [it, ..]) => self.fault("there more than twice", it),
+        }
+    }
+
+    /// All that names an exchange in a row must name this one.
+    fn names(&mut self, exchange: &Exchange, it: &Observed) {
+        let heads = [&it.request, &it.response].map(|head| head.as_ref());
+        for head in heads.into_iter().flatten() {
+            if head.name.as_ref() != Some(&exchange.name) {
+                self.fault(&format!("{} has a head of another", exchange.name), it);
+            }
+        }
+        if let Some(head) = &it.request
+            && head.line != format!("{} {}", exchange.method, exchange.target)
+        {
+            self.fault("another request", it);
+        }
+        if let Some(head) = &it.response
+            && head.line != exchange.status.to_string()
+        {
+            self.fault("another status", it);
+        }
+    }
+
+    /// Nothing was lost: what is there, is as it was. Says whether it came to its planned end.
+    fn whole(&mut self, exchange: &Exchange, it: &Observed) -> bool {
+        let client = self.captured.prefix(From::Client);
+        let server = self.captured.prefix(From::Server);
+        // What a sender that died had lost on the way is missing for good.
+        let is_torn = client < self.connection.stream(From::Client).len() as u64
+            || server < self.connection.stream(From::Server).len() as u64;
+        let is_reset = self.is_reset();
+        if (it.missing() > 0 || it.request_carried.unread + it.response_carried.unread > 0)
+            && !is_torn
+        {
+            self.fault("missing, though all is there", it);
+        }
+        let asked = client >= exchange.request.range().end;
+        let answered = server >= exchange.response.range().end && exchange.response.body.end > 0;
+        let sides = [
+            (From::Client, &exchange.request, &it.request, &it.request_body, it.request_carried, client),
+            (From::Server, &exchange.response, &it.response, &it.response_body, it.response_carried, server),
+        ];
+        for (from, message, head, body, carried, prefix) in sides {
+            if head.is_none() && prefix >= message.head.end && !is_reset {
+                self.fault("a head is not there", it);
+            }
+            if let Some(head) = head {
+                self.head_clocks(from, message, head, it);
+            }
+            self.whole_body(from, message, body, carried, prefix, it);
+        }
+        if asked && !(is_reset && it.request_end.is_none()) {
+            let end = self.captured.latest(From::Client, exchange.request.range());
+            if it.request_end != end {
+                self.fault(&format!("the request ended at {end:?}"), it);
+            }
+        }
+        if asked && answered && it.ending == "complete" {
+            let end = self.captured.latest(From::Server, exchange.response.range());
+            if it.response_end != end {
+                self.fault(&format!("the answer ended at {end:?}"), it);
+            }
+            return true;
+        }
+        let ending = it.ending;
+        let is_right = match exchange.plan {
+            // A refused request need not come to its end.
+            Plan::Complete if answered => {
+                (ending == "complete") || (is_reset && ending != "lost")
+            }
+            Plan::Complete => is_torn || is_reset,
+            Plan::ClientFin => matches!(ending, "client_fin" | "client_reset") || is_torn,
+            Plan::ClientReset => ending == "client_reset" || is_torn,
+            Plan::ServerFin => ending == "server_fin" || is_torn,
+            Plan::ServerReset => ending == "server_reset" || is_torn,
+            Plan::Open => ending == "capture_end" || is_torn,
+        };
+        if !is_right {
+            self.fault(&format!("planned was {:?}", exchange.plan), it);
+        }
+        exchange.plan != Plan::Complete || ending == "complete"
+    }
+
+    /// Whether the connection was to be reset by either end.
+    fn is_reset(&self) -> bool {
+        self.connection.was_reset
+    }
+
+    fn head_clocks(&mut self, from: From, message: &Message, head: &Head, it: &Observed) {
+        let first = message.head.start..message.head.start + 1;
+        let first = self.captured.latest(from, first);
+        let last = self.captured.latest(from, message.head.clone());
+        if (Some(head.first), Some(head.last)) != (first, last) {
+            self.fault(&format!("{from:?}'s head came at {first:?} to {last:?}"), it);
+        }
+    }
+
+    fn whole_body(
+        &mut self,
+        from: From,
+        message: &Message,
+        body: &Body,
+        carried: Carried,
+        prefix: u64,
+        it: &Observed,
+    ) {
+        if !message.decoded.starts_with(&body.bytes) {
+            self.fault(&format!("{from:?}'s body is another"), it);
+            return;
+        }
+        let is_whole = prefix >= message.range().end;
+        let framed = message.framed.len() as u64;
+        let expected = if is_whole {
+            framed
+        } else {
+            let captured = |octet: &u64| message.place(*octet) < prefix;
+            (0..framed).take_while(captured).count() as u64
+        };
+        let is_right = carried.framed == expected
+            && (!is_whole || body.bytes.len() == message.decoded.len())
+            && carried.decoded == body.bytes.len() as u64;
+        // Of what was under way when a reset came, some is passed over.
+        if !is_right && !(self.is_reset() && carried.framed < expected) {
+            self.fault(&format!("{from:?}'s body has {expected} octets"), it);
+        }
+        if message.is_coded {
+            return;
+        }
+        for (end, time) in &body.pieces {
+            let place = message.place((*end as u64).saturating_sub(1));
+            let latest = self.captured.latest(from, message.head.start..place + 1);
+            if latest != Some(*time) {
+                self.fault(&format!("{from:?}'s piece up to {end} came at {latest:?}, not {time}"), it);
+                return;
+            }
+        }
+    }
+
+    /// Something was lost: it equals the truth, or says so.
+    fn damaged(&mut self, exchange: &Exchange, it: &Observed) {
+        let is_complete = self.passed.is_whole(From::Client, exchange.request.range())
+            && self.passed.is_whole(From::Server, exchange.response.range());
+        let bodies = it.request_body.bytes == exchange.request.decoded
+            && it.response_body.bytes == exchange.response.decoded;
+        let lengths = it.request_carried.framed == exchange.request.framed.len() as u64
+            && it.response_carried.framed == exchange.response.framed.len() as u64;
+        if it.is_marked() {
+            self.bodies(exchange, it);
+            let is_planned = exchange.plan != Plan::Complete && self.is_unhurt_so_far(exchange);
+            if is_planned && it.request.is_some() && it.ending != "lost" {
+                self.found.costs.equal += 1;
+            } else {
+                self.found.costs.marked += 1;
+            }
+        } else if is_complete && bodies && lengths {
+            self.found.costs.equal += 1;
+            if self.is_unhurt(exchange) {
+                self.clocks(exchange, it);
+            }
+        } else {
+            self.fault("damaged, and not marked", it);
+        }
+    }
+
+    /// Whether all was captured that passed of an exchange that broke off.
+    fn is_unhurt_so_far(&self, exchange: &Exchange) -> bool {
+        let sides = [
+            (From::Client, exchange.request.range()),
+            (From::Server, exchange.response.range()),
+        ];
+        sides.into_iter().all(|(from, range)| {
+            let passed = self.passed.times(from);
+            let captured = self.captured.times(from);
+            let range = range.start as usize..(range.end as usize).min(passed.len());
+            let pair = passed.get(range.clone()).zip(captured.get(range));
+            pair.is_none_or(|(passed, captured)| {
+                let mut octets = passed.iter().zip(captured);
+                octets.all(|(passed, captured)| (*passed == u64::MAX) == (*captured == u64::MAX))
+            })
+        })
+    }
+
+    fn clocks(&mut self, exchange: &Exchange, it: &Observed) {
+        for (from, message, head, end) in [
+            (From::Client, &exchange.request, &it.request, it.request_end),
+            (From::Server, &exchange.response, &it.response, it.response_end),
+        ] {
+            if let Some(head) = head {
+                self.head_clocks(from, message, head, it);
+            }
+            let expected = self.captured.latest(from, message.range());
+            if end != expected {
+                self.fault(&format!("{from:?} ended at {expected:?}"), it);
+            }
+        }
+    }
+
+    /// What there is of bodies is of this exchange, and in its place.
+    fn bodies(&mut self, exchange: &Exchange, it: &Observed) {
+        for (from, message, body) in [
+            (From::Client, &exchange.request, &it.request_body),
+            (From::Server, &exchange.response, &it.response_body),
+        ] {
+            let mut rest = message.decoded.as_slice();
+            let mut ends: Vec<usize> = body.holes.clone();
+            ends.push(body.bytes.len());
+            let mut start = 0;
+            for end in ends {
+                let run = body.bytes.get(start..end).unwrap_or_default();
+                start = end;
+                if run.is_empty() {
+                    continue;
+                }
+                let Some(at) = find(rest, run) else {
+                    let run = String::from_utf8_lossy(run.get(..run.len().min(60)).unwrap_or_default()).into_owned();
+                    self.fault(&format!("{from:?}'s body holds what is not its own: {run:?}"), it);
+                    return;
+                };
+                rest = rest.get(at + run.len()..).unwrap_or_default();
+            }
+        }
+    }
+
+    fn fault(&mut self, what: &str, it: &Observed) {
+        self.found.faults.push(format!("{what}: {}", shown(it)));
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// The first name in a text: `x1-2:`.
+fn name_in(bytes: &[u8]) -> Option<String> {
+    bytes.split(|byte| *byte == b'\n').find_map(|line| {
+        let text = std::str::from_utf8(line).ok()?;
+        let (name, _) = text.split_once(':')?;
+        let (one, two) = name.strip_prefix('x')?.split_once('-')?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+        (is_number(one) && is_number(two)).then(|| name.to_owned())
+    })
+}
+
+fn shown(it: &Observed) -> String {
+    let mut text = format!("#{} {}", it.number, it.name().unwrap_or_default());
+    for head in [&it.request, &it.response] {
+        let line = head.as_ref().map_or("-", |head| &head.line);
+        let _ = write!(text, " [{line}]");
+    }
+    let _ = write!(
+        text,
+        " bodies {} {} {} end {:?} {:?} {:?} {:?}",
+        it.request_body.bytes.len(),
+        it.response_body.bytes.len(),
+        it.ending,
+        it.request_end,
+        it.response_end,
+        it.request_carried,
+        it.response_carried
+    );
+    text
+}
