@@ -315,6 +315,7 @@ impl<'r> Net<'r> {
             cut: None,
             seq,
             ack: ack.map(|ack| place(first[index(other(from))], ack)),
+            acknowledged: ack,
             signals,
             id,
         });

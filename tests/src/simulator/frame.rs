@@ -1,6 +1,6 @@
 //! One frame as a tap can see it.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
 use crate::{
     pcap::ip::{self, Tcp, flag},
@@ -32,6 +32,8 @@ pub struct Frame {
     pub cut: Option<usize>,
     pub(super) seq: u32,
     pub(super) ack: Option<u32>,
+    /// The same as a place in the other end's stream.
+    pub(super) acknowledged: Option<u64>,
     pub(super) signals: Signals,
     pub(super) id: u16,
 }
@@ -93,6 +95,34 @@ impl Frame {
     /// Whether it carries neither data nor a flag.
     pub fn is_bare_ack(&self) -> bool {
         self.payload.is_empty() && self.signals == Signals::default()
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.at + self.payload.len() as u64;
+        write!(
+            f,
+            "{:>10} {} {:?} {}..{end}",
+            self.micros % 1_000_000_000,
+            self.connection,
+            self.from,
+            self.at
+        )?;
+        if let Some(ack) = self.acknowledged {
+            write!(f, " ack {ack}")?;
+        }
+        for (is_set, name) in [
+            (self.signals.syn, "SYN"),
+            (self.signals.fin, "FIN"),
+            (self.signals.rst, "RST"),
+            (self.junk, "junk"),
+        ] {
+            if is_set {
+                write!(f, " {name}")?;
+            }
+        }
+        Ok(())
     }
 }
 

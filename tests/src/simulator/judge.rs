@@ -22,6 +22,10 @@ use crate::traffic::From;
 /// place in the sequence as an octet does.
 const FINS: u64 = 2;
 
+/// Microseconds after which a hole may be given up: llmtap waits 250 ms from the first octet behind it
+/// that it saw, by the clock of the packets.
+const PATIENCE: u64 = 200_000;
+
 /// One exchange as it was read.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -118,7 +122,7 @@ pub struct Costs {
     pub collateral: u64,
     /// Octets that passed the tap and were not captured.
     pub lost: u64,
-    /// Octets that are said to be missing.
+    /// Octets that were counted as missing.
     pub missing: u64,
 }
 
@@ -164,29 +168,37 @@ impl Observed {
     }
 }
 
-/// Compares what was read from a capture of a scenario with the truth. `between`: octets that are said
-/// to be missing of no exchange.
+/// Compares what was read from a capture of a scenario with the truth. `counted`: octets that were
+/// counted as missing, in exchanges and between them.
 pub fn judge(
     scenario: &Scenario,
     capture: &[Frame],
     nature: Nature,
     observed: &[Observed],
-    between: u64,
+    counted: u64,
 ) -> Judgement {
     let mut found = Judgement::default();
+    let (mut told, mut slack) = (0, 0);
     found.costs.runs = 1;
-    found.costs.missing = between;
+    found.costs.missing = counted;
     for (number, connection) in scenario.connections.iter().enumerate() {
         let mut judge = Judge {
             connection,
             captured: Seen::of(connection, number, capture),
             passed: Seen::of(connection, number, &scenario.frames),
             nature,
+            told: 0,
+            late: 0,
             found: &mut found,
         };
         let own = observed.iter();
         let own = own.filter(|it| it.ends == Some(connection.ends));
+        if judge.has_hole() {
+            judge.nature = Nature::Lossy;
+        }
         judge.run(&own.collect::<Vec<_>>());
+        told += judge.told;
+        slack += judge.late + FINS;
     }
     let strangers = observed.iter().filter(|it| {
         !scenario
@@ -197,12 +209,12 @@ pub fn judge(
     for stranger in strangers {
         found.faults.push(format!("of no connection, or with its ends exchanged: {}", shown(stranger)));
     }
-    let slack = FINS * scenario.connections.len() as u64;
-    if found.costs.missing > found.costs.lost + slack {
-        found.faults.push(format!(
-            "{} octets are said to be missing, {} are",
-            found.costs.missing, found.costs.lost
-        ));
+    for (what, missing) in [("counted as", counted), ("told to be", told)] {
+        if missing > found.costs.lost + slack {
+            let lost = found.costs.lost;
+            let text = format!("{missing} octets are {what} missing, of {lost}");
+            found.faults.push(text);
+        }
     }
     found
 }
@@ -269,6 +281,13 @@ impl Seen {
         self.times(from).iter().filter(|time| **time != u64::MAX).count() as u64
     }
 
+    /// Where the last octet that was seen ends.
+    fn end(&self, from: From) -> u64 {
+        let times = self.times(from);
+        let last = times.iter().rposition(|time| *time != u64::MAX);
+        last.map_or(0, |last| last as u64 + 1)
+    }
+
     fn is_touched(&self, from: From, range: Range<u64>) -> bool {
         let times = self.times(from);
         let range = range.start as usize..(range.end as usize).min(times.len());
@@ -282,15 +301,21 @@ struct Judge<'j> {
     captured: Seen,
     passed: Seen,
     nature: Nature,
+    /// Octets that its exchanges say are missing.
+    told: u64,
+    /// Octets that were captured after llmtap's patience was over.
+    late: u64,
     found: &'j mut Judgement,
 }
 
 impl Judge<'_> {
     fn run(&mut self, observed: &[&Observed]) {
         for from in [From::Client, From::Server] {
-            self.found.costs.lost += self.passed.count(from) - self.captured.count(from);
+            // What was lost before the tap, and never sent again, is missing too.
+            self.found.costs.lost += self.passed.end(from) - self.captured.count(from);
+            self.late += self.late(from);
         }
-        self.found.costs.missing += observed.iter().map(|it| it.missing()).sum::<u64>();
+        self.told += observed.iter().map(|it| it.missing()).sum::<u64>();
         let mut named: BTreeMap<String, Vec<&Observed>> = BTreeMap::new();
         let mut nameless = 0;
         for it in observed {
@@ -330,6 +355,31 @@ impl Judge<'_> {
         if !order.is_sorted_by_key(|(_, place)| *place) && self.nature == Nature::Whole {
             self.found.faults.push(format!("out of order: {order:?}"));
         }
+    }
+
+    /// Whether something was lost on its way to the tap and never sent again, as an end died.
+    fn has_hole(&self) -> bool {
+        let sides = [From::Client, From::Server];
+        sides.into_iter().any(|from| self.passed.prefix(from) < self.passed.end(from))
+    }
+
+    /// Octets of one end that were captured so long after others behind them that the hole was given
+    /// up, which is so where the other end's acknowledgements do not tell that it may yet be filled.
+    fn late(&self, from: From) -> u64 {
+        let other = match from {
+            From::Client => From::Server,
+            From::Server => From::Client,
+        };
+        if self.captured.count(other) > 0 {
+            return 0;
+        }
+        let mut behind = u64::MAX;
+        let mut late = 0;
+        for time in self.captured.times(from).iter().rev() {
+            late += u64::from(*time != u64::MAX && *time > behind.saturating_add(PATIENCE));
+            behind = behind.min(*time);
+        }
+        late
     }
 
     /// Whether an exchange was captured as whole as it passed.
@@ -383,7 +433,8 @@ impl Judge<'_> {
         let heads = [&it.request, &it.response].map(|head| head.as_ref());
         for head in heads.into_iter().flatten() {
             if head.name.as_ref() != Some(&exchange.name) {
-                self.fault(&format!("{} has a head of another", exchange.name), it);
+                let how = if exchange.pipelined { "(pipelined) " } else { "" };
+                self.fault(&format!("{} {how}has a head of another", exchange.name), it);
             }
         }
         if let Some(head) = &it.request
@@ -402,7 +453,7 @@ impl Judge<'_> {
     fn whole(&mut self, exchange: &Exchange, it: &Observed) -> bool {
         let client = self.captured.prefix(From::Client);
         let server = self.captured.prefix(From::Server);
-        // What a sender that died had lost on the way is missing for good.
+        // An end that died may not have sent all that it meant to.
         let is_torn = client < self.connection.stream(From::Client).len() as u64
             || server < self.connection.stream(From::Server).len() as u64;
         let is_reset = self.is_reset();
@@ -515,12 +566,6 @@ impl Judge<'_> {
 
     /// Something was lost: it equals the truth, or says so.
     fn damaged(&mut self, exchange: &Exchange, it: &Observed) {
-        let is_complete = self.passed.is_whole(From::Client, exchange.request.range())
-            && self.passed.is_whole(From::Server, exchange.response.range());
-        let bodies = it.request_body.bytes == exchange.request.decoded
-            && it.response_body.bytes == exchange.response.decoded;
-        let lengths = it.request_carried.framed == exchange.request.framed.len() as u64
-            && it.response_carried.framed == exchange.response.framed.len() as u64;
         if it.is_marked() {
             self.bodies(exchange, it);
             let is_planned = exchange.plan != Plan::Complete && self.is_unhurt_so_far(exchange);
@@ -529,13 +574,21 @@ impl Judge<'_> {
             } else {
                 self.found.costs.marked += 1;
             }
-        } else if is_complete && bodies && lengths {
-            self.found.costs.equal += 1;
-            if self.is_unhurt(exchange) {
-                self.clocks(exchange, it);
-            }
-        } else {
+            return;
+        }
+        // An answer may be over before its request, and a reset may end both.
+        let is_cut = it.request_end.is_none() && self.is_unhurt_so_far(exchange);
+        let request = exchange.request.decoded.starts_with(&it.request_body.bytes)
+            && (is_cut || it.request_carried.framed == exchange.request.framed.len() as u64);
+        let response = it.response_body.bytes == exchange.response.decoded
+            && it.response_carried.framed == exchange.response.framed.len() as u64;
+        if !(request && response) {
             self.fault("damaged, and not marked", it);
+            return;
+        }
+        self.found.costs.equal += 1;
+        if self.is_unhurt(exchange) && it.request_end.is_some() {
+            self.clocks(exchange, it);
         }
     }
 

@@ -109,6 +109,38 @@ impl Scenario {
         scenario.frames.sort_by_key(|frame| frame.micros);
         Ok(scenario)
     }
+
+    /// What was meant, and each frame with what became of it, for people.
+    pub fn listing(&self, fates: &[Fate]) -> String {
+        let mut lines = Vec::new();
+        for (number, connection) in self.connections.iter().enumerate() {
+            lines.push(format!("connection {number}: {:?}", connection.ends));
+            lines.extend(connection.exchanges.iter().map(|exchange| {
+                let (request, response) = (&exchange.request, &exchange.response);
+                format!(
+                    "  {} {} {:?} head {:?} body {:?} -> {} head {:?} body {:?} {:?}",
+                    exchange.name,
+                    exchange.method,
+                    if exchange.pipelined { "pipelined" } else { "" },
+                    request.head,
+                    request.body,
+                    exchange.status,
+                    response.head,
+                    response.body,
+                    exchange.plan,
+                )
+            }));
+        }
+        for (frame, fate) in self.frames.iter().zip(fates) {
+            let fate = if *fate == Fate::NONE {
+                String::new()
+            } else {
+                format!("{fate:?}")
+            };
+            lines.push(format!("{frame} {fate}"));
+        }
+        lines.join("\n")
+    }
 }
 
 impl Connection {

@@ -250,22 +250,17 @@ fn limit(frames: &[Frame], fates: &mut [Fate]) {
         let Some((frame, fate)) = frames.get(index).zip(fates.get(index)) else {
             continue;
         };
-        let (until, places) = (frame.micros + fate.late, fate.displaced);
-        let behind = || frames.iter().zip(&*fates).skip(index + 1);
-        let overtaken = behind()
+        let until = frame.micros + fate.late;
+        let behind = frames.iter().zip(&*fates).skip(index + 1);
+        let overtaken: usize = behind
             .take_while(|(other, _)| other.micros <= until)
             .filter(|(other, _)| other.connection == frame.connection)
             .map(|(_, fate)| 1 + fate.copies.len())
-            .sum::<usize>();
-        let near = behind()
-            .take(places)
-            .take_while(|(other, _)| other.micros <= frame.micros + PATIENCE_MICROS)
-            .count();
-        if let Some(fate) = fates.get_mut(index) {
-            if overtaken > PATIENCE_PACKETS {
-                fate.late = 0;
-            }
-            fate.displaced = near;
+            .sum();
+        if overtaken > PATIENCE_PACKETS
+            && let Some(fate) = fates.get_mut(index)
+        {
+            fate.late = 0;
         }
     }
 }
@@ -287,6 +282,7 @@ pub fn capture(frames: &[Frame], fates: &[Fate]) -> Vec<Frame> {
             last.payload.extend_from_slice(&frame.payload);
             last.micros = frame.micros;
             last.ack = frame.ack;
+            last.acknowledged = frame.acknowledged;
             last.signals.fin = frame.signals.fin;
             continue;
         }
@@ -319,10 +315,27 @@ pub fn capture(frames: &[Frame], fates: &[Fate]) -> Vec<Frame> {
         }
     }
     captured.sort_by_key(|(frame, _)| frame.micros);
-    let mut order: Vec<(usize, Frame)> = captured
+    displace(captured)
+}
+
+/// Moves frames back, each so many places, but not far in time.
+fn displace(frames: Vec<(Frame, usize)>) -> Vec<Frame> {
+    let places: Vec<usize> = (0..frames.len())
+        .map(|place| {
+            let mut near = frames.iter().skip(place);
+            let Some((frame, displaced)) = near.next() else {
+                return 2 * place;
+            };
+            let until = frame.micros + PATIENCE_MICROS;
+            let near = near.take(*displaced);
+            let moved = near.take_while(|(other, _)| other.micros <= until).count();
+            2 * (place + moved) + usize::from(moved > 0)
+        })
+        .collect();
+    let mut order: Vec<(usize, Frame)> = places
         .into_iter()
-        .enumerate()
-        .map(|(place, (frame, displaced))| (2 * (place + displaced) + usize::from(displaced > 0), frame))
+        .zip(frames)
+        .map(|(place, (frame, _))| (place, frame))
         .collect();
     order.sort_by_key(|(place, _)| *place);
     order.into_iter().map(|(_, frame)| frame).collect()

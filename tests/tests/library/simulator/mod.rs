@@ -17,8 +17,8 @@ use llmtap_tests::simulator::{
 /// Scenarios in each of the two tests, unless the environment says otherwise.
 const SEEDS: u64 = 2_048;
 
-/// Faults that are shown; the others are counted.
-const SHOWN: usize = 12;
+/// Failures of a sort that are shown; the others are named.
+const SHOWN: usize = 2;
 
 #[test]
 fn without_loss_all_is_as_it_was() -> Result<()> {
@@ -98,7 +98,7 @@ impl<'k> Case<'k> {
             &captured,
             self.kind.nature,
             &read.observed,
-            read.between,
+            read.missing,
         );
         judgement.faults.extend(read.disorder);
         judgement
@@ -145,28 +145,43 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-/// Fails where something was not read right, with the smallest form of each that was found.
+/// Fails where something was not read right: the failures by sort, with the smallest form of the first
+/// of each.
 fn report(failures: &[(Case<'_>, Judgement)]) -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/simulator");
-    let mut text = String::new();
-    for (case, judgement) in failures.iter().take(SHOWN) {
-        let (small, faults) = shrink::shrink(case)?;
-        fs::create_dir_all(&folder)?;
-        let file = folder.join(format!("seed-{}.pcapng", case.seed));
-        let captured = capture(&small.scenario.frames, &small.fates);
-        fs::write(&file, to_pcapng(&small.scenario, &captured))?;
-        text += &format!(
-            "\nseed {} ({}): {}\n  shrunk to {:?}, {} fates: {}\n  {}\n",
-            case.seed,
-            case.kind.name,
-            judgement.faults.join("\n    "),
-            small.size,
-            small.fates.iter().filter(|fate| **fate != Fate::NONE).count(),
-            faults.join("\n    "),
-            file.display(),
-        );
+    let mut sorts: BTreeMap<String, Vec<&Case<'_>>> = BTreeMap::new();
+    for (case, judgement) in failures {
+        let sort = judgement.faults.first().map(|fault| shrink::sort(fault));
+        sorts.entry(sort.unwrap_or_default()).or_default().push(case);
     }
-    let seeds: Vec<u64> = failures.iter().map(|(case, _)| case.seed).collect();
-    ensure!(failures.is_empty(), "{} scenarios fail, seeds {seeds:?}\n{text}", seeds.len());
+    let mut text = String::new();
+    for (sort, cases) in sorts {
+        let seeds: Vec<u64> = cases.iter().map(|case| case.seed).collect();
+        text += &format!("\n{} of {sort:?}: seeds {seeds:?}\n", cases.len());
+        for case in cases.into_iter().take(SHOWN) {
+            text += &show(case)?;
+        }
+    }
+    ensure!(failures.is_empty(), "{} scenarios fail\n{text}", failures.len());
     Ok(())
+}
+
+/// Shrinks a case and writes its capture and what it holds.
+fn show(case: &Case<'_>) -> Result<String> {
+    let (small, faults) = shrink::shrink(case)?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/simulator");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("seed-{}.pcapng", case.seed));
+    let captured = capture(&small.scenario.frames, &small.fates);
+    fs::write(&file, to_pcapng(&small.scenario, &captured))?;
+    let listing = small.scenario.listing(&small.fates);
+    fs::write(file.with_extension("txt"), format!("{}\n\n{listing}", faults.join("\n")))?;
+    Ok(format!(
+        "  seed {} ({}), shrunk to {:?} and {} fates: {}\n    {}\n",
+        case.seed,
+        case.kind.name,
+        small.size,
+        small.fates.iter().filter(|fate| **fate != Fate::NONE).count(),
+        file.display(),
+        faults.join("\n    "),
+    ))
 }

@@ -17,8 +17,8 @@ use sniffer::{
 /// What was read.
 pub(super) struct Read {
     pub(super) observed: Vec<Observed>,
-    /// Octets that are missing of no exchange.
-    pub(super) between: u64,
+    /// Octets that were counted as missing.
+    pub(super) missing: u64,
     /// Events that break the order of the contract.
     pub(super) disorder: Vec<String>,
 }
@@ -48,13 +48,18 @@ pub(super) fn read(scenario: &Scenario, capture: &[Frame]) -> Read {
         }
     }
     table.finish(now, &mut handler);
-    let between = handler.counters().missing_between;
+    let counters = handler.counters();
+    let missing = counters.missing_request_head
+        + counters.missing_request_body
+        + counters.missing_response_head
+        + counters.missing_response_body
+        + counters.missing_between;
     let watch = handler.into_sink();
     let mut disorder = watch.disorder;
     disorder.extend(watch.open.keys().map(|id| format!("{id:?} never ends")));
     Read {
         observed: watch.ended,
-        between,
+        missing,
         disorder,
     }
 }
