@@ -488,9 +488,14 @@ impl Author {
     fn chunks(&mut self, body: &[u8]) -> Vec<Vec<u8>> {
         let mut chunks = Vec::new();
         let mut rest = body;
+        // After a hole, chunks of a digit or two cannot be told from the sizes of chunks.
+        let least = match self.bait {
+            Bait::Escaped => 10,
+            Bait::Raw => 1,
+        };
         let usual = 1 + self.random.below(if body.len() > 4_000 { 3_000 } else { 200 });
         while !rest.is_empty() {
-            let size = (1 + self.random.below(2 * usual)) as usize;
+            let size = (least + self.random.below(2 * usual)) as usize;
             let (piece, after) = rest.split_at(size.min(rest.len()));
             let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
             chunk.extend_from_slice(piece);

@@ -174,7 +174,9 @@ fn show(case: &Case<'_>) -> Result<String> {
     let captured = capture(&small.scenario.frames, &small.fates);
     fs::write(&file, to_pcapng(&small.scenario, &captured))?;
     let listing = small.scenario.listing(&small.fates);
-    fs::write(file.with_extension("txt"), format!("{}\n\n{listing}", faults.join("\n")))?;
+    let streams = watch::streams(&small.scenario, &captured);
+    let text = format!("{}\n\n{listing}\n\n{streams}", faults.join("\n"));
+    fs::write(file.with_extension("txt"), text)?;
     Ok(format!(
         "  seed {} ({}), shrunk to {:?} and {} fates: {}\n    {}\n",
         case.seed,

@@ -11,7 +11,7 @@ use sniffer::{
     capture::{LinkType, Packet},
     http::{EventSink, HttpHandler, HttpSettings},
     packet::{Decoded, Decoder},
-    tcp::{ConnectionTable, TcpSettings},
+    tcp::{CloseReason, ConnectionInfo, ConnectionTable, Side, StreamHandler, TcpSettings},
 };
 
 /// What was read.
@@ -25,9 +25,34 @@ pub(super) struct Read {
 
 /// Reads a capture: frames, segments, streams, exchanges.
 pub(super) fn read(scenario: &Scenario, capture: &[Frame]) -> Read {
+    let mut handler = HttpHandler::new(HttpSettings::new(Source::File), Watch::default());
+    feed(scenario, capture, &mut handler);
+    let counters = handler.counters();
+    let missing = counters.missing_request_head
+        + counters.missing_request_body
+        + counters.missing_response_head
+        + counters.missing_response_body
+        + counters.missing_between;
+    let watch = handler.into_sink();
+    let mut disorder = watch.disorder;
+    disorder.extend(watch.open.keys().map(|id| format!("{id:?} never ends")));
+    Read {
+        observed: watch.ended,
+        missing,
+        disorder,
+    }
+}
+
+/// What the streams of a capture are, as the tests of `sniffer::http` write them.
+pub(super) fn streams(scenario: &Scenario, capture: &[Frame]) -> String {
+    let mut scribe = Scribe(String::new());
+    feed(scenario, capture, &mut scribe);
+    scribe.0
+}
+
+fn feed<H: StreamHandler>(scenario: &Scenario, capture: &[Frame], handler: &mut H) {
     let mut decoder = Decoder::default();
     let mut table = ConnectionTable::new(TcpSettings::default(), 0);
-    let mut handler = HttpHandler::new(HttpSettings::new(Source::File), Watch::default());
     let mut now = Timestamp::default();
     for frame in capture {
         let Some(connection) = scenario.connections.get(frame.connection) else {
@@ -44,23 +69,60 @@ pub(super) fn read(scenario: &Scenario, capture: &[Frame]) -> Read {
         };
         now = now.max(packet.time);
         if let Decoded::Segment(segment) = decoder.decode(&packet) {
-            table.segment(&segment, &mut handler);
+            table.segment(&segment, handler);
         }
     }
-    table.finish(now, &mut handler);
-    let counters = handler.counters();
-    let missing = counters.missing_request_head
-        + counters.missing_request_body
-        + counters.missing_response_head
-        + counters.missing_response_body
-        + counters.missing_between;
-    let watch = handler.into_sink();
-    let mut disorder = watch.disorder;
-    disorder.extend(watch.open.keys().map(|id| format!("{id:?} never ends")));
-    Read {
-        observed: watch.ended,
-        missing,
-        disorder,
+    table.finish(now, handler);
+}
+
+/// Writes down what it is told.
+struct Scribe(String);
+
+impl Scribe {
+    fn line(&mut self, stream: u64, from: Side, text: &str) {
+        let side = match from {
+            Side::Client => 'c',
+            Side::Server => 's',
+        };
+        let text = text.replacen('*', &side.to_string(), 1);
+        self.0 += &format!("{stream:x} {text},\n");
+    }
+}
+
+impl StreamHandler for Scribe {
+    type Stream = u64;
+
+    fn sender_of(&self, payload: &[u8]) -> Option<Side> {
+        HttpHandler::new(HttpSettings::new(Source::File), Watch::default()).sender_of(payload)
+    }
+
+    fn open(&mut self, info: ConnectionInfo) -> u64 {
+        self.0 += &format!("{:x} open, from start: {}\n", info.id, info.from_start);
+        info.id
+    }
+
+    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], _: Timestamp) {
+        self.line(*stream, from, &format!("*(\"{}\")", bytes.escape_ascii()));
+    }
+
+    fn gap(&mut self, stream: &mut u64, from: Side, length: u64, _: Timestamp) {
+        self.line(*stream, from, &format!("gap_*({length})"));
+    }
+
+    fn fin(&mut self, stream: &mut u64, from: Side, _: Timestamp) {
+        self.line(*stream, from, "fin_*");
+    }
+
+    fn rst(&mut self, stream: &mut u64, from: Side, _: Timestamp) {
+        self.line(*stream, from, "rst_*");
+    }
+
+    fn close(&mut self, stream: u64, reason: CloseReason, _: Timestamp) {
+        self.0 += &format!("{stream:x} {reason:?}\n");
+    }
+
+    fn is_waiting(&self, _: &u64) -> bool {
+        false
     }
 }
 
