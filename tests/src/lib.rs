@@ -27,3 +27,4 @@ pub mod tap;
 pub mod tools;
 pub mod traefik;
 pub mod traffic;
+pub mod tshark;

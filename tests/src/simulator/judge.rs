@@ -13,9 +13,7 @@ use std::{
     ops::{AddAssign, Range},
 };
 
-use super::{
-    Connection, Ends, Exchange, Frame, Message, Nature, Plan, Scenario,
-};
+use super::{Connection, Ends, Exchange, Frame, Message, Nature, Plan, Scenario};
 use crate::traffic::From;
 
 /// Octets that may be said to be missing on a connection without being: one for each FIN, which takes a
@@ -213,7 +211,10 @@ pub fn judge(
             .any(|connection| it.ends == Some(connection.ends))
     });
     for stranger in strangers {
-        found.faults.push(format!("of no connection, or with its ends exchanged: {}", shown(stranger)));
+        found.faults.push(format!(
+            "of no connection, or with its ends exchanged: {}",
+            shown(stranger)
+        ));
     }
     for (what, missing) in [("counted as", counted), ("told to be", told)] {
         if missing > found.costs.lost + slack {
@@ -264,11 +265,7 @@ impl Seen {
     fn latest(&self, from: From, range: Range<u64>) -> Option<u64> {
         let range = range.start as usize..range.end as usize;
         let times = self.times(from).get(range)?;
-        times
-            .iter()
-            .max()
-            .copied()
-            .filter(|time| *time != u64::MAX)
+        times.iter().max().copied().filter(|time| *time != u64::MAX)
     }
 
     /// Whether all of a range was seen.
@@ -284,7 +281,10 @@ impl Seen {
     }
 
     fn count(&self, from: From) -> u64 {
-        self.times(from).iter().filter(|time| **time != u64::MAX).count() as u64
+        self.times(from)
+            .iter()
+            .filter(|time| **time != u64::MAX)
+            .count() as u64
     }
 
     /// Where the last octet that was seen ends.
@@ -334,7 +334,10 @@ impl Judge<'_> {
         let mut order: Vec<(u32, usize)> = Vec::new();
         let mut hurt = 0;
         for (place, exchange) in self.connection.exchanges.iter().enumerate() {
-            if !self.passed.is_touched(From::Client, exchange.request.range()) {
+            if !self
+                .passed
+                .is_touched(From::Client, exchange.request.range())
+            {
                 continue;
             }
             let own = named.remove(&exchange.name).unwrap_or_default();
@@ -366,7 +369,9 @@ impl Judge<'_> {
     /// Whether something was lost on its way to the tap and never sent again, as an end died.
     fn has_hole(&self) -> bool {
         let sides = [From::Client, From::Server];
-        sides.into_iter().any(|from| self.passed.prefix(from) < self.passed.end(from))
+        sides
+            .into_iter()
+            .any(|from| self.passed.prefix(from) < self.passed.end(from))
     }
 
     /// Octets of one end that were captured so long after others behind them that the hole was given
@@ -390,8 +395,11 @@ impl Judge<'_> {
 
     /// Whether an exchange was captured as whole as it passed.
     fn is_unhurt(&self, exchange: &Exchange) -> bool {
-        self.captured.is_whole(From::Client, exchange.request.range())
-            && self.captured.is_whole(From::Server, exchange.response.range())
+        self.captured
+            .is_whole(From::Client, exchange.request.range())
+            && self
+                .captured
+                .is_whole(From::Server, exchange.response.range())
     }
 
     fn exchange(&mut self, exchange: &Exchange, own: &[&Observed]) {
@@ -447,7 +455,11 @@ impl Judge<'_> {
             // A head that was read in part may lack its name, and then says so.
             let is_cut = head.name.is_none() && carried.missing_head > 0;
             if head.name.as_ref() != Some(&exchange.name) && !is_cut {
-                let how = if exchange.pipelined { "(pipelined) " } else { "" };
+                let how = if exchange.pipelined {
+                    "(pipelined) "
+                } else {
+                    ""
+                };
                 self.fault(&format!("{} {how}has a head of another", exchange.name), it);
             }
         }
@@ -479,8 +491,22 @@ impl Judge<'_> {
         let asked = client >= exchange.request.range().end;
         let answered = server >= exchange.response.range().end && exchange.response.body.end > 0;
         let sides = [
-            (From::Client, &exchange.request, &it.request, &it.request_body, it.request_carried, client),
-            (From::Server, &exchange.response, &it.response, &it.response_body, it.response_carried, server),
+            (
+                From::Client,
+                &exchange.request,
+                &it.request,
+                &it.request_body,
+                it.request_carried,
+                client,
+            ),
+            (
+                From::Server,
+                &exchange.response,
+                &it.response,
+                &it.response_body,
+                it.response_carried,
+                server,
+            ),
         ];
         for (from, message, head, body, carried, prefix) in sides {
             if head.is_none() && prefix >= message.head.end && !is_reset {
@@ -498,7 +524,9 @@ impl Judge<'_> {
             }
         }
         if asked && answered && it.ending == "complete" {
-            let end = self.captured.latest(From::Server, exchange.response.range());
+            let end = self
+                .captured
+                .latest(From::Server, exchange.response.range());
             if it.response_end != end {
                 self.fault(&format!("the answer ended at {end:?}"), it);
             }
@@ -507,9 +535,7 @@ impl Judge<'_> {
         let ending = it.ending;
         let is_right = match exchange.plan {
             // A refused request need not come to its end.
-            Plan::Complete if answered => {
-                (ending == "complete") || (is_reset && ending != "lost")
-            }
+            Plan::Complete if answered => (ending == "complete") || (is_reset && ending != "lost"),
             Plan::Complete => is_torn || is_reset,
             Plan::ClientFin => matches!(ending, "client_fin" | "client_reset") || is_torn,
             Plan::ClientReset => ending == "client_reset" || is_torn,
@@ -533,7 +559,10 @@ impl Judge<'_> {
         let first = self.captured.latest(from, first);
         let last = self.captured.latest(from, message.head.clone());
         if (Some(head.first), Some(head.last)) != (first, last) {
-            self.fault(&format!("{from:?}'s head came at {first:?} to {last:?}"), it);
+            self.fault(
+                &format!("{from:?}'s head came at {first:?} to {last:?}"),
+                it,
+            );
         }
     }
 
@@ -572,7 +601,10 @@ impl Judge<'_> {
             let place = message.place((*end as u64).saturating_sub(1));
             let latest = self.captured.latest(from, message.head.start..place + 1);
             if latest != Some(*time) {
-                self.fault(&format!("{from:?}'s piece up to {end} came at {latest:?}, not {time}"), it);
+                self.fault(
+                    &format!("{from:?}'s piece up to {end} came at {latest:?}, not {time}"),
+                    it,
+                );
                 return;
             }
         }
@@ -627,7 +659,12 @@ impl Judge<'_> {
     fn clocks(&mut self, exchange: &Exchange, it: &Observed) {
         for (from, message, head, end) in [
             (From::Client, &exchange.request, &it.request, it.request_end),
-            (From::Server, &exchange.response, &it.response, it.response_end),
+            (
+                From::Server,
+                &exchange.response,
+                &it.response,
+                it.response_end,
+            ),
         ] {
             if let Some(head) = head {
                 self.head_clocks(from, message, head, it);
@@ -662,8 +699,13 @@ impl Judge<'_> {
                     if is_head {
                         return;
                     }
-                    let run = String::from_utf8_lossy(run.get(..run.len().min(60)).unwrap_or_default()).into_owned();
-                    self.fault(&format!("{from:?}'s body holds what is not its own: {run:?}"), it);
+                    let run =
+                        String::from_utf8_lossy(run.get(..run.len().min(60)).unwrap_or_default())
+                            .into_owned();
+                    self.fault(
+                        &format!("{from:?}'s body holds what is not its own: {run:?}"),
+                        it,
+                    );
                     return;
                 };
                 rest = rest.get(at + run.len()..).unwrap_or_default();

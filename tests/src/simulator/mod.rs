@@ -13,7 +13,7 @@ mod judge;
 mod script;
 mod tap;
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::Ipv6Addr;
 
 use anyhow::Result;
 
@@ -33,7 +33,7 @@ const START: u64 = 1_754_000_000_000_000;
 pub const CONNECTIONS: usize = 3;
 
 /// A few connections: what was meant, and what passed the tap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Scenario {
     /// The connections.
     pub connections: Vec<Connection>,
@@ -92,13 +92,15 @@ impl Scenario {
             let script = script::write(own.any(), number, size.exchanges, bait)?;
             let start = START + own.below(1_000_000);
             let path = path(&mut own);
-            let ends = addresses(&mut own, number);
+            let ends = addresses(&mut own, seed, number);
             let (streams, frames) = talk(&mut own, path, script.steps, start);
             let was_reset = frames.iter().any(|frame| frame.signals.rst);
-            scenario.frames.extend(frames.into_iter().map(|frame| Frame {
-                connection,
-                ..frame
-            }));
+            scenario
+                .frames
+                .extend(frames.into_iter().map(|frame| Frame {
+                    connection,
+                    ..frame
+                }));
             scenario.connections.push(Connection {
                 ends,
                 exchanges: script.exchanges,
@@ -108,6 +110,18 @@ impl Scenario {
         }
         scenario.frames.sort_by_key(|frame| frame.micros);
         Ok(scenario)
+    }
+
+    /// Takes the connections of another scenario too.
+    pub fn add(&mut self, other: Self) {
+        let before = self.connections.len();
+        self.connections.extend(other.connections);
+        self.frames
+            .extend(other.frames.into_iter().map(|frame| Frame {
+                connection: frame.connection + before,
+                ..frame
+            }));
+        self.frames.sort_by_key(|frame| frame.micros);
     }
 
     /// What was meant, and each frame with what became of it, for people.
@@ -196,22 +210,25 @@ fn first(random: &mut Random) -> u32 {
     }
 }
 
-fn addresses(random: &mut Random, number: usize) -> Ends {
+/// Addresses that no other scenario of the first 65,536 seeds has.
+fn addresses(random: &mut Random, seed: u64, number: usize) -> Ends {
     let port = 40_000 + number as u16;
+    let net = seed as u16;
     if random.happens(250_000) {
-        let address = |last| SocketAddr::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last).into(), 0);
-        let (mut client, mut server) = (address(9), address(1));
-        client.set_port(port);
-        server.set_port(8000);
-        return Ends { client, server };
+        let address = |last| Ipv6Addr::new(0xfd00, 0, 0, net, 0, 0, 0, last);
+        return Ends {
+            client: (address(9), port).into(),
+            server: (address(1), 8000).into(),
+        };
     }
+    let [high, low] = net.to_be_bytes();
     // Which end has the lower address is a matter of chance too.
     let server = match random.below(2) {
-        0 => [10, 1, 0, 1],
-        _ => [10, 1, 0, 99],
+        0 => 1,
+        _ => 99,
     };
     Ends {
-        client: ([10, 1, 0, 9], port).into(),
-        server: (server, 8000).into(),
+        client: ([10, high, low, 9], port).into(),
+        server: ([10, high, low, server], 8000).into(),
     }
 }

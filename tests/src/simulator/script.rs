@@ -199,7 +199,9 @@ impl Author {
             let delay = self.pause();
             self.step(From::Client, self.waited, delay, Act::Fin);
         }
-        let after = if refused || (request.body.end - request.head.end > 3_000 && self.random.happens(50_000)) {
+        let after = if refused
+            || (request.body.end - request.head.end > 3_000 && self.random.happens(50_000))
+        {
             // An answer before the request's end.
             request.head.end + (request.body.end - request.head.end) / 2
         } else {
@@ -341,7 +343,8 @@ impl Author {
             3 => "DELETE",
             _ => "POST",
         };
-        let mut head = format!("{method} /e/{name}?q={name} HTTP/1.1\r\nHost: llm\r\nX-Name: {name}\r\n");
+        let mut head =
+            format!("{method} /e/{name}?q={name} HTTP/1.1\r\nHost: llm\r\nX-Name: {name}\r\n");
         if self.random.happens(50_000) {
             for number in 0..100 {
                 head += &format!("X-Field-{number}: {name} {number}\r\n");
@@ -358,7 +361,12 @@ impl Author {
         match kind {
             0..4 => head += "\r\n",
             6 | 7 => head += "Transfer-Encoding: chunked\r\n\r\n",
-            8 => head += &format!("Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", body.len()),
+            8 => {
+                head += &format!(
+                    "Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                )
+            }
             _ => head += &format!("Content-Length: {}\r\n\r\n", body.len()),
         }
         let start = self.lengths[0];
@@ -376,7 +384,11 @@ impl Author {
         if waits {
             let head = writes.remove(0);
             self.write(From::Client, self.waited, &[head]);
-            self.write(From::Server, message.head.end, &[b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()]);
+            self.write(
+                From::Server,
+                message.head.end,
+                &[b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()],
+            );
             self.waited = self.lengths[1];
         }
         lay_out(&mut message, &pieces, &body, kind == 6 || kind == 7);
@@ -426,8 +438,9 @@ impl Author {
             _ => self.size(),
         };
         let text = self.body(name, size);
-        let is_coded =
-            (matches!(kind, 8 | 9) || (until_close && self.random.happens(300_000))) && has_body && !text.is_empty();
+        let is_coded = (matches!(kind, 8 | 9) || (until_close && self.random.happens(300_000)))
+            && has_body
+            && !text.is_empty();
         let is_chunked = matches!(kind, 5..=7 | 9..=13);
         let framed = if is_coded { gzip(&text)? } else { text.clone() };
         let mut head = format!("HTTP/1.1 {status} S-{name}\r\nX-Name: {name}\r\n");
@@ -463,7 +476,12 @@ impl Author {
             message.decoded = text;
         }
         let framed = message.framed.clone();
-        lay_out(&mut message, &pieces, &framed, is_chunked && !until_close && has_body);
+        lay_out(
+            &mut message,
+            &pieces,
+            &framed,
+            is_chunked && !until_close && has_body,
+        );
         let streams = kind >= 10;
         let mut writes = vec![head.into_bytes()];
         writes.extend(pieces);
@@ -493,7 +511,9 @@ impl Author {
             Bait::Escaped => 10,
             Bait::Raw => 1,
         };
-        let usual = 1 + self.random.below(if body.len() > 4_000 { 3_000 } else { 200 });
+        let usual = 1 + self
+            .random
+            .below(if body.len() > 4_000 { 3_000 } else { 200 });
         while !rest.is_empty() {
             let size = (least + self.random.below(2 * usual)) as usize;
             let (piece, after) = rest.split_at(size.min(rest.len()));
@@ -596,7 +616,10 @@ fn lay_out(message: &mut Message, pieces: &[Vec<u8>], framed: &[u8], is_chunked:
     let mut octet = 0;
     for piece in pieces {
         if is_chunked {
-            let size = piece.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1) as u64;
+            let size = piece
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(0, |end| end + 1) as u64;
             let data = (piece.len() as u64).saturating_sub(size + 2);
             if octet < framed.len() as u64 {
                 message.pieces.push((octet, place + size));

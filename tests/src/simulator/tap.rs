@@ -274,7 +274,9 @@ pub fn capture(frames: &[Frame], fates: &[Fate]) -> Vec<Frame> {
         if fate.lost {
             continue;
         }
-        let last = lasts.get(&frame.connection).and_then(|at| kept.get_mut(*at));
+        let last = lasts
+            .get(&frame.connection)
+            .and_then(|at| kept.get_mut(*at));
         if fate.merged
             && let Some((last, _)) = last
             && may_merge(last, frame)
@@ -291,7 +293,9 @@ pub fn capture(frames: &[Frame], fates: &[Fate]) -> Vec<Frame> {
     }
     let mut captured: Vec<(Frame, usize)> = Vec::with_capacity(kept.len());
     for (frame, fate) in kept {
-        let at = fate.split.filter(|at| *at < frame.payload.len() && !frame.junk);
+        let at = fate
+            .split
+            .filter(|at| *at < frame.payload.len() && !frame.junk);
         let mut parts = vec![frame];
         if let (Some(at), Some(first)) = (at, parts.first_mut()) {
             let mut second = first.clone();

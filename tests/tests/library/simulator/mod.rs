@@ -140,7 +140,10 @@ fn print(kinds: &[&Kind], costs: &BTreeMap<&str, Costs>, count: u64) {
     say(&lines.join("\n"));
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what the test is read for")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is what the test is read for"
+)]
 fn say(text: &str) {
     println!("{text}");
 }
@@ -151,7 +154,10 @@ fn report(failures: &[(Case<'_>, Judgement)]) -> Result<()> {
     let mut sorts: BTreeMap<String, Vec<&Case<'_>>> = BTreeMap::new();
     for (case, judgement) in failures {
         let sort = judgement.faults.first().map(|fault| shrink::sort(fault));
-        sorts.entry(sort.unwrap_or_default()).or_default().push(case);
+        sorts
+            .entry(sort.unwrap_or_default())
+            .or_default()
+            .push(case);
     }
     let mut text = String::new();
     for (sort, cases) in sorts {
@@ -161,7 +167,11 @@ fn report(failures: &[(Case<'_>, Judgement)]) -> Result<()> {
             text += &show(case)?;
         }
     }
-    ensure!(failures.is_empty(), "{} scenarios fail\n{text}", failures.len());
+    ensure!(
+        failures.is_empty(),
+        "{} scenarios fail\n{text}",
+        failures.len()
+    );
     Ok(())
 }
 
@@ -182,7 +192,11 @@ fn show(case: &Case<'_>) -> Result<String> {
         case.seed,
         case.kind.name,
         small.size,
-        small.fates.iter().filter(|fate| **fate != Fate::NONE).count(),
+        small
+            .fates
+            .iter()
+            .filter(|fate| **fate != Fate::NONE)
+            .count(),
         file.display(),
         faults.join("\n    "),
     ))

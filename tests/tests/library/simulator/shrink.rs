@@ -8,19 +8,29 @@ use super::Case;
 /// The smallest failing form that was found: fewer connections, fewer exchanges, less damage; and its
 /// faults.
 pub(super) fn shrink<'k>(case: &Case<'k>) -> Result<(Case<'k>, Vec<String>)> {
-    let fault = case.judge().faults.first().map_or_else(String::new, |fault| sort(fault));
+    let fault = case
+        .judge()
+        .faults
+        .first()
+        .map_or_else(String::new, |fault| sort(fault));
     let mut small = Case::new(case.seed, case.kind, case.size)?;
     small.fates.clone_from(&case.fates);
     for connection in 0..CONNECTIONS {
         let connections = 1 << connection;
-        let size = Size { connections, ..small.size };
+        let size = Size {
+            connections,
+            ..small.size
+        };
         if let Some(smaller) = failing(case, size, &fault)? {
             small = smaller;
             break;
         }
     }
     for exchanges in 1..=10 {
-        let size = Size { exchanges, ..small.size };
+        let size = Size {
+            exchanges,
+            ..small.size
+        };
         if let Some(smaller) = failing(case, size, &fault)? {
             small = smaller;
             break;
@@ -69,6 +79,8 @@ fn fails(case: &Case<'_>, fault: &str) -> bool {
 /// What sort of fault it is: its words up to the first colon, without names and numbers.
 pub(super) fn sort(fault: &str) -> String {
     let what = fault.split(':').next().unwrap_or_default();
-    let words = what.split(' ').filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
+    let words = what
+        .split(' ')
+        .filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
     words.collect::<Vec<_>>().join(" ")
 }

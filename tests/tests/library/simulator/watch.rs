@@ -170,7 +170,9 @@ impl EventSink for Watch {
                     last: micros(head.last),
                 });
             }
-            EventKind::RequestBody { bytes, time } => piece(&mut observed.request_body, &bytes, time),
+            EventKind::RequestBody { bytes, time } => {
+                piece(&mut observed.request_body, &bytes, time)
+            }
             EventKind::ResponseBody { bytes, time } => {
                 piece(&mut observed.response_body, &bytes, time);
             }
