@@ -597,14 +597,16 @@ impl Judge<'_> {
         if message.is_coded {
             return;
         }
+        let times = self.captured.times(from);
+        let (mut upto, mut latest) = (message.head.start, 0);
         for (end, time) in &body.pieces {
-            let place = message.place((*end as u64).saturating_sub(1));
-            let latest = self.captured.latest(from, message.head.start..place + 1);
-            if latest != Some(*time) {
-                self.fault(
-                    &format!("{from:?}'s piece up to {end} came at {latest:?}, not {time}"),
-                    it,
-                );
+            let place = message.place((*end as u64).saturating_sub(1)) + 1;
+            let fresh = times.get(upto as usize..place as usize);
+            latest = fresh.into_iter().flatten().copied().fold(latest, u64::max);
+            upto = place;
+            if latest != *time {
+                let text = format!("{from:?}'s piece up to {end} came at {latest}, not {time}");
+                self.fault(&text, it);
                 return;
             }
         }
