@@ -132,16 +132,14 @@ impl Reading {
             asked.find(|at| found.get(*at).is_some_and(|it| it.status.is_none()))
         });
         let client = end(layers, "dst").context("an answer has a receiver")?;
-        let answer = match open.and_then(|at| found.get_mut(at)) {
-            Some(answer) => answer,
-            None => {
-                found.push(Transaction {
-                    client,
-                    ..Transaction::default()
-                });
-                found.last_mut().context("it was pushed")?
-            }
-        };
+        let place = open.unwrap_or(found.len());
+        if open.is_none() {
+            found.push(Transaction {
+                client,
+                ..Transaction::default()
+            });
+        }
+        let answer = found.get_mut(place).context("it is there")?;
         answer.status = Some(status);
         answer.response_length = length(message);
         Ok(())

@@ -5,50 +5,20 @@
 //! probes, half-closes and resets. Frames keep their order on the way; a tap that does not is another
 //! matter.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, VecDeque},
-};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
-use super::frame::{Frame, Signals};
+use super::{
+    end::{Act, End, Step, TIME_OUT},
+    frame::{Frame, Signals},
+};
 use crate::traffic::{From, Random};
 
 /// An acknowledgement waits so long for data to go with, in microseconds (Linux: 40 ms).
 const DELAYED_ACK: u64 = 40_000;
-/// The first retransmission time-out, in microseconds (Linux: 200 ms at least).
-const TIME_OUT: u64 = 200_000;
 /// Retransmissions after which an end gives up.
 const TRIES: u32 = 6;
 /// Resets that a dead end answers with; more say nothing new.
 const RESETS: u32 = 2;
-
-/// One thing that an application does, and what it waits for.
-#[derive(Clone, Debug)]
-pub(super) struct Step {
-    /// Octets of the other end's stream that must have been read before.
-    pub(super) after: u64,
-    /// Whether the other end's FIN must have been read before.
-    pub(super) after_fin: bool,
-    /// Microseconds that it thinks.
-    pub(super) delay: u64,
-    pub(super) act: Act,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Act {
-    Send(Vec<u8>),
-    /// Sends no more, and goes on reading.
-    Fin,
-    /// Sends no more and is gone: what still comes is answered by a reset.
-    Leave,
-    Rst,
-    /// A keep-alive probe, with an octet of no meaning in it or without.
-    KeepAlive {
-        junk: bool,
-    },
-    /// A probe of a zero window: the first octet of what is sent next, which is not accepted.
-    WindowProbe,
-}
 
 /// The way between the ends, and how they use it. Losses in a million.
 #[derive(Clone, Copy, Debug)]
@@ -119,34 +89,6 @@ enum Probe {
     Window,
 }
 
-/// One end. Places count the octets of its stream from 0; its FIN is one more.
-struct End {
-    steps: VecDeque<Step>,
-    is_due: bool,
-    stream: Vec<u8>,
-    /// Where the application's writes end that were not sent whole yet.
-    writes: VecDeque<u64>,
-    unacked: u64,
-    next: u64,
-    fin: bool,
-    gone: bool,
-    dead: bool,
-    received: u64,
-    ahead: BTreeMap<u64, u64>,
-    peer_fin: Option<u64>,
-    unacknowledged: u32,
-    ack_turn: u64,
-    time_out: u64,
-    time_out_turn: u64,
-    tries: u32,
-    repeated_acks: u32,
-    recover: u64,
-    resets: u32,
-    id: u16,
-    last_seen: u64,
-    last_arrival: u64,
-}
-
 struct Net<'r> {
     random: &'r mut Random,
     path: Path,
@@ -167,64 +109,6 @@ const fn other(side: From) -> From {
     match side {
         From::Client => From::Server,
         From::Server => From::Client,
-    }
-}
-
-impl End {
-    fn new(steps: Vec<Step>, id: u16) -> Self {
-        Self {
-            steps: steps.into(),
-            is_due: false,
-            stream: Vec::new(),
-            writes: VecDeque::new(),
-            unacked: 0,
-            next: 0,
-            fin: false,
-            gone: false,
-            dead: false,
-            received: 0,
-            ahead: BTreeMap::new(),
-            peer_fin: None,
-            unacknowledged: 0,
-            ack_turn: 0,
-            time_out: TIME_OUT,
-            time_out_turn: 0,
-            tries: 0,
-            repeated_acks: 0,
-            recover: 0,
-            resets: 0,
-            id,
-            last_seen: 0,
-            last_arrival: 0,
-        }
-    }
-
-    fn length(&self) -> u64 {
-        self.stream.len() as u64
-    }
-
-    fn piece(&self, at: u64, length: u64) -> Vec<u8> {
-        let range = at as usize..(at + length) as usize;
-        self.stream.get(range).unwrap_or_default().to_vec()
-    }
-
-    /// Notes octets that arrived; says whether they were the next ones.
-    fn take(&mut self, at: u64, end: u64) -> bool {
-        if at > self.received {
-            let known = self.ahead.entry(at).or_default();
-            *known = end.max(*known);
-            return false;
-        }
-        let is_new = end > self.received;
-        self.received = self.received.max(end);
-        while let Some(entry) = self.ahead.first_entry() {
-            if *entry.key() > self.received {
-                break;
-            }
-            let end = entry.remove();
-            self.received = self.received.max(end);
-        }
-        is_new
     }
 }
 

@@ -92,6 +92,11 @@ impl Frame {
         whole.min(cut) as u64
     }
 
+    /// Whether it resets the connection.
+    pub const fn is_reset(&self) -> bool {
+        self.signals.rst
+    }
+
     /// Whether it carries neither data nor a flag.
     pub fn is_bare_ack(&self) -> bool {
         self.payload.is_empty() && self.signals == Signals::default()

@@ -7,13 +7,12 @@
 //! the truth or says that something is missing; none is there that was not; nothing in a body is
 //! another's; and no more is said to be missing than is.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    ops::{AddAssign, Range},
-};
+use std::{collections::BTreeMap, ops::AddAssign};
 
-use super::{Connection, Ends, Exchange, Frame, Message, Nature, Plan, Scenario};
+use super::{
+    Body, Carried, Connection, Exchange, Frame, Head, Message, Nature, Observed, Plan, Scenario,
+    seen::Seen,
+};
 use crate::traffic::From;
 
 /// Octets that may be said to be missing on a connection without being: one for each FIN, which takes a
@@ -23,74 +22,6 @@ const FINS: u64 = 2;
 /// Microseconds after which a hole may be given up: llmtap waits 250 ms from the first octet behind it
 /// that it saw, by the clock of the packets.
 const PATIENCE: u64 = 200_000;
-
-/// One exchange as it was read.
-#[derive(Clone, Debug, Default)]
-pub struct Observed {
-    /// Its connection.
-    pub ends: Option<Ends>,
-    /// Its number on the connection.
-    pub number: u32,
-    /// The request's head.
-    pub request: Option<Head>,
-    /// The final answer's head.
-    pub response: Option<Head>,
-    /// The request's body.
-    pub request_body: Body,
-    /// The answer's body.
-    pub response_body: Body,
-    /// When the request's last byte was there.
-    pub request_end: Option<u64>,
-    /// When the answer's last byte was there.
-    pub response_end: Option<u64>,
-    /// How it ended, as rows name it.
-    pub ending: &'static str,
-    /// Lengths and losses of the request.
-    pub request_carried: Carried,
-    /// Lengths and losses of the answer.
-    pub response_carried: Carried,
-    /// Bytes that its gaps tell of.
-    pub gaps: u64,
-}
-
-/// A head as it was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
-    /// Method and target, or the status.
-    pub line: String,
-    /// The value of `X-Name`.
-    pub name: Option<String>,
-    /// The time of its first byte.
-    pub first: u64,
-    /// The latest time over its bytes.
-    pub last: u64,
-}
-
-/// A body as it was read, with all codings taken off.
-#[derive(Clone, Debug, Default)]
-pub struct Body {
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// How long it was at each hole.
-    pub holes: Vec<usize>,
-    /// How long it was after each piece, and the piece's time.
-    pub pieces: Vec<(usize, u64)>,
-}
-
-/// What a message carried and lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// Bytes of the body with framing taken off.
-    pub framed: u64,
-    /// The same with content coding taken off.
-    pub decoded: u64,
-    /// Bytes of the head that are missing.
-    pub missing_head: u64,
-    /// Bytes of the body that are missing.
-    pub missing_body: u64,
-    /// Bytes of the body that were passed over.
-    pub unread: u64,
-}
 
 /// What the judge found.
 #[derive(Clone, Debug, Default)]
@@ -138,40 +69,6 @@ impl AddAssign for Costs {
     }
 }
 
-impl Observed {
-    /// Whether it says that something of it may be missing.
-    pub fn is_marked(&self) -> bool {
-        self.missing() > 0
-            || self.request_carried.unread + self.response_carried.unread > 0
-            || self.gaps > 0
-            || self.request.is_none()
-            || self.response.is_none()
-            || self.ending != "complete"
-    }
-
-    fn missing(&self) -> u64 {
-        [self.request_carried, self.response_carried]
-            .iter()
-            .map(|carried| carried.missing_head + carried.missing_body)
-            .sum()
-    }
-
-    /// The name of the exchange that it is, as far as it says so.
-    fn name(&self) -> Option<String> {
-        let head = |head: &Option<Head>| head.as_ref().and_then(|head| head.name.clone());
-        let target = |head: &Head| {
-            let (_, rest) = head.line.split_once("/e/")?;
-            let (name, _) = rest.split_once('?')?;
-            Some(name.to_owned())
-        };
-        head(&self.request)
-            .or_else(|| self.request.as_ref().and_then(target))
-            .or_else(|| head(&self.response))
-            .or_else(|| name_in(&self.request_body.bytes))
-            .or_else(|| name_in(&self.response_body.bytes))
-    }
-}
-
 /// Compares what was read from a capture of a scenario with the truth. `counted`: octets that were
 /// counted as missing, in exchanges and between them.
 pub fn judge(
@@ -212,8 +109,7 @@ pub fn judge(
     });
     for stranger in strangers {
         found.faults.push(format!(
-            "of no connection, or with its ends exchanged: {}",
-            shown(stranger)
+            "of no connection, or with its ends exchanged: {stranger}"
         ));
     }
     for (what, missing) in [("counted as", counted), ("told to be", told)] {
@@ -224,82 +120,6 @@ pub fn judge(
         }
     }
     found
-}
-
-/// When each octet of both streams was first seen; `u64::MAX`: never.
-struct Seen([Vec<u64>; 2]);
-
-impl Seen {
-    fn of(connection: &Connection, number: usize, frames: &[Frame]) -> Self {
-        let mut seen = connection
-            .streams
-            .each_ref()
-            .map(|stream| vec![u64::MAX; stream.len()]);
-        for frame in frames {
-            if frame.connection != number || frame.junk {
-                continue;
-            }
-            let times = match frame.from {
-                From::Client => &mut seen[0],
-                From::Server => &mut seen[1],
-            };
-            let at = frame.at as usize;
-            let end = at + frame.captured(&connection.ends) as usize;
-            for time in times.get_mut(at..end).unwrap_or_default() {
-                if *time == u64::MAX {
-                    *time = frame.micros;
-                }
-            }
-        }
-        Self(seen)
-    }
-
-    fn times(&self, from: From) -> &[u64] {
-        match from {
-            From::Client => &self.0[0],
-            From::Server => &self.0[1],
-        }
-    }
-
-    /// The latest time over a range that was seen whole.
-    fn latest(&self, from: From, range: Range<u64>) -> Option<u64> {
-        let range = range.start as usize..range.end as usize;
-        let times = self.times(from).get(range)?;
-        times.iter().max().copied().filter(|time| *time != u64::MAX)
-    }
-
-    /// Whether all of a range was seen.
-    fn is_whole(&self, from: From, range: Range<u64>) -> bool {
-        range.is_empty() || self.latest(from, range).is_some()
-    }
-
-    /// How much was seen from the beginning on without a hole.
-    fn prefix(&self, from: From) -> u64 {
-        let times = self.times(from);
-        let hole = times.iter().position(|time| *time == u64::MAX);
-        hole.unwrap_or(times.len()) as u64
-    }
-
-    fn count(&self, from: From) -> u64 {
-        self.times(from)
-            .iter()
-            .filter(|time| **time != u64::MAX)
-            .count() as u64
-    }
-
-    /// Where the last octet that was seen ends.
-    fn end(&self, from: From) -> u64 {
-        let times = self.times(from);
-        let last = times.iter().rposition(|time| *time != u64::MAX);
-        last.map_or(0, |last| last as u64 + 1)
-    }
-
-    fn is_touched(&self, from: From, range: Range<u64>) -> bool {
-        let times = self.times(from);
-        let range = range.start as usize..(range.end as usize).min(times.len());
-        let times = times.get(range).unwrap_or_default();
-        times.iter().any(|time| *time != u64::MAX)
-    }
 }
 
 struct Judge<'j> {
@@ -426,8 +246,9 @@ impl Judge<'_> {
             (Nature::Lossy, []) => self.found.costs.absent += 1,
             (Nature::Lossy, [it]) => self.damaged(exchange, it),
             (Nature::Lossy, [one, two]) => {
-                let halves = [one, two].map(|it| (it.request.is_some(), it.response.is_some()));
-                let is_halved = matches!(halves, [(a, b), (c, d)] if !(a && c) && !(b && d));
+                let has_both = |head: fn(&Observed) -> bool| head(one) && head(two);
+                let is_halved =
+                    !has_both(|it| it.request.is_some()) && !has_both(|it| it.response.is_some());
                 if is_halved && one.is_marked() && two.is_marked() {
                     self.found.costs.marked += 1;
                     self.found.costs.halved += 1;
@@ -591,7 +412,8 @@ impl Judge<'_> {
             && (!is_whole || body.bytes.len() == message.decoded.len())
             && carried.decoded == body.bytes.len() as u64;
         // Of what was under way when a reset came, some is passed over.
-        if !is_right && !(self.is_reset() && carried.framed < expected) {
+        let may_lack = self.is_reset() && carried.framed < expected;
+        if !(is_right || may_lack) {
             self.fault(&format!("{from:?}'s body has {expected} octets"), it);
         }
         if message.is_coded {
@@ -716,41 +538,10 @@ impl Judge<'_> {
     }
 
     fn fault(&mut self, what: &str, it: &Observed) {
-        self.found.faults.push(format!("{what}: {}", shown(it)));
+        self.found.faults.push(format!("{what}: {it}"));
     }
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
-}
-
-/// The first name in a text: `x1-2:`.
-fn name_in(bytes: &[u8]) -> Option<String> {
-    bytes.split(|byte| *byte == b'\n').find_map(|line| {
-        let text = std::str::from_utf8(line).ok()?;
-        let (name, _) = text.split_once(':')?;
-        let (one, two) = name.strip_prefix('x')?.split_once('-')?;
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
-        (is_number(one) && is_number(two)).then(|| name.to_owned())
-    })
-}
-
-fn shown(it: &Observed) -> String {
-    let mut text = format!("#{} {}", it.number, it.name().unwrap_or_default());
-    for head in [&it.request, &it.response] {
-        let line = head.as_ref().map_or("-", |head| &head.line);
-        let _ = write!(text, " [{line}]");
-    }
-    let _ = write!(
-        text,
-        " bodies {} {} {} end {:?} {:?} {:?} {:?}",
-        it.request_body.bytes.len(),
-        it.response_body.bytes.len(),
-        it.ending,
-        it.request_end,
-        it.response_end,
-        it.request_carried,
-        it.response_carried
-    );
-    text
 }

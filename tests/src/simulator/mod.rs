@@ -6,12 +6,16 @@
 //! fate by fate. The judge ([`judge`]) compares what was read from a capture with the truth. [`file`]
 //! writes a capture, to be looked at elsewhere.
 
+mod end;
 mod ends;
 mod file;
 mod frame;
 mod judge;
+mod observed;
 mod script;
+mod seen;
 mod tap;
+mod truth;
 
 use std::net::Ipv6Addr;
 
@@ -19,9 +23,10 @@ use anyhow::Result;
 
 pub use file::to_pcapng;
 pub use frame::{Ends, Frame};
-pub use judge::{Body, Carried, Costs, Head, Judgement, Observed, judge};
-pub use script::{Bait, Exchange, Message, Plan};
+pub use judge::{Costs, Judgement, judge};
+pub use observed::{Body, Carried, Head, Observed};
 pub use tap::{Fate, KINDS, Kind, Nature, Tap, Which, capture};
+pub use truth::{Bait, Exchange, Message, Plan};
 
 use self::ends::{Path, talk};
 use crate::traffic::{From, Random};

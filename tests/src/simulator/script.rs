@@ -4,83 +4,19 @@
 //! The name of an exchange stands in its target, in a header of either head, and in every line of
 //! either body, so that whatever is put together wrongly shows.
 
-use std::{io::Write as _, ops::Range};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
 
 use anyhow::Result;
 use flate2::{Compression, write::GzEncoder};
 
-use super::ends::{Act, Step};
+use super::{
+    Bait, Exchange, Message, Plan,
+    end::{Act, Step},
+};
 use crate::traffic::{From, Random};
-
-/// One exchange as it was meant.
-#[derive(Clone, Debug)]
-pub struct Exchange {
-    /// Its name, unique in a scenario.
-    pub name: String,
-    /// The method.
-    pub method: &'static str,
-    /// The request's target.
-    pub target: String,
-    /// The status of the final answer.
-    pub status: u16,
-    /// Where the request stands in the client's stream.
-    pub request: Message,
-    /// Where the final answer stands in the server's stream.
-    pub response: Message,
-    /// How it was to come to its end.
-    pub plan: Plan,
-    /// Whether it was asked for before the answer to the one before it was over, or the next was.
-    pub pipelined: bool,
-}
-
-/// One message: its places in the stream, and its body.
-#[derive(Clone, Debug, Default)]
-pub struct Message {
-    /// The head.
-    pub head: Range<u64>,
-    /// The body with its framing, as far as it is written.
-    pub body: Range<u64>,
-    /// The body with framing taken off, as far as it is written.
-    pub framed: Vec<u8>,
-    /// The same with content coding taken off.
-    pub decoded: Vec<u8>,
-    /// Whether there is a content coding.
-    pub is_coded: bool,
-    /// Whether all of it is written.
-    pub is_whole: bool,
-    /// Pieces of the framed body: where each begins in it, and where that is in the stream.
-    pub pieces: Vec<(u64, u64)>,
-}
-
-impl Message {
-    /// The place in the stream of an octet of the framed body.
-    pub fn place(&self, octet: u64) -> u64 {
-        let piece = self.pieces.iter().rev().find(|(begin, _)| *begin <= octet);
-        piece.map_or(self.body.start, |(begin, place)| place + octet - begin)
-    }
-
-    /// All of it.
-    pub const fn range(&self) -> Range<u64> {
-        self.head.start..self.body.end
-    }
-}
-
-/// How an exchange was to come to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// With its whole answer.
-    Complete,
-    /// The client says in the middle that it sends no more.
-    ClientFin,
-    /// The client resets in the middle.
-    ClientReset,
-    /// The server closes in the middle.
-    ServerFin,
-    /// The server resets in the middle.
-    ServerReset,
-    /// The capture ends in the middle.
-    Open,
-}
 
 /// The words of a connection.
 pub(super) struct Script {
@@ -88,20 +24,11 @@ pub(super) struct Script {
     pub(super) steps: [Vec<Step>; 2],
 }
 
-/// Text in bodies that looks like what it is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bait {
-    /// As text has it, inside JSON: its line ends are escaped.
-    Escaped,
-    /// As it would stand on the wire. Fair only where nothing is lost: framing alone can tell.
-    Raw,
-}
-
 /// Writes one connection of at most so many exchanges. Fewer are a beginning of more.
 pub(super) fn write(seed: u64, connection: usize, most: usize, bait: Bait) -> Result<Script> {
     let mut random = Random::new(seed);
     let count = 1 + random.below(10);
-    let pipelines = random.happens(200_000);
+    let is_pipeliner = random.happens(200_000);
     let close = Close::any(&mut random);
     let mut author = Author {
         connection,
@@ -117,7 +44,7 @@ pub(super) fn write(seed: u64, connection: usize, most: usize, bait: Bait) -> Re
     for number in 0..count {
         author.random = Random::new(seed ^ (number + 1).wrapping_mul(0x9e37_79b9));
         let is_last = number + 1 == count;
-        let pipelined = pipelines && number > 0 && author.random.happens(600_000);
+        let pipelined = is_pipeliner && number > 0 && author.random.happens(600_000);
         is_open = author.exchange(number, pipelined, is_last.then_some(close))?;
         if !is_open {
             break;
@@ -140,9 +67,9 @@ enum Close {
     Reset(From),
     LeftOpen,
     /// The last answer ends with the connection.
-    UntilClose,
+    WithAnswer,
     /// The client sends no more after its last request, and gets its answer.
-    HalfClose,
+    Half,
     /// In the middle of the last answer.
     Abort(Plan),
     /// The last answer comes before its request's end, and the server closes.
@@ -157,8 +84,8 @@ impl Close {
             6 => Self::Reset(From::Client),
             7 => Self::Reset(From::Server),
             8 => Self::LeftOpen,
-            9 => Self::UntilClose,
-            10 => Self::HalfClose,
+            9 => Self::WithAnswer,
+            10 => Self::Half,
             11 => Self::Abort(Plan::ClientFin),
             12 => Self::Abort(Plan::ClientReset),
             13 => Self::Abort(Plan::ServerFin),
@@ -194,7 +121,7 @@ impl Author {
         }
         let refused = close == Some(Close::Refuse);
         let (method, request) = self.request(&name, pipelined, refused);
-        let half_closed = close == Some(Close::HalfClose);
+        let half_closed = close == Some(Close::Half);
         if half_closed {
             let delay = self.pause();
             self.step(From::Client, self.waited, delay, Act::Fin);
@@ -207,7 +134,7 @@ impl Author {
         } else {
             request.body.end
         };
-        let until_close = close == Some(Close::UntilClose);
+        let until_close = close == Some(Close::WithAnswer);
         let (status, response) = self.response(&name, method, after, until_close, refused)?;
         let plan = match close {
             Some(Close::Abort(plan)) => plan,
@@ -227,7 +154,7 @@ impl Author {
             pipelined,
         });
         match close {
-            Some(Close::UntilClose | Close::HalfClose | Close::Refuse) => {
+            Some(Close::WithAnswer | Close::Half | Close::Refuse) => {
                 let delay = self.pause();
                 let leaves = refused && self.random.happens(500_000);
                 let act = if leaves { Act::Leave } else { Act::Fin };
@@ -347,7 +274,7 @@ impl Author {
             format!("{method} /e/{name}?q={name} HTTP/1.1\r\nHost: llm\r\nX-Name: {name}\r\n");
         if self.random.happens(50_000) {
             for number in 0..100 {
-                head += &format!("X-Field-{number}: {name} {number}\r\n");
+                let _ = write!(head, "X-Field-{number}: {name} {number}\r\n");
             }
         }
         let body = match kind {
@@ -361,13 +288,12 @@ impl Author {
         match kind {
             0..4 => head += "\r\n",
             6 | 7 => head += "Transfer-Encoding: chunked\r\n\r\n",
-            8 => {
-                head += &format!(
-                    "Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
-                    body.len()
-                )
+            _ => {
+                if kind == 8 {
+                    head += "Expect: 100-continue\r\n";
+                }
+                let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
             }
-            _ => head += &format!("Content-Length: {}\r\n\r\n", body.len()),
         }
         let start = self.lengths[0];
         let mut message = Message {
@@ -455,7 +381,7 @@ impl Author {
         } else if status != 204 && is_chunked {
             head += "Transfer-Encoding: chunked\r\n";
         } else if status != 204 {
-            head += &format!("Content-Length: {}\r\n", framed.len());
+            let _ = write!(head, "Content-Length: {}\r\n", framed.len());
         }
         head += "\r\n";
         let start = self.lengths[1];
@@ -634,7 +560,7 @@ fn lay_out(message: &mut Message, pieces: &[Vec<u8>], framed: &[u8], is_chunked:
     message.body = message.head.end..place;
 }
 
-fn gzip(text: &[u8]) -> std::io::Result<Vec<u8>> {
+fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(text)?;
     encoder.finish()

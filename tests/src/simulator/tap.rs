@@ -346,13 +346,14 @@ fn displace(frames: Vec<(Frame, usize)>) -> Vec<Frame> {
 }
 
 fn may_merge(last: &Frame, frame: &Frame) -> bool {
-    last.from == frame.from
-        && !last.payload.is_empty()
-        && !frame.payload.is_empty()
-        && !(last.junk || frame.junk)
+    let is_data = |frame: &Frame| {
+        !frame.payload.is_empty() && !frame.junk && !frame.signals.syn && !frame.signals.rst
+    };
+    is_data(last)
+        && is_data(frame)
+        && last.from == frame.from
+        && !last.signals.fin
         && last.at + last.payload.len() as u64 == frame.at
         && last.payload.len() + frame.payload.len() <= MERGED
-        && !(last.signals.syn || last.signals.fin || last.signals.rst)
-        && !(frame.signals.syn || frame.signals.rst)
         && frame.micros - last.micros <= MERGE_MICROS
 }

@@ -4,10 +4,11 @@
 //! `cargo xtask bench damage` runs many. A scenario that is not read right is shrunk and written to
 //! `target/simulator/`, to be replayed with `llmtap replay`.
 
+mod lies;
 mod shrink;
 mod watch;
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::simulator::{
@@ -162,7 +163,7 @@ fn report(failures: &[(Case<'_>, Judgement)]) -> Result<()> {
     let mut text = String::new();
     for (sort, cases) in sorts {
         let seeds: Vec<u64> = cases.iter().map(|case| case.seed).collect();
-        text += &format!("\n{} of {sort:?}: seeds {seeds:?}\n", cases.len());
+        let _ = writeln!(text, "\n{} of {sort:?}: seeds {seeds:?}", cases.len());
         for case in cases.into_iter().take(SHOWN) {
             text += &show(case)?;
         }

@@ -45,9 +45,9 @@ pub(super) fn read(scenario: &Scenario, capture: &[Frame]) -> Read {
 
 /// What the streams of a capture are, as the tests of `sniffer::http` write them.
 pub(super) fn streams(scenario: &Scenario, capture: &[Frame]) -> String {
-    let mut scribe = Scribe(String::new());
+    let mut scribe = Scribe(Vec::new());
     feed(scenario, capture, &mut scribe);
-    scribe.0
+    scribe.0.join("\n")
 }
 
 fn feed<H: StreamHandler>(scenario: &Scenario, capture: &[Frame], handler: &mut H) {
@@ -76,7 +76,7 @@ fn feed<H: StreamHandler>(scenario: &Scenario, capture: &[Frame], handler: &mut 
 }
 
 /// Writes down what it is told.
-struct Scribe(String);
+struct Scribe(Vec<String>);
 
 impl Scribe {
     fn line(&mut self, stream: u64, from: Side, text: &str) {
@@ -85,7 +85,7 @@ impl Scribe {
             Side::Server => 's',
         };
         let text = text.replacen('*', &side.to_string(), 1);
-        self.0 += &format!("{stream:x} {text},\n");
+        self.0.push(format!("{stream:x} {text},"));
     }
 }
 
@@ -97,7 +97,10 @@ impl StreamHandler for Scribe {
     }
 
     fn open(&mut self, info: ConnectionInfo) -> u64 {
-        self.0 += &format!("{:x} open, from start: {}\n", info.id, info.from_start);
+        self.0.push(format!(
+            "{:x} open, from start: {}",
+            info.id, info.from_start
+        ));
         info.id
     }
 
@@ -118,7 +121,7 @@ impl StreamHandler for Scribe {
     }
 
     fn close(&mut self, stream: u64, reason: CloseReason, _: Timestamp) {
-        self.0 += &format!("{stream:x} {reason:?}\n");
+        self.0.push(format!("{stream:x} {reason:?}"));
     }
 
     fn is_waiting(&self, _: &u64) -> bool {
@@ -171,7 +174,7 @@ impl EventSink for Watch {
                 });
             }
             EventKind::RequestBody { bytes, time } => {
-                piece(&mut observed.request_body, &bytes, time)
+                piece(&mut observed.request_body, &bytes, time);
             }
             EventKind::ResponseBody { bytes, time } => {
                 piece(&mut observed.response_body, &bytes, time);
