@@ -5,10 +5,10 @@
 //! streams as uvicorn does and knows what it sent, [`clients`] is a trickle of traffic for the
 //! demonstration; [`openai`] is the real client, [`traefik`] the real proxy, [`namespace`] a network
 //! of the test's own, [`traffic`] makes much traffic and damages its capture, and [`simulator`] does so
-//! with every kind of damage and judges what is read. [`process`] runs the
-//! binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads its rows, [`judge`]
-//! compares them, [`http`] fetches from its API, [`metrics`] reads a scrape, and [`tools`] finds the
-//! programs that `cargo xtask test` put in place.
+//! with every kind of damage and judges what is read. [`process`] runs the binary, [`tap`] as a live
+//! one, [`recording`] records what it taps; [`row`] reads its rows, [`judge`] compares them, [`tshark`]
+//! reads captures beside it, [`http`] fetches from its API, [`metrics`] reads a scrape, and [`tools`]
+//! finds the programs that `cargo xtask test` put in place.
 #![forbid(unsafe_code)]
 
 pub mod clients;

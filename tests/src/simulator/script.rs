@@ -298,7 +298,6 @@ impl Author {
         let start = self.lengths[0];
         let mut message = Message {
             head: start..start + head.len() as u64,
-            is_whole: true,
             ..Message::default()
         };
         let pieces = match kind {
@@ -387,7 +386,6 @@ impl Author {
         let start = self.lengths[1];
         let mut message = Message {
             head: start..start + head.len() as u64,
-            is_whole: true,
             is_coded,
             ..Message::default()
         };

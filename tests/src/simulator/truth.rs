@@ -36,8 +36,6 @@ pub struct Message {
     pub decoded: Vec<u8>,
     /// Whether there is a content coding.
     pub is_coded: bool,
-    /// Whether all of it is written.
-    pub is_whole: bool,
     /// Pieces of the framed body: where each begins in it, and where that is in the stream.
     pub pieces: Vec<(u64, u64)>,
 }

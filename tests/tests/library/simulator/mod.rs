@@ -8,7 +8,14 @@ mod lies;
 mod shrink;
 mod watch;
 
-use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Write as _,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::simulator::{
@@ -48,7 +55,7 @@ fn run(nature: Nature) -> Result<()> {
             failures.push((case, judgement));
         }
     }
-    print(&kinds, &costs, count);
+    print(&kinds, &costs, count)?;
     report(&failures)
 }
 
@@ -106,7 +113,8 @@ impl<'k> Case<'k> {
     }
 }
 
-fn print(kinds: &[&Kind], costs: &BTreeMap<&str, Costs>, count: u64) {
+/// Prints what each kind of damage costs, in exchanges; lost and missing are octets.
+fn print(kinds: &[&Kind], costs: &BTreeMap<&str, Costs>, count: u64) -> Result<()> {
     let mut lines = vec![format!(
         "{:32} {:>6} {:>9} {:>7} {:>7} {:>7} {:>7} {:>10} {:>9} {:>9}",
         format!("{count} scenarios"),
@@ -138,15 +146,9 @@ fn print(kinds: &[&Kind], costs: &BTreeMap<&str, Costs>, count: u64) {
             cost.missing
         ));
     }
-    say(&lines.join("\n"));
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "the table is what the test is read for"
-)]
-fn say(text: &str) {
-    println!("{text}");
+    // Not through the test harness, which shows what a test prints only when it fails.
+    writeln!(io::stdout(), "\n{}", lines.join("\n"))?;
+    Ok(())
 }
 
 /// Fails where something was not read right: the failures by sort, with the smallest form of the first
