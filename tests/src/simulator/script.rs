@@ -202,13 +202,13 @@ impl Author {
                     bytes.truncate(room.min(bytes.len()));
                     !bytes.is_empty()
                 });
-                let delay = self.pause();
+                let (delay, asked) = (self.pause(), self.lengths[0]);
                 match plan {
                     Plan::ServerFin => {
-                        self.step(From::Server, 0, delay, Act::Fin);
+                        self.step(From::Server, asked, delay, Act::Fin);
                         self.after_fin(From::Client);
                     }
-                    Plan::ServerReset => self.step(From::Server, 0, delay, Act::Rst),
+                    Plan::ServerReset => self.step(From::Server, asked, delay, Act::Rst),
                     _ => {}
                 }
             }
