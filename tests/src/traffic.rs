@@ -68,7 +68,7 @@ impl Tagged {
 }
 
 /// Who sent a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum From {
     /// The client.
     Client,

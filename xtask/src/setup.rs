@@ -39,11 +39,16 @@ const TO_BUILD: [Need; 3] = [
     },
 ];
 
-const TO_TEST: [Need; 3] = [
+const TO_TEST: [Need; 4] = [
     Need {
         package: "tcpdump",
         purpose: "records what the live tests tap",
         is_there: || on_path("tcpdump"),
+    },
+    Need {
+        package: "tshark",
+        purpose: "reads captures beside llmtap",
+        is_there: || on_path("tshark"),
     },
     Need {
         package: "python3",

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 /// TCP's control bits (RFC 9293 §3.1).
-pub(super) mod flag {
+pub(crate) mod flag {
     pub(crate) const FIN: u8 = 0x01;
     pub(crate) const SYN: u8 = 0x02;
     pub(crate) const RST: u8 = 0x04;
@@ -19,14 +19,14 @@ const WINDOW: u16 = 512;
 
 /// What a TCP header says, but for the addresses.
 #[derive(Clone, Copy)]
-pub(super) struct Tcp {
-    pub(super) seq: u32,
-    pub(super) ack: u32,
-    pub(super) flags: u8,
+pub(crate) struct Tcp {
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) flags: u8,
 }
 
 /// A whole IP packet. Both addresses must be of one family; a mixed pair is written as IPv6.
-pub(super) fn packet(from: SocketAddr, to: SocketAddr, tcp: Tcp, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(from: SocketAddr, to: SocketAddr, tcp: Tcp, payload: &[u8]) -> Vec<u8> {
     let segment = segment(from, to, tcp, payload);
     let mut bytes = if let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) {
         let length = 20 + segment.len() as u16;

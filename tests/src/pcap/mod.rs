@@ -8,7 +8,7 @@
 mod conversation;
 mod file;
 mod frame;
-mod ip;
+pub(crate) mod ip;
 mod wrap;
 
 pub use conversation::{Conversation, Reserved};

@@ -1,9 +1,10 @@
-//! The library itself: the same rows whatever the number of threads, and no panic, hang or invention
-//! whatever the bytes.
+//! The library itself: the same rows whatever the number of threads, no panic, hang or invention
+//! whatever the bytes, and the truth or a mark whatever the tap did.
 
 mod determinism;
 mod fuzz;
 mod hostile;
+mod simulator;
 
 use std::sync::{Arc, atomic::AtomicBool};
 

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures beside a known program's, or the bare run's, on the same machine.
 
+mod damage;
 mod live;
 mod replay;
 mod table;
@@ -14,6 +15,7 @@ use crate::Usage;
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench live [--rounds N] [--markdown]
+       cargo xtask bench damage [SEEDS]
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -22,6 +24,9 @@ usage: cargo xtask bench replay [MB] [--markdown]
                 eBPF program's time a packet, small TCP round trips, the daemon's CPU under 200
                 streams and idle. Medians of N rounds (default 5; of the longer ones at most 3). Takes
                 about seven minutes, and needs root and a quiet machine.
+  damage [SEEDS]
+                what each kind of damage to a capture costs, in exchanges: the simulator's tables, of
+                SEEDS scenarios without loss and as many with it (default 50000)
 
   --markdown    print the tables as Markdown
 ";
@@ -49,6 +54,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             let rounds = positive(rounds).ok_or_else(wrong)?;
             live::run(rounds as usize, style)?;
         }
+        ["damage"] => damage::run(damage::DEFAULT_SEEDS)?,
+        ["damage", seeds] => damage::run(positive(seeds).ok_or_else(wrong)?)?,
         ["part", part @ ..] => live::part(part)?,
         _ => return Err(wrong().into()),
     }
