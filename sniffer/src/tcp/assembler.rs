@@ -24,6 +24,21 @@ pub(super) struct Chunk {
     pub(super) time: Timestamp,
     /// How much of the other direction their sender had received when it sent them.
     pub(super) ack: StreamOffset,
+    /// How many octets follow them that their packet carried and the capture cut off.
+    pub(super) cut: u32,
+}
+
+/// A segment's payload on its way in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece<'a> {
+    pub(super) at: StreamOffset,
+    pub(super) bytes: &'a [u8],
+    /// As [`Chunk::time`].
+    pub(super) time: Timestamp,
+    /// As [`Chunk::ack`].
+    pub(super) ack: StreamOffset,
+    /// As [`Chunk::cut`].
+    pub(super) cut: u32,
 }
 
 /// What became of the bytes of a segment. The sum of `stored` and `repeated` is its length.
@@ -105,17 +120,11 @@ impl Assembler {
     }
 
     /// Stores what is new in a segment. The cost is logarithmic for each chunk that it touches.
-    pub(super) fn insert(
-        &mut self,
-        at: StreamOffset,
-        bytes: &[u8],
-        time: Timestamp,
-        ack: StreamOffset,
-    ) -> Inserted {
+    pub(super) fn insert(&mut self, piece: Piece<'_>) -> Inserted {
         let mut done = Inserted::default();
-        let (old, mut rest) = split(bytes, self.next.octets_since(at));
+        let (old, mut rest) = split(piece.bytes, self.next.octets_since(piece.at));
         done.repeated += old.len() as u64;
-        let mut at = at.plus(old.len() as u64);
+        let mut at = piece.at.plus(old.len() as u64);
 
         if let Some((start, chunk)) = self.chunks.range(..at).next_back() {
             let (_, overlapped) = split(&chunk.bytes, at.octets_since(*start));
@@ -130,12 +139,17 @@ impl Assembler {
             let known = follower.map_or(0, |(_, chunk)| compare(&chunk.bytes, beyond, &mut done));
             // A later octet was first sent no earlier, so its sender knew no less by then: a smaller
             // acknowledgement there shows that this one belongs to a retransmission.
-            let ack = follower.map_or(ack, |(_, chunk)| chunk.ack.min(ack));
+            let ack = follower.map_or(piece.ack, |(_, chunk)| chunk.ack.min(piece.ack));
             if !fresh.is_empty() {
                 done.stored += fresh.len() as u64;
                 self.buffered += fresh.len() + CHUNK_OVERHEAD;
-                let bytes = fresh.to_vec();
-                self.chunks.insert(at, Chunk { bytes, time, ack });
+                let chunk = Chunk {
+                    bytes: fresh.to_vec(),
+                    time: piece.time,
+                    ack,
+                    cut: if beyond.is_empty() { piece.cut } else { 0 },
+                };
+                self.chunks.insert(at, chunk);
             }
             at = at.plus(fresh.len() as u64).plus(known);
             rest = split(beyond, known).1;
@@ -189,7 +203,7 @@ fn compare(stored: &[u8], new: &[u8], done: &mut Inserted) -> u64 {
 }
 
 /// Splits at `at`, or at the end where that is further than the bytes go.
-fn split(bytes: &[u8], at: u64) -> (&[u8], &[u8]) {
+pub(super) fn split(bytes: &[u8], at: u64) -> (&[u8], &[u8]) {
     let at = usize::try_from(at).unwrap_or(usize::MAX);
     bytes.split_at(at.min(bytes.len()))
 }
@@ -206,7 +220,15 @@ mod tests {
 
     use super::*;
 
-    const TIME: Timestamp = Timestamp::from_micros(0);
+    fn piece(at: StreamOffset, bytes: &[u8], ack: StreamOffset) -> Piece<'_> {
+        Piece {
+            at,
+            bytes,
+            time: Timestamp::from_micros(0),
+            ack,
+            cut: 0,
+        }
+    }
 
     /// The slow twin: a map from octet to byte.
     #[derive(Default)]
@@ -279,7 +301,7 @@ mod tests {
                             prop_assert_eq!(twin.take(), fresh);
                             real.advance(length);
                         } else {
-                            let done = real.insert(place(at), &bytes, TIME, StreamOffset::NOTHING);
+                            let done = real.insert(piece(place(at), &bytes, StreamOffset::NOTHING));
                             prop_assert_eq!(done, twin.insert(at, &bytes));
                         }
                     }
@@ -309,8 +331,8 @@ mod tests {
     fn a_chunk_knows_no_more_than_those_after_it() {
         let at = |octets| StreamOffset::ORIGIN.plus(octets);
         let mut assembler = Assembler::new(at(0));
-        assembler.insert(at(4), b"later", TIME, at(10));
-        assembler.insert(at(0), b"sent", TIME, at(90));
+        assembler.insert(piece(at(4), b"later", at(10)));
+        assembler.insert(piece(at(0), b"sent", at(90)));
         assert_eq!(assembler.head().map(|chunk| chunk.ack), Some(at(10)));
     }
 }

@@ -4,6 +4,8 @@ use analyzer::time::Timestamp;
 
 use super::{
     assembler::Assembler,
+    doubt::{Credence, Doubt, Held, Witness},
+    late::Lost,
     seq::{SeqNumber, SeqSpace, StreamOffset},
     settings::{ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, PLAUSIBLE_WINDOW, TcpSettings},
 };
@@ -74,6 +76,12 @@ pub(super) struct Half {
     wait: Option<Wait>,
     /// The one octet after the last of the data that was acknowledged but never seen, and since when.
     suspect: Option<(StreamOffset, Timestamp)>,
+    /// Where the capture cut octets off a packet, and up to where, if that is what comes next.
+    cut: (StreamOffset, StreamOffset),
+    /// What was given up, once something was.
+    lost: Option<Box<Lost>>,
+    /// A number too far ahead to be believed, until another packet confirms it.
+    doubt: Option<Box<Doubt>>,
     pub(super) phase: Phase,
     /// Whether any segment of this sender was seen.
     pub(super) seen: bool,
@@ -91,6 +99,9 @@ impl Half {
             rst: None,
             wait: None,
             suspect: None,
+            cut: (StreamOffset::NOTHING, StreamOffset::NOTHING),
+            lost: None,
+            doubt: None,
             phase: Phase::Open,
             seen: false,
         }
@@ -128,35 +139,96 @@ impl Half {
         self.phase == Phase::Open && self.next() == self.start
     }
 
-    /// The offset of what a segment of this sender carries; a sender of whom nothing is known begins
-    /// here. `None` where the number is too far ahead to believe.
-    pub(super) fn place(&mut self, seq: SeqNumber) -> Option<StreamOffset> {
+    /// The offset of what a segment of this sender carries; a sender of whom nothing is known begins here.
+    pub(super) fn place(&mut self, seq: SeqNumber) -> Credence {
         let Some(space) = self.space() else {
             self.origin = Origin::Guessed(SeqSpace::starting_at(seq));
-            return Some(self.next());
+            return Credence::Plausible(self.next());
         };
-        let at = space.offset(seq, self.next());
-        (at <= self.horizon()).then_some(at)
+        self.credence(space.offset(seq, self.next()))
     }
 
-    /// Takes an acknowledgement by the other end. `None` where it is too far ahead to believe.
-    pub(super) fn acknowledge(&mut self, ack: SeqNumber) -> Option<StreamOffset> {
+    /// Takes an acknowledgement by the other end.
+    pub(super) fn acknowledge(&mut self, ack: SeqNumber) -> Credence {
         let Some(space) = self.space() else {
             self.origin = Origin::Guessed(SeqSpace::starting_at(ack));
-            return Some(self.next());
+            return Credence::Plausible(self.next());
         };
-        let at = space.offset(ack, self.next());
-        if at > self.horizon() {
-            return None;
+        let credence = self.credence(space.offset(ack, self.next()));
+        if let Credence::Plausible(at) = credence {
+            let is_guess = matches!(self.origin, Origin::Guessed(_));
+            if is_guess && self.is_pristine() && self.is_bare() && at == self.next().plus(1) {
+                // The first thing seen of this sender was a keep-alive probe, one octet back.
+                self.assembler.skip_to(at);
+                self.start = at;
+            }
+            self.acked = self.acked.max(at);
         }
-        let is_guess = matches!(self.origin, Origin::Guessed(_));
-        if is_guess && self.is_pristine() && self.is_bare() && at == self.next().plus(1) {
-            // The first thing seen of this sender was a keep-alive probe, one octet back.
-            self.assembler.skip_to(at);
-            self.start = at;
+        credence
+    }
+
+    /// Keeps a doubtful number until another packet confirms it; gives back the one that it displaces.
+    pub(super) fn doubt(&mut self, at: StreamOffset, by: Witness) -> Option<Box<Doubt>> {
+        self.doubt.replace(Box::new(Doubt { at, by }))
+    }
+
+    /// Whether a number is of the same place as the doubtful one.
+    pub(super) fn confirms(&self, seq: SeqNumber) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| {
+            let is_near = |space: SeqSpace| {
+                let distance = seq.offset_from(space.seq(doubt.at)).unsigned_abs();
+                u64::from(distance) <= PLAUSIBLE_WINDOW
+            };
+            self.space().is_some_and(is_near)
+        })
+    }
+
+    /// Believes the doubtful number; gives back the segment that waited for that.
+    pub(super) fn believe(&mut self) -> Option<Held> {
+        let doubt = *self.doubt.take()?;
+        match doubt.by {
+            Witness::Ack => {
+                self.acked = self.acked.max(doubt.at);
+                None
+            }
+            Witness::Segment(held) => {
+                self.seen_end = self.seen_end.max(doubt.at);
+                Some(held)
+            }
         }
-        self.acked = self.acked.max(at);
-        Some(at)
+    }
+
+    /// Gives up a doubtful number that nothing confirmed.
+    pub(super) const fn take_doubt(&mut self) -> Option<Box<Doubt>> {
+        self.doubt.take()
+    }
+
+    /// What waits, in octets with their overhead.
+    pub(super) fn buffered(&self) -> usize {
+        let doubt = self.doubt.as_ref().map_or(0, |doubt| doubt.cost());
+        self.assembler.buffered() + doubt
+    }
+
+    /// Whether a segment of none or one octet is a probe: a keep-alive repeats the last octet sent, or
+    /// pretends to (RFC 9293 §3.8.4), so what it carries must be neither data nor a conflict.
+    pub(super) fn is_probe(&self, at: StreamOffset, length: u64) -> bool {
+        let end = at.plus(1);
+        let repeats = |last| length == 1 && end == last && end > self.next() && self.fin.is_none();
+        self.phase == Phase::Open
+            && length <= 1
+            && (end == self.next()
+                || repeats(self.assembler.end())
+                || (self.suspected().is_some() && repeats(self.acked)))
+    }
+
+    /// Notes that the capture cut off what comes next, up to `end`.
+    pub(super) fn note_cut(&mut self, end: StreamOffset) {
+        self.cut = (self.next(), end);
+    }
+
+    /// How many octets of an old stretch were given up before they came.
+    pub(super) fn late(&mut self, from: StreamOffset, to: StreamOffset) -> u64 {
+        self.lost.as_mut().map_or(0, |lost| lost.find(from, to))
     }
 
     /// Learns its beginning from a SYN; starts anew where that is another than before.
@@ -220,9 +292,11 @@ impl Half {
         true
     }
 
-    /// Whether an RST at this place can be the sender's.
+    /// Whether an RST at this place can be the sender's. The receiver heeds none before what it has
+    /// acknowledged (RFC 9293 §3.10.7.4); Linux one octet before that, as some send it behind their FIN.
     pub(super) fn may_reset_at(&self, at: StreamOffset) -> bool {
-        at.plus(PLAUSIBLE_WINDOW) >= self.next()
+        at.plus(1) >= self.acked
+            && at.plus(PLAUSIBLE_WINDOW) >= self.next()
             && at <= self.seen_end.max(self.acked).plus(PLAUSIBLE_WINDOW)
     }
 
@@ -353,6 +427,10 @@ impl Half {
             .unwrap_or_else(fresh);
         self.wait = Some(wait);
         let to = wait.upto.min(limit).min(self.barrier(peer));
+        if let Some(end) = self.cut_end() {
+            // What the receiver has will not be sent again, and the tap did see its packet.
+            return Some((to.min(end), last));
+        }
         let deadline = wait.since.plus_micros(GAP_MICROS);
         let passed = wait.packet.map_or(0, |first| packets.saturating_sub(first));
         if now >= deadline {
@@ -400,13 +478,18 @@ impl Half {
             return 0;
         }
         let tail = self.assembler.is_empty() && self.fin.is_none() && self.acked == to;
-        if tail && to == next.plus(1) {
+        if tail && to == next.plus(1) && self.cut_end().is_none() {
             // A FIN that was not captured looks the same as a lost octet, and is far more common.
             self.suspect = Some((next, self.wait.map_or(time, |wait| wait.since)));
             self.wait = None;
             return 0;
         }
-        self.assembler.skip_to(to)
+        let skipped = self.assembler.skip_to(to);
+        if skipped > 0 {
+            let lost = self.lost.get_or_insert_default();
+            lost.add(next, next.plus(skipped));
+        }
+        skipped
     }
 
     /// Passes the octet that a FIN takes.
@@ -433,9 +516,22 @@ impl Half {
         (offset == self.next()).then_some(since)
     }
 
-    /// How far ahead a number may lie.
-    fn horizon(&self) -> StreamOffset {
-        self.seen_end.max(self.acked).plus(ABSURD_JUMP)
+    /// Up to where the capture cut off what comes next.
+    fn cut_end(&self) -> Option<StreamOffset> {
+        let (from, end) = self.cut;
+        (from == self.next() && end > from).then_some(end)
+    }
+
+    /// How far a number of this place can be believed.
+    fn credence(&self, at: StreamOffset) -> Credence {
+        let reach = self.seen_end.max(self.acked);
+        if at <= reach.plus(PLAUSIBLE_WINDOW) {
+            Credence::Plausible(at)
+        } else if at <= reach.plus(ABSURD_JUMP) {
+            Credence::Doubtful(at)
+        } else {
+            Credence::Absurd
+        }
     }
 
     /// Whether no data was seen of it.

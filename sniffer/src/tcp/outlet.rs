@@ -123,6 +123,7 @@ impl<S> Outlet<S> {
     ) where
         H: StreamHandler<Stream = S>,
     {
+        cx.counters.handed_on_bytes += bytes.len() as u64;
         let (stream, side) = self.open(from, cx);
         cx.handler.data(stream, side, bytes, time);
     }

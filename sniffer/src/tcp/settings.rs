@@ -39,8 +39,9 @@ pub(super) const GAP_MICROS: i64 = 250_000;
 /// that TCP can express (RFC 7323 §2.3), 1 GiB. What is further is damage or deceit, and ignored.
 pub(super) const ABSURD_JUMP: u64 = 1 << 30;
 
-/// How far an RST may lie from what was seen, and a straggler from the end of its connection: a
-/// generous receive window, 16 MiB.
+/// A generous receive window, 16 MiB: how far ahead a number is believed at once (further, another packet
+/// must speak of the same place), how far an RST may lie from what was seen, and a straggler from the end
+/// of its connection.
 pub(super) const PLAUSIBLE_WINDOW: u64 = 16 << 20;
 
 /// How far before the first segment seen of a connection joined late its beginning may yet turn up,

@@ -123,7 +123,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
         let (key, from) = Key::of(segment.source, segment.destination);
         let Some(&slot) = self.index.get(&key) else {
             if segment.flags.rst {
-                self.counters.after_end += 1;
+                self.ignore(segment);
             } else {
                 self.create(key, from, segment, handler);
             }
@@ -154,8 +154,17 @@ impl<H: StreamHandler> ConnectionTable<H> {
                 self.forget(slot);
                 self.create(key, from, segment, handler);
             }
-            _ => self.counters.after_end += 1,
+            _ => self.ignore(segment),
         }
+    }
+
+    /// Counts a segment of a connection that is over.
+    fn ignore(&mut self, segment: &Segment<'_>) {
+        self.counters.after_end += 1;
+        *match segment.flags.rst {
+            true => &mut self.counters.rst_bytes,
+            false => &mut self.counters.after_end_bytes,
+        } += segment.payload.len() as u64;
     }
 
     /// Does what is due at this packet time: gives up holes, and connections that are silent too long.
@@ -417,6 +426,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
         if self.queues.closed.len() > TcpSettings::share(self.settings.max_closed)
             && let Some((_, oldest)) = self.queues.closed.first()
         {
+            self.counters.forgotten += 1;
             self.forget(oldest);
         }
     }

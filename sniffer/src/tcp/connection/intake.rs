@@ -3,6 +3,8 @@
 use analyzer::time::Timestamp;
 
 use super::super::{
+    assembler::{Piece, split},
+    doubt::{Credence, Doubt, Held, Witness},
     half::{Mark, Phase},
     handler::StreamHandler,
     key::End,
@@ -61,19 +63,28 @@ impl<S> Connection<S> {
     {
         let (own, peer) = self.halves.split_mut(from);
         own.seen = true;
-        let Some(at) = own.place(segment.seq.plus(u32::from(segment.flags.syn))) else {
-            cx.counters.absurd_seq += 1;
-            return;
-        };
-        let ack = match segment.ack.map(|ack| peer.acknowledge(ack)) {
-            Some(Some(ack)) => ack,
-            Some(None) => {
-                cx.counters.absurd_ack += 1;
-                StreamOffset::NOTHING
-            }
-            None => StreamOffset::NOTHING,
-        };
         let captured = segment.payload.len() as u64;
+        let at = match own.place(segment.seq.plus(u32::from(segment.flags.syn))) {
+            Credence::Plausible(at) => at,
+            Credence::Doubtful(at) => {
+                self.doubt(from, at, Witness::Segment(Held::of(segment)), cx);
+                return;
+            }
+            Credence::Absurd => {
+                cx.counters.absurd_seq += 1;
+                cx.counters.absurd_bytes += captured;
+                return;
+            }
+        };
+        let (ack, doubtful) = match segment.ack.map(|ack| peer.acknowledge(ack)) {
+            Some(Credence::Plausible(ack)) => (ack, None),
+            Some(Credence::Doubtful(ack)) => (StreamOffset::NOTHING, Some(ack)),
+            Some(Credence::Absurd) => {
+                cx.counters.absurd_ack += 1;
+                (StreamOffset::NOTHING, None)
+            }
+            None => (StreamOffset::NOTHING, None),
+        };
         let length = if segment.wire_len <= MAX_SEGMENT {
             captured.max(u64::from(segment.wire_len))
         } else {
@@ -81,69 +92,116 @@ impl<S> Connection<S> {
         };
         cx.counters.cut_bytes += length - captured;
         let is_control = segment.flags.syn || segment.flags.fin;
-        if length <= 1 && !is_control && at.plus(1) == own.next() && own.phase == Phase::Open {
+        if !is_control && own.is_probe(at, length) {
             cx.counters.keep_alives += 1;
-            return;
-        }
-        if length > 0 && own.began_earlier(at) {
-            own.begin_at(at);
-        }
-        let end = at.plus(length);
-        own.reach(end.plus(u64::from(segment.flags.fin)));
-        if segment.flags.fin {
-            let (offset, time) = (end, segment.time);
-            if !own.finish(Mark { offset, time, ack }) && own.fin.is_none() {
-                cx.counters.after_end += 1;
+            cx.counters.keep_alive_bytes += captured;
+        } else {
+            if length > 0 && own.began_earlier(at) {
+                own.begin_at(at);
+            }
+            let end = at.plus(length);
+            own.reach(end.plus(u64::from(segment.flags.fin)));
+            if segment.flags.fin {
+                let (offset, time) = (end, segment.time);
+                if !own.finish(Mark { offset, time, ack }) && own.fin.is_none() {
+                    cx.counters.after_end += 1;
+                }
+            }
+            if length > 0 {
+                let piece = Piece {
+                    at,
+                    bytes: segment.payload,
+                    time: segment.time,
+                    ack,
+                    cut: (length - captured) as u32,
+                };
+                self.payload(from, piece, cx);
             }
         }
-        if captured > 0 {
-            self.payload(from, at, ack, segment, cx);
+        if let Some(ack) = doubtful {
+            self.doubt(from.other(), ack, Witness::Ack, cx);
         }
     }
 
     /// Takes the payload of a segment.
-    fn payload<H>(
-        &mut self,
-        from: End,
-        at: StreamOffset,
-        ack: StreamOffset,
-        segment: &Segment<'_>,
-        cx: &mut Context<'_, H>,
-    ) where
+    fn payload<H>(&mut self, from: End, mut piece: Piece<'_>, cx: &mut Context<'_, H>)
+    where
         H: StreamHandler<Stream = S>,
     {
         let own = self.halves.get_mut(from);
-        let room = own.fin.map_or(u64::MAX, |fin| fin.offset.octets_since(at));
-        let length = usize::try_from(room).map_or(segment.payload.len(), |room| {
-            room.min(segment.payload.len())
-        });
-        let payload = segment.payload.get(..length).unwrap_or_default();
-        if own.phase != Phase::Open || payload.is_empty() {
-            if at < own.next() {
-                cx.counters.retransmitted_segments += 1;
-                cx.counters.retransmitted_bytes += segment.payload.len() as u64;
-            } else {
+        if let Some(fin) = own.fin {
+            let beyond;
+            (piece.bytes, beyond) = split(piece.bytes, fin.offset.octets_since(piece.at));
+            if !beyond.is_empty() {
+                piece.cut = 0;
                 cx.counters.after_end += 1;
+                cx.counters.after_end_bytes += beyond.len() as u64;
+            }
+        }
+        let (old, fresh) = split(piece.bytes, own.next().octets_since(piece.at));
+        let from_old = piece.at.plus(old.len() as u64);
+        let late = own.late(piece.at, from_old);
+        cx.counters.late_bytes += late;
+        cx.counters.retransmitted_bytes += old.len() as u64 - late;
+        cx.counters.retransmitted_segments +=
+            u64::from(fresh.is_empty() && !old.is_empty() && late == 0);
+        (piece.at, piece.bytes) = (from_old, fresh);
+        if own.phase != Phase::Open {
+            cx.counters.after_end += u64::from(!fresh.is_empty());
+            cx.counters.after_end_bytes += fresh.len() as u64;
+            return;
+        }
+        if fresh.is_empty() {
+            if piece.cut > 0 && piece.at == own.next() {
+                own.note_cut(piece.at.plus(u64::from(piece.cut)));
             }
             return;
         }
-        self.meet(from, payload, segment.time, cx);
+        self.meet(from, fresh, piece.time, cx);
         let (own, peer) = self.halves.split_mut(from);
-        let may_go = self.opening.is_settled() && !peer.holds(ack);
-        if may_go && let Some(fresh) = own.assembler.in_order(at, payload) {
-            cx.counters.retransmitted_bytes += (payload.len() - fresh.len()) as u64;
-            let length = fresh.len();
-            self.outlet.data(from, fresh, segment.time, cx);
-            own.assembler.advance(length);
+        let may_go = self.opening.is_settled() && !peer.holds(piece.ack);
+        if may_go && let Some(fresh) = own.assembler.in_order(piece.at, fresh) {
+            self.outlet.data(from, fresh, piece.time, cx);
+            own.assembler.advance(fresh.len());
+            own.note_cut(own.next().plus(u64::from(piece.cut)));
             return;
         }
-        let is_ahead = at > own.next();
-        let done = own.assembler.insert(at, payload, segment.time, ack);
+        let is_ahead = piece.at > own.next();
+        let done = own.assembler.insert(piece);
         cx.counters.out_of_order += u64::from(is_ahead && done.stored > 0);
-        cx.counters.held += u64::from(!is_ahead && done.stored > 0 && peer.holds(ack));
+        cx.counters.held += u64::from(!is_ahead && done.stored > 0 && peer.holds(piece.ack));
         cx.counters.retransmitted_bytes += done.repeated;
-        cx.counters.retransmitted_segments += u64::from(done.stored == 0);
+        cx.counters.retransmitted_segments += u64::from(done.stored == 0 && late == 0);
         cx.counters.conflicts += u64::from(done.conflicting > 0);
+        cx.counters.conflict_bytes += done.conflicting;
+    }
+
+    /// Where this segment confirms a number that was doubted, what waited for that comes first.
+    pub(super) fn confirm<H>(&mut self, from: End, segment: &Segment<'_>, cx: &mut Context<'_, H>)
+    where
+        H: StreamHandler<Stream = S>,
+    {
+        let numbers = [(from, Some(segment.seq)), (from.other(), segment.ack)];
+        for (end, number) in numbers {
+            let half = self.halves.get_mut(end);
+            if number.is_some_and(|number| half.confirms(number))
+                && let Some(held) = half.believe()
+            {
+                self.take(end, &held.segment(segment), cx);
+            }
+        }
+    }
+
+    fn doubt<H>(&mut self, end: End, at: StreamOffset, by: Witness, cx: &mut Context<'_, H>) {
+        let before = self.halves.get_mut(end).doubt(at, by);
+        disbelieve(before, cx);
+    }
+
+    /// Gives up the numbers that nothing confirmed.
+    pub(super) fn disbelieve<H>(&mut self, cx: &mut Context<'_, H>) {
+        for end in End::BOTH {
+            disbelieve(self.halves.get_mut(end).take_doubt(), cx);
+        }
     }
 
     /// Takes an RST, if it can be meant.
@@ -168,11 +226,14 @@ impl<S> Connection<S> {
             return;
         };
         own.seen = true;
-        let ack = segment.ack.and_then(|ack| peer.acknowledge(ack));
+        let ack = match segment.ack.map(|ack| peer.acknowledge(ack)) {
+            Some(Credence::Plausible(ack)) => ack,
+            _ => StreamOffset::NOTHING,
+        };
         own.rst = Some(Mark {
             offset,
             time: segment.time,
-            ack: ack.unwrap_or(StreamOffset::NOTHING),
+            ack,
         });
     }
 
@@ -199,5 +260,17 @@ impl<S> Connection<S> {
             self.opening = Opening::Settled;
             self.outlet.guess_roles(cx);
         }
+    }
+}
+
+/// Counts a number that was not confirmed.
+fn disbelieve<H>(doubt: Option<Box<Doubt>>, cx: &mut Context<'_, H>) {
+    match doubt.map(|doubt| doubt.by) {
+        Some(Witness::Ack) => cx.counters.absurd_ack += 1,
+        Some(Witness::Segment(held)) => {
+            cx.counters.absurd_seq += 1;
+            cx.counters.absurd_bytes += held.len();
+        }
+        None => {}
     }
 }

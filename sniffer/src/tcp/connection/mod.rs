@@ -90,8 +90,8 @@ impl<S> Connection<S> {
     }
 
     /// What waits, in octets with their overhead.
-    pub(super) const fn buffered(&self) -> usize {
-        self.halves.low.assembler.buffered() + self.halves.high.assembler.buffered()
+    pub(super) fn buffered(&self) -> usize {
+        self.halves.low.buffered() + self.halves.high.buffered()
     }
 
     /// The sequence numbers of each direction's first octet, where known, and of what came next.
@@ -146,11 +146,14 @@ impl<S> Connection<S> {
         self.packets = self.packets.saturating_add(1);
         self.last = self.last.max(segment.time);
         if rst {
+            cx.counters.rst_bytes += segment.payload.len() as u64;
             self.reset(from, segment, cx);
         } else {
             if syn {
+                self.disbelieve(cx);
                 self.synchronise(from, segment);
             }
+            self.confirm(from, segment, cx);
             self.take(from, segment, cx);
         }
         if self.halves.low.is_unsettled() || self.halves.high.is_unsettled() {
@@ -187,6 +190,7 @@ impl<S> Connection<S> {
         H: StreamHandler<Stream = S>,
     {
         self.join(cx);
+        self.disbelieve(cx);
         while self.buffered() > limit || self.has_too_many_chunks(cx) {
             let load = |end| {
                 let half: &Half = self.halves.get(end);
@@ -223,6 +227,7 @@ impl<S> Connection<S> {
         H: StreamHandler<Stream = S>,
     {
         self.last = time.max(self.last);
+        self.disbelieve(cx);
         if self.buffered() > 0 {
             self.join(cx);
         }

@@ -68,6 +68,7 @@ impl<S> Connection<S> {
         match own.head() {
             Some((Item::Data, ..)) => {
                 if let Some(chunk) = own.assembler.take_head() {
+                    own.note_cut(own.next().plus(u64::from(chunk.cut)));
                     self.outlet.data(end, &chunk.bytes, chunk.time, cx);
                 }
             }

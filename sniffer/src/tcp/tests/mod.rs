@@ -38,6 +38,9 @@ fn data(side: Side, text: &str, time: i64) -> Told {
 #[derive(Default)]
 struct Recorder {
     told: Vec<(u64, Told)>,
+    /// Octets of data, and of gaps.
+    bytes: u64,
+    missing: u64,
     is_waiting: bool,
 }
 
@@ -59,11 +62,13 @@ impl StreamHandler for Recorder {
     }
 
     fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], time: Timestamp) {
+        self.bytes += bytes.len() as u64;
         let told = Told::Data(from, bytes.to_vec(), time.as_micros());
         self.told.push((*stream, told));
     }
 
     fn gap(&mut self, stream: &mut u64, from: Side, length: u64, time: Timestamp) {
+        self.missing += length;
         let told = Told::Gap(from, length, time.as_micros());
         self.told.push((*stream, told));
     }
@@ -214,6 +219,25 @@ impl Bench {
         self.table.finish(now, &mut self.handler);
         assert_eq!(self.table.len(), 0);
         assert_eq!(self.table.buffered(), 0);
+        self.balance();
+    }
+
+    /// Every octet of payload is in one counter, and in one alone; what was handed on was told.
+    fn balance(&self) {
+        let counters = self.counters();
+        let sum = counters.handed_on_bytes
+            + counters.retransmitted_bytes
+            + counters.duplicate_bytes
+            + counters.late_bytes
+            + counters.keep_alive_bytes
+            + counters.after_end_bytes
+            + counters.rst_bytes
+            + counters.absurd_bytes;
+        assert_eq!(counters.payload_bytes, sum, "{counters:?}");
+        assert!(counters.late_bytes <= counters.gap_bytes, "{counters:?}");
+        assert!(counters.conflict_bytes <= counters.retransmitted_bytes);
+        assert_eq!(counters.handed_on_bytes, self.handler.bytes);
+        assert_eq!(counters.gap_bytes, self.handler.missing);
     }
 
     fn counters(&self) -> TcpCounters {
