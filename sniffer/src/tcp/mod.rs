@@ -7,6 +7,7 @@
 mod assembler;
 mod closed;
 mod connection;
+mod copies;
 mod counters;
 mod deadlines;
 mod doubt;

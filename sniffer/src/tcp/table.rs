@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::{
     closed::Closed,
     connection::{Connection, Patience, Verdict},
+    copies::Copies,
     counters::TcpCounters,
     deadlines::{Deadlines, SlotIndex},
     handler::{CloseReason, StreamHandler},
@@ -38,6 +39,7 @@ pub struct ConnectionTable<H: StreamHandler> {
     /// The connections in which something waits, by its cost; and the sum.
     weights: BTreeSet<(usize, SlotIndex)>,
     buffered: usize,
+    copies: Copies,
     counters: TcpCounters,
 }
 
@@ -91,6 +93,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
             queues: Queues::new(),
             weights: BTreeSet::new(),
             buffered: 0,
+            copies: Copies::default(),
             counters: TcpCounters::default(),
         }
     }
@@ -119,8 +122,13 @@ impl<H: StreamHandler> ConnectionTable<H> {
     pub fn segment(&mut self, segment: &Segment<'_>, handler: &mut H) {
         self.counters.segments += 1;
         self.counters.payload_bytes += segment.payload.len() as u64;
-        self.tick(segment.time, handler);
         let (key, from) = Key::of(segment.source, segment.destination);
+        if self.copies.is_copy(&key, from, segment) {
+            self.counters.duplicate_segments += 1;
+            self.counters.duplicate_bytes += segment.payload.len() as u64;
+            return;
+        }
+        self.tick(segment.time, handler);
         let Some(&slot) = self.index.get(&key) else {
             if segment.flags.rst {
                 self.ignore(segment);
