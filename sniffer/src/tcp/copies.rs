@@ -11,7 +11,10 @@ use std::hash::BuildHasher as _;
 use analyzer::time::Timestamp;
 use foldhash::fast::FixedState;
 
-use super::key::{End, Key};
+use super::{
+    key::{End, Key},
+    seq::SeqNumber,
+};
 use crate::packet::Segment;
 
 /// How long after a packet its copy may come, or before it where two files' clocks differ: 100 ms.
@@ -23,61 +26,102 @@ const WINDOW_MICROS: u64 = 100_000;
 /// a retransmission, which changes no row.
 const SLOTS: usize = 1_024;
 
+/// Packets remembered while there is but one interface, as in most captures: then remembering must cost
+/// next to nothing. They are what the first packet of another interface can be a copy of.
+const RECENT: usize = 64;
+
 /// Remembers the packets of the last moment.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    slots: Vec<Slot>,
+    /// The last packets in a ring, until there is a second interface.
+    recent: Vec<Seen>,
+    next: usize,
+    /// From then on: each packet at the place that its hash gives.
+    slots: Vec<Option<Seen>>,
     hasher: FixedState,
 }
 
-/// A packet: the numbers in full, so that no hash that was made to collide hides another packet.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    /// 0 where the slot is empty.
-    hash: u64,
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    identity: Identity,
     time: Timestamp,
     interface: u32,
-    seq: u32,
-    ack: u32,
+}
+
+/// What a packet and its copies have in common, compared in full: no hash that was made to collide can
+/// hide another packet. Where the capture cut one of them shorter they are two packets, and the longer
+/// fills up the shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    key: Key,
+    is_from_low: bool,
+    flags: [bool; 3],
+    ip_id: Option<u16>,
+    seq: SeqNumber,
+    ack: Option<SeqNumber>,
     wire_len: u32,
+    captured: u32,
 }
 
 impl Copies {
     /// Whether this is a copy of a packet that was seen on another interface just before.
     ///
-    /// The same packet on the same interface is a retransmission, and none of this business. Where the
-    /// capture cut one of the two shorter, they are two packets: the longer fills up the shorter.
+    /// The same packet on the same interface is a retransmission, and none of this business.
     pub(super) fn is_copy(&mut self, key: &Key, from: End, segment: &Segment<'_>) -> bool {
-        if self.slots.is_empty() {
-            self.slots.resize(SLOTS, Slot::default());
-        }
         let flags = segment.flags;
-        let hash = 1 | self.hasher.hash_one((
-            (key, from == End::Low),
-            (segment.seq, segment.ack, segment.ip_id),
-            (segment.wire_len, segment.payload.len()),
-            [flags.syn, flags.fin, flags.rst],
-        ));
-        let Some(slot) = self.slots.get_mut((hash >> 32) as usize % SLOTS) else {
-            return false;
-        };
-        let now = Slot {
-            hash,
+        let seen = Seen {
+            identity: Identity {
+                key: *key,
+                is_from_low: from == End::Low,
+                flags: [flags.syn, flags.fin, flags.rst],
+                ip_id: segment.ip_id,
+                seq: segment.seq,
+                ack: segment.ack,
+                wire_len: segment.wire_len,
+                captured: u32::try_from(segment.payload.len()).unwrap_or(u32::MAX),
+            },
             time: segment.time,
             interface: segment.interface,
-            seq: segment.seq.0,
-            ack: segment.ack.map_or(0, |ack| ack.0),
-            wire_len: segment.wire_len,
         };
-        let apart = now.time.as_micros().abs_diff(slot.time.as_micros());
-        let numbers = |slot: &Slot| (slot.hash, slot.seq, slot.ack, slot.wire_len);
-        if numbers(slot) == numbers(&now)
-            && slot.interface != now.interface
-            && apart <= WINDOW_MICROS
-        {
-            return true;
+        if self.slots.is_empty() {
+            let last = self.recent.last();
+            if last.is_none_or(|last| last.interface == seen.interface) {
+                self.note(seen);
+                return false;
+            }
+            self.slots.resize(SLOTS, None);
+            let (newer, older) = self.recent.split_at(self.next);
+            for seen in [older, newer].concat() {
+                self.check(seen);
+            }
+            self.recent = Vec::new();
         }
-        *slot = now;
-        false
+        self.check(seen)
+    }
+
+    fn note(&mut self, seen: Seen) {
+        if let Some(oldest) = self.recent.get_mut(self.next) {
+            *oldest = seen;
+        } else {
+            self.recent.push(seen);
+        }
+        self.next = (self.next + 1) % RECENT;
+    }
+
+    fn check(&mut self, seen: Seen) -> bool {
+        let place = self.hasher.hash_one(seen.identity) as usize % SLOTS;
+        let Some(slot) = self.slots.get_mut(place) else {
+            return false;
+        };
+        let is_copy = slot.is_some_and(|first| {
+            let apart = seen.time.as_micros().abs_diff(first.time.as_micros());
+            first.interface != seen.interface
+                && apart <= WINDOW_MICROS
+                && first.identity == seen.identity
+        });
+        if !is_copy {
+            *slot = Some(seen);
+        }
+        is_copy
     }
 }
