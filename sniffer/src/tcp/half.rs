@@ -48,6 +48,17 @@ pub(super) enum Item {
     Rst,
 }
 
+/// Where a direction began and ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    /// The number of its first octet of data, where that was seen.
+    pub(super) first: Option<SeqNumber>,
+    /// The number after its last octet, its FIN included.
+    pub(super) end: Option<SeqNumber>,
+    /// Whether its FIN was seen, so that nothing can come after it.
+    pub(super) is_finished: bool,
+}
+
 /// A hole whose octets the other end is known to have.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
@@ -125,13 +136,16 @@ impl Half {
         }
     }
 
-    /// The sequence numbers of its first octet of data, where that was seen, and of what comes next.
-    pub(super) fn numbers(&self) -> (Option<SeqNumber>, Option<SeqNumber>) {
-        let first = match self.origin {
-            Origin::Exact(space) => Some(space.seq(self.start)),
-            Origin::Unknown | Origin::Guessed(_) => None,
-        };
-        (first, self.space().map(|space| space.seq(self.next())))
+    /// Where it began, and how far it came.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            first: match self.origin {
+                Origin::Exact(space) => Some(space.seq(self.start)),
+                Origin::Unknown | Origin::Guessed(_) => None,
+            },
+            end: self.space().map(|space| space.seq(self.next())),
+            is_finished: self.fin.is_some(),
+        }
     }
 
     /// Whether nothing was handed on or given up.

@@ -65,6 +65,7 @@ struct Entry<S> {
 struct Queues {
     urgent: Deadlines,
     half_open: Deadlines,
+    empty: Deadlines,
     idle: Deadlines,
     waiting: Deadlines,
     closed: Deadlines,
@@ -358,7 +359,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
     /// Gives up the idlest connection: of those that never carried anything if there are such, of
     /// those that wait for an answer only if there are no others.
     fn evict(&mut self, now: Timestamp, handler: &mut H) {
-        for class in [Patience::HalfOpen, Patience::Idle, Patience::Waiting] {
+        for class in Patience::ALL {
             while let Some((deadline, slot)) = self.queues.of(class).first() {
                 let Some((patience, later)) = self.true_deadline(slot, handler) else {
                     self.queues.of(class).remove(deadline, slot);
@@ -417,7 +418,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
 
         if reason == CloseReason::Closed {
             let until = time.plus_micros(CLOSED_MICROS);
-            let closed = Box::new(Closed::new(entry.connection.numbers()));
+            let closed = Box::new(Closed::new(entry.connection.bounds()));
             *state = Slot::Closed(entry.key, until, closed);
             self.queues.closed.insert(until, slot);
             self.queues.note(until);
@@ -456,7 +457,7 @@ impl TcpSettings {
     const fn patience_micros(&self, patience: Patience) -> i64 {
         match patience {
             Patience::HalfOpen => self.half_open_micros,
-            Patience::Idle => self.idle_micros,
+            Patience::Empty | Patience::Idle => self.idle_micros,
             Patience::Waiting => self.waiting_micros,
         }
     }
@@ -469,6 +470,7 @@ impl Queues {
         Self {
             urgent: Deadlines::default(),
             half_open: Deadlines::default(),
+            empty: Deadlines::default(),
             idle: Deadlines::default(),
             waiting: Deadlines::default(),
             closed: Deadlines::default(),
@@ -479,6 +481,7 @@ impl Queues {
     fn of(&mut self, patience: Patience) -> &mut Deadlines {
         match patience {
             Patience::HalfOpen => &mut self.half_open,
+            Patience::Empty => &mut self.empty,
             Patience::Idle => &mut self.idle,
             Patience::Waiting => &mut self.waiting,
         }
@@ -507,6 +510,7 @@ impl Queues {
         [
             (&self.urgent, Due::Urgent),
             (&self.half_open, Due::Silent(Patience::HalfOpen)),
+            (&self.empty, Due::Silent(Patience::Empty)),
             (&self.idle, Due::Silent(Patience::Idle)),
             (&self.waiting, Due::Silent(Patience::Waiting)),
             (&self.closed, Due::Forgotten),

@@ -243,7 +243,7 @@ impl<S> Connection<S> {
         H: StreamHandler<Stream = S>,
     {
         self.opening = self.opening.payload(time);
-        if !self.opening.is_settled() {
+        if !self.opening.is_settled() || self.outlet.is_contested() {
             self.outlet.decide(from, payload, cx);
         }
         if self.opening.is_full() {

@@ -17,12 +17,11 @@ use std::net::SocketAddr;
 use analyzer::time::Timestamp;
 
 use super::{
-    half::{Half, Phase},
+    half::{Bounds, Half, Phase},
     handler::{CloseReason, StreamHandler},
     key::{End, Pair},
     opening::Opening,
     outlet::{Context, Outlet},
-    seq::SeqNumber,
     settings::{JOIN_MICROS, RESET_LINGER_MICROS},
 };
 use crate::packet::Segment;
@@ -43,10 +42,17 @@ pub(super) enum Verdict {
 pub(super) enum Patience {
     /// One end alone was seen, and nothing was handed on.
     HalfOpen,
-    /// It is open.
+    /// Both were seen, and nothing was handed on.
+    Empty,
+    /// It carried something.
     Idle,
     /// An answer is awaited.
     Waiting,
+}
+
+impl Patience {
+    /// All of them, the least patient first.
+    pub(super) const ALL: [Self; 4] = [Self::HalfOpen, Self::Empty, Self::Idle, Self::Waiting];
 }
 
 /// Both directions of one connection.
@@ -94,11 +100,11 @@ impl<S> Connection<S> {
         self.halves.low.buffered() + self.halves.high.buffered()
     }
 
-    /// The sequence numbers of each direction's first octet, where known, and of what came next.
-    pub(super) fn numbers(&self) -> Pair<(Option<SeqNumber>, Option<SeqNumber>)> {
+    /// Where each direction began and ended.
+    pub(super) fn bounds(&self) -> Pair<Bounds> {
         Pair {
-            low: self.halves.low.numbers(),
-            high: self.halves.high.numbers(),
+            low: self.halves.low.bounds(),
+            high: self.halves.high.bounds(),
         }
     }
 
@@ -110,8 +116,9 @@ impl<S> Connection<S> {
         let both_seen = self.halves.low.seen && self.halves.high.seen;
         let patience = match self.outlet.stream() {
             Some(stream) if handler.is_waiting(stream) => Patience::Waiting,
-            None if !both_seen => Patience::HalfOpen,
-            _ => Patience::Idle,
+            Some(_) => Patience::Idle,
+            None if both_seen => Patience::Empty,
+            None => Patience::HalfOpen,
         };
         (patience, self.last)
     }
