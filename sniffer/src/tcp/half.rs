@@ -7,7 +7,10 @@ use super::{
     doubt::{Credence, Doubt, Held, Witness},
     late::Lost,
     seq::{SeqNumber, SeqSpace, StreamOffset},
-    settings::{ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, PLAUSIBLE_WINDOW, TcpSettings},
+    settings::{
+        ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, MAX_SEGMENT, PLAUSIBLE_WINDOW,
+        TcpSettings,
+    },
 };
 
 /// How well the beginning of a direction is known.
@@ -17,7 +20,10 @@ pub(super) enum Origin {
     Unknown,
     /// Joined late: the first thing seen stands for it.
     Guessed(SeqSpace),
-    /// From a SYN, or from the acknowledgement of one.
+    /// From the answer to a SYN. It may acknowledge data of the SYN as well (RFC 7413), which then turns
+    /// up before this.
+    Answered(SeqSpace),
+    /// From a SYN.
     Exact(SeqSpace),
 }
 
@@ -132,7 +138,7 @@ impl Half {
     pub(super) const fn space(&self) -> Option<SeqSpace> {
         match self.origin {
             Origin::Unknown => None,
-            Origin::Guessed(space) | Origin::Exact(space) => Some(space),
+            Origin::Guessed(space) | Origin::Answered(space) | Origin::Exact(space) => Some(space),
         }
     }
 
@@ -140,7 +146,7 @@ impl Half {
     pub(super) fn bounds(&self) -> Bounds {
         Bounds {
             first: match self.origin {
-                Origin::Exact(space) => Some(space.seq(self.start)),
+                Origin::Answered(space) | Origin::Exact(space) => Some(space.seq(self.start)),
                 Origin::Unknown | Origin::Guessed(_) => None,
             },
             end: self.space().map(|space| space.seq(self.next())),
@@ -252,7 +258,7 @@ impl Half {
             return;
         }
         match self.origin {
-            Origin::Guessed(space) => {
+            Origin::Guessed(space) | Origin::Answered(space) => {
                 let at = space.offset(first, self.start);
                 if self.is_pristine() {
                     self.begin_at(at);
@@ -266,6 +272,17 @@ impl Half {
         }
     }
 
+    /// Learns its beginning from the answer to its SYN.
+    pub(super) fn begin_answered(&mut self, first: SeqNumber) {
+        let is_certain = matches!(self.origin, Origin::Exact(_));
+        self.begin(first);
+        if let Origin::Exact(space) = self.origin
+            && !is_certain
+        {
+            self.origin = Origin::Answered(space);
+        }
+    }
+
     /// Whether a SYN with this first octet of data can be the one that this direction began with.
     pub(super) fn is_beginning(&self, first: SeqNumber) -> bool {
         match self.origin {
@@ -274,6 +291,10 @@ impl Half {
             Origin::Guessed(space) => {
                 let at = space.offset(first, self.start);
                 at <= self.start && self.start.octets_since(at) <= LATE_WINDOW
+            }
+            Origin::Answered(space) => {
+                let at = space.offset(first, self.start);
+                at <= self.start && self.start.octets_since(at) <= u64::from(MAX_SEGMENT)
             }
         }
     }
@@ -539,7 +560,9 @@ impl Half {
     /// How far a number of this place can be believed.
     fn credence(&self, at: StreamOffset) -> Credence {
         let reach = self.seen_end.max(self.acked);
-        if at <= reach.plus(PLAUSIBLE_WINDOW) {
+        if at.plus(PLAUSIBLE_WINDOW) < self.next() {
+            Credence::Absurd
+        } else if at <= reach.plus(PLAUSIBLE_WINDOW) {
             Credence::Plausible(at)
         } else if at <= reach.plus(ABSURD_JUMP) {
             Credence::Doubtful(at)

@@ -46,7 +46,7 @@ impl<S> Connection<S> {
             Some(ack) => {
                 // What of it was seen before may have had others before it that were lost.
                 if peer.is_pristine() && peer.is_beginning(ack) {
-                    peer.begin(ack);
+                    peer.begin_answered(ack);
                 }
                 from.other()
             }
