@@ -230,35 +230,37 @@ mod tests {
         }
     }
 
-    /// The slow twin: a map from octet to byte.
+    /// The slow twin: a map from octet to byte and the time of the first packet that brought it.
     #[derive(Default)]
     struct Twin {
         next: u64,
-        bytes: BTreeMap<u64, u8>,
+        has_moved: bool,
+        bytes: BTreeMap<u64, (u8, i64)>,
     }
 
     impl Twin {
-        fn insert(&mut self, at: u64, bytes: &[u8]) -> Inserted {
+        fn insert(&mut self, at: u64, bytes: &[u8], time: i64) -> Inserted {
             let mut done = Inserted::default();
             for (place, byte) in (at..).zip(bytes) {
                 if place < self.next {
                     done.repeated += 1;
-                } else if let Some(first) = self.bytes.get(&place) {
+                } else if let Some((first, _)) = self.bytes.get(&place) {
                     done.repeated += 1;
                     done.conflicting += u64::from(first != byte);
                 } else {
                     done.stored += 1;
-                    self.bytes.insert(place, *byte);
+                    self.bytes.insert(place, (*byte, time));
                 }
             }
             done
         }
 
-        fn take(&mut self) -> Vec<u8> {
+        fn take(&mut self) -> Vec<(u8, i64)> {
             let mut taken = Vec::new();
             while let Some(byte) = self.bytes.remove(&self.next) {
                 taken.push(byte);
                 self.next += 1;
+                self.has_moved = true;
             }
             taken
         }
@@ -267,6 +269,7 @@ mod tests {
             let to = self.bytes.keys().next().map_or(to, |first| to.min(*first));
             let skipped = to.saturating_sub(self.next);
             self.next += skipped;
+            self.has_moved |= skipped > 0;
             skipped
         }
     }
@@ -276,45 +279,78 @@ mod tests {
         Segment(u64, Vec<u8>),
         Take,
         Skip(u64),
+        Relieve,
+        StartEarlier(u64),
     }
+
+    /// The twin begins here, so that there is something before it.
+    const BEGIN: u64 = 24;
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            8 => (0u64..96, prop::collection::vec(0u8..3, 0..24)).prop_map(|(at, bytes)| Step::Segment(at, bytes)),
+            8 => (0u64..120, prop::collection::vec(0u8..3, 0..24)).prop_map(|(at, bytes)| Step::Segment(at, bytes)),
             2 => Just(Step::Take),
-            1 => (0u64..96).prop_map(Step::Skip),
+            1 => (0u64..120).prop_map(Step::Skip),
+            1 => Just(Step::Relieve),
+            1 => (0..BEGIN).prop_map(Step::StartEarlier),
         ]
+    }
+
+    fn place(at: u64) -> StreamOffset {
+        StreamOffset::ORIGIN.plus(at)
+    }
+
+    fn take(real: &mut Assembler) -> Vec<(u8, i64)> {
+        let mut taken = Vec::new();
+        while let Some(chunk) = real.take_head() {
+            let time = chunk.time.as_micros();
+            taken.extend(chunk.bytes.into_iter().map(|byte| (byte, time)));
+        }
+        taken
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1024))]
         #[test]
         fn the_same_as_a_map_of_bytes(steps in prop::collection::vec(step(), 0..60)) {
-            let place = |at: u64| StreamOffset::ORIGIN.plus(at);
-            let (mut twin, mut real) = (Twin::default(), Assembler::new(StreamOffset::ORIGIN));
-            for step in steps {
+            let mut real = Assembler::new(place(BEGIN));
+            let mut twin = Twin { next: BEGIN, ..Twin::default() };
+            for (time, step) in (0..).zip(steps) {
                 match step {
                     Step::Segment(at, bytes) => {
                         if let Some(fresh) = real.in_order(place(at), &bytes) {
                             let length = fresh.len();
-                            prop_assert_eq!(twin.insert(at, &bytes).stored, length as u64);
+                            prop_assert_eq!(twin.insert(at, &bytes, time).stored, length as u64);
+                            let fresh: Vec<_> = fresh.iter().map(|byte| (*byte, time)).collect();
                             prop_assert_eq!(twin.take(), fresh);
                             real.advance(length);
                         } else {
-                            let done = real.insert(piece(place(at), &bytes, StreamOffset::NOTHING));
-                            prop_assert_eq!(done, twin.insert(at, &bytes));
+                            let piece = Piece {
+                                time: Timestamp::from_micros(time),
+                                ..piece(place(at), &bytes, StreamOffset::NOTHING)
+                            };
+                            prop_assert_eq!(real.insert(piece), twin.insert(at, &bytes, time));
                         }
                     }
-                    Step::Take => {
-                        let mut taken = Vec::new();
-                        while let Some(chunk) = real.take_head() {
-                            taken.extend(chunk.bytes);
-                        }
-                        prop_assert_eq!(taken, twin.take());
-                    }
+                    Step::Take => prop_assert_eq!(take(&mut real), twin.take()),
                     Step::Skip(to) => {
                         if real.head().is_none() {
                             prop_assert_eq!(real.skip_to(place(to)), twin.skip_to(to));
+                        }
+                    }
+                    // A budget is spent: everything goes, with what is missing between.
+                    Step::Relieve => {
+                        while let Some(first) = real.first_start() {
+                            let skipped = real.skip_to(first);
+                            prop_assert_eq!(skipped, twin.skip_to(u64::MAX));
+                            prop_assert_eq!(take(&mut real), twin.take());
+                        }
+                        prop_assert!(real.is_empty() && real.buffered() == 0);
+                    }
+                    Step::StartEarlier(at) => {
+                        if !twin.has_moved {
+                            real.start_earlier(place(at));
+                            twin.next = twin.next.min(at);
                         }
                     }
                 }
