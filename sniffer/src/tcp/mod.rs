@@ -15,6 +15,7 @@ mod half;
 mod handler;
 mod key;
 mod late;
+mod lone;
 mod opening;
 mod outlet;
 mod seq;

@@ -35,7 +35,8 @@ pub(super) struct Outlet<S> {
     contested: bool,
     from_start: bool,
     early: Pair<Option<Early>>,
-    stream: Option<S>,
+    /// Boxed, as most connections of a scan never have one.
+    stream: Option<Box<S>>,
 }
 
 impl<S> Outlet<S> {
@@ -55,8 +56,8 @@ impl<S> Outlet<S> {
         self.id
     }
 
-    pub(super) const fn stream(&self) -> Option<&S> {
-        self.stream.as_ref()
+    pub(super) fn stream(&self) -> Option<&S> {
+        self.stream.as_deref()
     }
 
     pub(super) const fn is_opened(&self) -> bool {
@@ -183,7 +184,7 @@ impl<S> Outlet<S> {
         H: StreamHandler<Stream = S>,
     {
         if let Some(stream) = self.stream {
-            cx.handler.close(stream, reason, time);
+            cx.handler.close(*stream, reason, time);
         }
     }
 
@@ -211,7 +212,7 @@ impl<S> Outlet<S> {
                     None => {}
                 }
             }
-            stream
+            Box::new(stream)
         });
         (stream, side)
     }

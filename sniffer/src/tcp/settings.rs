@@ -2,9 +2,10 @@
 
 use super::key::SHARDS;
 
-/// Connections kept at once, over all shards. A model server has thousands at most; this holds a
-/// scan or a SYN flood to some 250 MB (under 1 KB each). At the limit the idlest is evicted: those
-/// that never carried anything first, those that wait for an answer last.
+/// Connections kept at once, over all shards. A model server has thousands at most; this holds a scan
+/// or a SYN flood to some 50 MB (a SYN alone takes under 200 bytes, a connection under 1 KB). At the
+/// limit the idlest is evicted: half-open ones first, then those that carried nothing, and those that
+/// wait for an answer last.
 pub const MAX_CONNECTIONS: usize = 262_144;
 
 /// Octets (and [their overhead](super::assembler::CHUNK_OVERHEAD)) that wait in one connection: twice
