@@ -3,16 +3,19 @@
 //! A [`Conversation`] is both ends of one TCP connection; it keeps the sequence numbers and puts
 //! every packet into IP. A [`Capture`] wraps the packets of conversations into the frames of one
 //! link type and writes them as pcap ([`Capture::to_pcap`]) or, together with other captures as
-//! further interfaces, as pcapng ([`to_pcapng`]).
+//! further interfaces, as pcapng ([`to_pcapng`]). A [`Script`] is a connection as no well-behaved end
+//! would send it.
 
 mod conversation;
 mod file;
 mod frame;
 mod ip;
+mod script;
 
 pub use conversation::{Conversation, Reserved};
 pub use file::{ByteOrder, Capture, Resolution, to_pcapng};
 pub use frame::Link;
+pub use script::{From, Script};
 
 /// One IP packet and the time at which it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]

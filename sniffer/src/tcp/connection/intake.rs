@@ -167,8 +167,9 @@ impl<S> Connection<S> {
             return;
         }
         let is_ahead = piece.at > own.next();
+        let is_behind_hole = is_ahead && own.assembler.head().is_none();
         let done = own.assembler.insert(piece);
-        cx.counters.out_of_order += u64::from(is_ahead && done.stored > 0);
+        cx.counters.out_of_order += u64::from(is_behind_hole && done.stored > 0);
         cx.counters.held += u64::from(!is_ahead && done.stored > 0 && peer.holds(piece.ack));
         cx.counters.retransmitted_bytes += done.repeated;
         cx.counters.retransmitted_segments += u64::from(done.stored == 0 && late == 0);
