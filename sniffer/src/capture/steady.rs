@@ -178,14 +178,14 @@ mod tests {
 
     /// Packets of these times; each says its place in its only byte.
     struct Times {
-        times: Vec<i64>,
+        micros: Vec<i64>,
         next: usize,
         byte: [u8; 1],
     }
 
     impl PacketSource for Times {
         fn next(&mut self) -> Result<Next<'_>, CaptureError> {
-            let Some(time) = self.times.get(self.next) else {
+            let Some(time) = self.micros.get(self.next) else {
                 return Ok(Next::End);
             };
             self.byte = [self.next as u8];
@@ -207,7 +207,7 @@ mod tests {
     /// The times that packets of these times are given, and how many of them were false.
     fn steadied(times: &[i64]) -> (Vec<i64>, u64) {
         let mut source = Times {
-            times: times.to_vec(),
+            micros: times.to_vec(),
             next: 0,
             byte: [0],
         };

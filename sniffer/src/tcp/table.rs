@@ -181,10 +181,12 @@ impl<H: StreamHandler> ConnectionTable<H> {
     /// Counts a segment of a connection that is over.
     fn ignore(&mut self, segment: &Segment<'_>) {
         self.counters.after_end += 1;
-        *match segment.flags.rst {
-            true => &mut self.counters.rst_bytes,
-            false => &mut self.counters.after_end_bytes,
-        } += segment.payload.len() as u64;
+        let bytes = if segment.flags.rst {
+            &mut self.counters.rst_bytes
+        } else {
+            &mut self.counters.after_end_bytes
+        };
+        *bytes += segment.payload.len() as u64;
     }
 
     /// Does what is due at this packet time: gives up holes, and connections that are silent too long.

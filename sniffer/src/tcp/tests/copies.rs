@@ -6,8 +6,8 @@ use Side::{Client, Server};
 /// The draft as it comes by on another interface.
 fn copy(draft: &Draft, interface: u32, time: i64) -> Draft {
     Draft {
-        interface,
         time,
+        interface,
         ..draft.clone()
     }
 }

@@ -96,7 +96,7 @@ fn a_loss_of_more_than_any_window_is_believed_with_one_direction_alone() {
     let counters = bench.counters();
     assert_eq!(
         (counters.gap_bytes, counters.handed_on_bytes),
-        (FAR as u64 - 4, 9)
+        (u64::from(FAR) - 4, 9)
     );
 }
 

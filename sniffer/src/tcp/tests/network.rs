@@ -248,11 +248,15 @@ proptest! {
                 match told {
                     Told::Data(from, bytes, _) if *from == side => {
                         places.retain(|at| whole.get(*at..).is_some_and(|w| w.starts_with(bytes)));
-                        places.iter_mut().for_each(|at| *at += bytes.len());
+                        for at in &mut places {
+*at += bytes.len();
+}
                         prop_assert!(!places.is_empty(), "{side:?}: {:?}", bench.handler.told);
                     }
                     Told::Gap(from, length, _) if *from == side => {
-                        places.iter_mut().for_each(|at| *at += *length as usize);
+                        for at in &mut places {
+*at += *length as usize;
+}
                     }
                     _ => {}
                 }
