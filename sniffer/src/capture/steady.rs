@@ -83,6 +83,32 @@ impl<'s> Steady<'s> {
         Next::Packet(self.out.packet())
     }
 
+    fn next_of_those_that_wait(&mut self) -> Result<Next<'_>, CaptureError> {
+        if let Some(packet) = self.following.take() {
+            if !leaps(self.now, packet.time) {
+                return Ok(self.hand_on(packet));
+            }
+            self.doubtful = Some(packet);
+        }
+        let Some(mut waits) = self.doubtful.take() else {
+            return Ok(Next::Idle);
+        };
+        match self.source.next()? {
+            Next::Packet(after) => {
+                self.following = Some(Owned::of(&after));
+                let after = after.time;
+                waits.time = self.judge(waits.time, after);
+                Ok(self.hand_on(waits))
+            }
+            Next::Idle => {
+                self.doubtful = Some(waits);
+                Ok(Next::Idle)
+            }
+            // Nothing contradicts the last packet.
+            Next::End => Ok(self.hand_on(waits)),
+        }
+    }
+
     /// The time of a packet that leapt, now that the time of the one after it is known.
     fn judge(&mut self, time: Timestamp, after: Timestamp) -> Timestamp {
         let goes_on = match self.now {
@@ -110,38 +136,19 @@ impl<'s> Steady<'s> {
 
 impl PacketSource for Steady<'_> {
     fn next(&mut self) -> Result<Next<'_>, CaptureError> {
-        if let Some(packet) = self.following.take() {
-            if !leaps(self.now, packet.time) {
-                return Ok(self.hand_on(packet));
-            }
-            self.doubtful = Some(packet);
+        if self.following.is_some() || self.doubtful.is_some() {
+            return self.next_of_those_that_wait();
         }
-        let Some(mut waits) = self.doubtful.take() else {
-            let next = self.source.next()?;
-            if let Next::Packet(packet) = next {
-                if leaps(self.now, packet.time) {
-                    self.doubtful = Some(Owned::of(&packet));
-                    // The caller asks again.
-                    return Ok(Next::Idle);
-                }
-                self.now = Some(packet.time);
+        let next = self.source.next()?;
+        if let Next::Packet(packet) = &next {
+            if leaps(self.now, packet.time) {
+                self.doubtful = Some(Owned::of(packet));
+                // The caller asks again.
+                return Ok(Next::Idle);
             }
-            return Ok(next);
-        };
-        match self.source.next()? {
-            Next::Packet(after) => {
-                self.following = Some(Owned::of(&after));
-                let after = after.time;
-                waits.time = self.judge(waits.time, after);
-                Ok(self.hand_on(waits))
-            }
-            Next::Idle => {
-                self.doubtful = Some(waits);
-                Ok(Next::Idle)
-            }
-            // Nothing contradicts the last packet.
-            Next::End => Ok(self.hand_on(waits)),
+            self.now = Some(packet.time);
         }
+        Ok(next)
     }
 
     fn stats(&mut self) -> CaptureStats {

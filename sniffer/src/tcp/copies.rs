@@ -28,7 +28,7 @@ const SLOTS: usize = 1_024;
 
 /// Packets remembered while there is but one interface, as in most captures: then remembering must cost
 /// next to nothing. They are what the first packet of another interface can be a copy of.
-const RECENT: usize = 64;
+const RECENT: usize = 16;
 
 /// Remembers the packets of the last moment.
 #[derive(Debug, Default)]
