@@ -4,7 +4,7 @@ use super::{
     half::Bounds,
     key::{End, Pair},
     seq::SeqNumber,
-    settings::PLAUSIBLE_WINDOW,
+    settings::{LATE_WINDOW, PLAUSIBLE_WINDOW},
 };
 use crate::packet::Segment;
 
@@ -31,7 +31,8 @@ impl Closed {
             return false;
         }
         if segment.flags.syn {
-            return own.first != Some(segment.seq.plus(1));
+            let answers_old = segment.ack.is_some() && peer.is_certain && segment.ack == peer.first;
+            return !answers_old && !own.may_begin_at(segment.seq.plus(1));
         }
         !segment.payload.is_empty()
             && (own.is_far(segment.seq)
@@ -44,6 +45,15 @@ impl Bounds {
     fn is_far(&self, seq: SeqNumber) -> bool {
         let distance = |end| u64::from(seq.offset_from(end).unsigned_abs());
         self.end.is_some_and(|end| distance(end) > PLAUSIBLE_WINDOW)
+    }
+
+    /// Whether a SYN before this octet can be the one that it began with.
+    fn may_begin_at(&self, first: SeqNumber) -> bool {
+        let Some(known) = self.first else {
+            return false;
+        };
+        let earlier = known.offset_from(first);
+        earlier == 0 || (!self.is_certain && earlier > 0 && earlier as u64 <= LATE_WINDOW)
     }
 
     fn is_passed_by(&self, seq: SeqNumber) -> bool {

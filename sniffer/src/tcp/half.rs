@@ -9,7 +9,7 @@ use super::{
     seq::{SeqNumber, SeqSpace, StreamOffset},
     settings::{
         ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, MAX_SEGMENT, PLAUSIBLE_WINDOW,
-        TcpSettings,
+        RESEND_MICROS, TcpSettings,
     },
 };
 
@@ -57,17 +57,29 @@ pub(super) enum Item {
 /// Where a direction began and ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
-    /// The number of its first octet of data, where that was seen.
+    /// The number of its first octet of data.
     pub(super) first: Option<SeqNumber>,
+    /// Whether that was seen; else it is that of the first segment seen.
+    pub(super) is_certain: bool,
     /// The number after its last octet, its FIN included.
     pub(super) end: Option<SeqNumber>,
     /// Whether its FIN was seen, so that nothing can come after it.
     pub(super) is_finished: bool,
 }
 
-/// A hole whose octets the other end is known to have.
+/// Who may yet bring what is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// The tap, a little late: the other end is known to have it, or it cannot come any more.
+    Tap,
+    /// The sender, once more: the other end does not have it.
+    Sender,
+}
+
+/// A hole that is waited for.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
+    from: From,
     since: Timestamp,
     /// The connection's packet at which it was first known; `None` where packets do not count, since
     /// no acknowledgement was seen and the octets may yet be sent again.
@@ -75,6 +87,15 @@ struct Wait {
     /// What was acknowledged by then. What is acknowledged later waits anew: on a tap an ACK is often
     /// captured before its data.
     upto: StreamOffset,
+}
+
+impl Wait {
+    fn deadline(self) -> Timestamp {
+        self.since.plus_micros(match self.from {
+            From::Tap => GAP_MICROS,
+            From::Sender => RESEND_MICROS,
+        })
+    }
 }
 
 /// One direction. Offsets count the octets of its data from [`StreamOffset::ORIGIN`]; its FIN is one more.
@@ -145,10 +166,8 @@ impl Half {
     /// Where it began, and how far it came.
     pub(super) fn bounds(&self) -> Bounds {
         Bounds {
-            first: match self.origin {
-                Origin::Answered(space) | Origin::Exact(space) => Some(space.seq(self.start)),
-                Origin::Unknown | Origin::Guessed(_) => None,
-            },
+            first: self.space().map(|space| space.seq(self.start)),
+            is_certain: matches!(self.origin, Origin::Answered(_) | Origin::Exact(_)),
             end: self.space().map(|space| space.seq(self.next())),
             is_finished: self.fin.is_some(),
         }
@@ -403,8 +422,8 @@ impl Half {
         }
     }
 
-    /// Up to where something is missing that the receiver is known to have, or that cannot come any more.
-    fn hole(&self, peer: &Self) -> Option<StreamOffset> {
+    /// Up to where something is missing that is to be given up in time, and who may yet bring it.
+    fn hole(&self, peer: &Self) -> Option<(StreamOffset, From)> {
         if self.phase != Phase::Open || self.lost_fin() || self.head().is_some() {
             return None;
         }
@@ -412,20 +431,25 @@ impl Half {
         if let Some(rst) = self.rst {
             limit = limit.max(rst.offset).max(self.assembler.end());
         }
-        if (self.fin.is_some() || self.rst.is_some()) && (peer.fin.is_some() || peer.rst.is_some())
+        if let Some(fin) = self.fin
+            && peer.rst.is_some()
         {
-            // Both ends are done: nobody is left to send what is missing again.
-            let end = self.fin.map_or(limit, |fin| fin.offset);
-            limit = limit.max(end).max(self.assembler.end());
+            // Nobody is left to take what is missing.
+            limit = limit.max(fin.offset).max(self.assembler.end());
         }
         if !peer.seen {
             // One direction alone is captured: there are no acknowledgements to wait for.
             limit = limit.max(self.assembler.end());
         }
+        let mut from = From::Tap;
         if let Some(fin) = self.fin {
+            if limit <= self.next() && peer.fin.is_some() {
+                // Both ends are done, but what is missing may be sent again until it is acknowledged.
+                (limit, from) = (fin.offset, From::Sender);
+            }
             limit = limit.min(fin.offset);
         }
-        (limit > self.next()).then_some(limit)
+        (limit > self.next()).then_some((limit, from))
     }
 
     /// Looks at the hole before the next byte: up to where it is to be given up now, and the time
@@ -437,20 +461,22 @@ impl Half {
         last: Timestamp,
         now: Timestamp,
     ) -> Option<(StreamOffset, Timestamp)> {
-        let Some(limit) = self.hole(peer) else {
+        let Some((limit, from)) = self.hole(peer) else {
             self.wait = None;
             return None;
         };
         let next = self.next();
-        let packet = peer.seen.then_some(packets);
+        let packet = (peer.seen && from == From::Tap).then_some(packets);
         let fresh = || match self.suspected() {
             // It was no FIN, since more follows; it has waited long enough.
             Some(since) => Wait {
+                from,
                 since,
                 packet,
                 upto: next.plus(1),
             },
             None => Wait {
+                from,
                 since: last,
                 packet,
                 upto: limit,
@@ -458,7 +484,7 @@ impl Half {
         };
         let wait = self
             .wait
-            .filter(|wait| wait.upto > next)
+            .filter(|wait| wait.upto > next && wait.from == from)
             .unwrap_or_else(fresh);
         self.wait = Some(wait);
         let to = wait.upto.min(limit).min(self.barrier(peer));
@@ -466,7 +492,7 @@ impl Half {
             // What the receiver has will not be sent again, and the tap did see its packet.
             return Some((to.min(end), last));
         }
-        let deadline = wait.since.plus_micros(GAP_MICROS);
+        let deadline = wait.deadline();
         let passed = wait.packet.map_or(0, |first| packets.saturating_sub(first));
         if now >= deadline {
             Some((to, deadline))
@@ -479,7 +505,7 @@ impl Half {
 
     /// When the hole before the next byte is due.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.wait.map(|wait| wait.since.plus_micros(GAP_MICROS))
+        self.wait.map(Wait::deadline)
     }
 
     /// Up to where [`Half::give_up`] may go when everything that waits is to be handed on.

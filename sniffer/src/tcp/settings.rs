@@ -36,6 +36,11 @@ pub(super) const GAP_PACKETS: u64 = 64;
 /// only the tap's own delay matters.
 pub(super) const GAP_MICROS: i64 = 250_000;
 
+/// Packet time after which a hole is given up that was never acknowledged, once both FINs were seen, 10 s:
+/// until then its sender may send it again, on a near network some five times (RFC 6298, Linux from
+/// 200 ms on).
+pub(super) const RESEND_MICROS: i64 = 10_000_000;
+
 /// How far ahead of everything seen a sequence or acknowledgement number may be: the largest window
 /// that TCP can express (RFC 7323 §2.3), 1 GiB. What is further is damage or deceit, and ignored.
 pub(super) const ABSURD_JUMP: u64 = 1 << 30;

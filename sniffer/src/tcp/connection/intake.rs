@@ -10,7 +10,7 @@ use super::super::{
     key::End,
     opening::Opening,
     outlet::Context,
-    seq::StreamOffset,
+    seq::{SeqNumber, StreamOffset},
     settings::MAX_SEGMENT,
 };
 use super::Connection;
@@ -20,6 +20,10 @@ impl<S> Connection<S> {
     /// Whether a SYN is not of this connection.
     pub(super) fn is_succeeded_by(&self, from: End, segment: &Segment<'_>) -> bool {
         let (own, peer) = self.halves.split(from);
+        let answers_another = |ack: SeqNumber| !peer.is_beginning(ack) && peer.is_far(ack);
+        if segment.ack.is_some_and(answers_another) {
+            return true;
+        }
         if own.is_beginning(segment.seq.plus(1)) {
             return false;
         }

@@ -278,3 +278,39 @@ fn a_half_closed_connection_carries_a_long_answer() {
         Some(Told::Close(CloseReason::Closed, _))
     ));
 }
+
+#[test]
+fn a_handshakes_parts_captured_after_the_end_are_stragglers() {
+    // What each of them tells was not seen, or was a guess.
+    let parts = [syn(50), syn_ack(51), ack(Client, 52, 0, 0)];
+    for seen in 0..8 {
+        let mut bench = Bench::new();
+        let is_seen = |n: &usize| seen & (1 << n) != 0;
+        for n in (0..3).filter(is_seen) {
+            bench.take(parts.get(n..=n).unwrap());
+        }
+        bench.take(&exchange());
+        bench.tick(300_000);
+        for n in (0..3).filter(|n| !is_seen(n)) {
+            bench.take(parts.get(n..=n).unwrap());
+        }
+        bench.finish(600_000);
+        let counters = bench.counters();
+        assert_eq!((counters.connections, counters.gaps), (1, 0), "{seen}");
+        assert_eq!(counters.handed_on_bytes, 7, "{seen}");
+    }
+}
+
+#[test]
+fn a_syn_ack_to_another_syn_begins_another_connection() {
+    // Payload of an old connection, then the answer to a SYN that was not captured.
+    let mut bench = Bench::new();
+    bench.take(&[send(Client, 1, 1 << 29, "GET old", 9), syn_ack(10)]);
+    bench.take(&exchange());
+    bench.finish(300_000);
+    let told = bench.told();
+    assert_eq!(told.first(), Some(&bench.opened(false)), "{told:?}");
+    let successor = told_of_exchange(&bench, true);
+    assert!(told.ends_with(&successor), "{told:?}");
+    assert_eq!(bench.counters().replaced, 1);
+}
