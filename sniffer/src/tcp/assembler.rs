@@ -119,7 +119,8 @@ impl Assembler {
         self.next = self.next.plus(octets as u64);
     }
 
-    /// Stores what is new in a segment. The cost is logarithmic for each chunk that it touches.
+    /// Stores what is new in a segment. The cost is a step for each chunk that it touches, and logarithmic
+    /// for each hole that it fills.
     pub(super) fn insert(&mut self, piece: Piece<'_>) -> Inserted {
         let mut done = Inserted::default();
         let (old, mut rest) = split(piece.bytes, self.next.octets_since(piece.at));
@@ -132,29 +133,59 @@ impl Assembler {
             rest = split(rest, known).1;
             at = at.plus(known);
         }
-        while !rest.is_empty() {
-            let follower = self.chunks.range(at..).next();
-            let room = follower.map_or(u64::MAX, |(start, _)| start.octets_since(at));
-            let (fresh, beyond) = split(rest, room);
-            let known = follower.map_or(0, |(_, chunk)| compare(&chunk.bytes, beyond, &mut done));
-            // A later octet was first sent no earlier, so its sender knew no less by then: a smaller
-            // acknowledgement there shows that this one belongs to a retransmission.
-            let ack = follower.map_or(piece.ack, |(_, chunk)| chunk.ack.min(piece.ack));
+        // A later octet was first sent no earlier, so its sender knew no less by then: a smaller
+        // acknowledgement there shows that this one belongs to a retransmission.
+        let mut filled = Vec::new();
+        let end = end_of(at, rest);
+        for (start, chunk) in self.chunks.range(at..end) {
+            let (fresh, beyond) = split(rest, start.octets_since(at));
             if !fresh.is_empty() {
-                done.stored += fresh.len() as u64;
-                self.buffered += fresh.len() + CHUNK_OVERHEAD;
-                let chunk = Chunk {
-                    bytes: fresh.to_vec(),
-                    time: piece.time,
-                    ack,
-                    cut: if beyond.is_empty() { piece.cut } else { 0 },
-                };
-                self.chunks.insert(at, chunk);
+                filled.push((at, fresh, chunk.ack.min(piece.ack)));
             }
-            at = at.plus(fresh.len() as u64).plus(known);
+            let known = compare(&chunk.bytes, beyond, &mut done);
             rest = split(beyond, known).1;
+            at = start.plus(known);
+        }
+        for (at, bytes, ack) in filled {
+            let cut = 0;
+            self.store(
+                Piece {
+                    at,
+                    bytes,
+                    ack,
+                    cut,
+                    ..piece
+                },
+                &mut done,
+            );
+        }
+        if !rest.is_empty() {
+            let follower = self.chunks.range(end..).next();
+            let ack = follower.map_or(piece.ack, |(_, chunk)| chunk.ack.min(piece.ack));
+            self.store(
+                Piece {
+                    at,
+                    bytes: rest,
+                    ack,
+                    ..piece
+                },
+                &mut done,
+            );
         }
         done
+    }
+
+    /// Stores what fills a hole, or a part of it.
+    fn store(&mut self, piece: Piece<'_>, done: &mut Inserted) {
+        done.stored += piece.bytes.len() as u64;
+        self.buffered += piece.bytes.len() + CHUNK_OVERHEAD;
+        let chunk = Chunk {
+            bytes: piece.bytes.to_vec(),
+            time: piece.time,
+            ack: piece.ack,
+            cut: piece.cut,
+        };
+        self.chunks.insert(piece.at, chunk);
     }
 
     /// The chunk that comes next, if it is there.
