@@ -7,11 +7,14 @@ pub mod discover;
 pub mod file;
 #[cfg(feature = "pcap")]
 pub mod live;
+mod steady;
 
 #[cfg(feature = "ebpf")]
 pub mod ebpf;
 
 use analyzer::time::Timestamp;
+
+pub use self::steady::Steady;
 
 /// Sentences that one source keeps for a person. A damaged capture can give one for each of its
 /// interfaces; what comes after these is left out, and the last sentence says so.

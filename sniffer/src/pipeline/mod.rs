@@ -45,7 +45,7 @@ use self::{
     worker::{Passed, Worker},
 };
 use crate::{
-    capture::{CaptureError, CaptureStats, Next, PacketSource},
+    capture::{CaptureError, CaptureStats, Next, PacketSource, Steady},
     http::{HttpSettings, Protocol},
     packet::{Decoded, Decoder, PacketCounters, Segment, Tunnels},
     tcp::{ConnectionInfo, SHARDS, TcpSettings, shard_of},
@@ -172,6 +172,14 @@ where
     S: FnMut(Output) + Send,
     P: FnMut(&Snapshot<'_>),
 {
+    let mut steady;
+    let source = match settings.pace {
+        Pace::Replay => {
+            steady = Steady::new(source);
+            &mut steady
+        }
+        Pace::Live => source,
+    };
     let workers = settings.workers.clamp(1, SHARDS);
     let totals = observe::Board::new(workers);
     thread::scope(|scope| {

@@ -24,6 +24,21 @@ pub(super) struct Chunk {
     pub(super) time: Timestamp,
     /// How much of the other direction their sender had received when it sent them.
     pub(super) ack: StreamOffset,
+    /// How many octets follow them that their packet carried and the capture cut off.
+    pub(super) cut: u32,
+}
+
+/// A segment's payload on its way in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece<'a> {
+    pub(super) at: StreamOffset,
+    pub(super) bytes: &'a [u8],
+    /// As [`Chunk::time`].
+    pub(super) time: Timestamp,
+    /// As [`Chunk::ack`].
+    pub(super) ack: StreamOffset,
+    /// As [`Chunk::cut`].
+    pub(super) cut: u32,
 }
 
 /// What became of the bytes of a segment. The sum of `stored` and `repeated` is its length.
@@ -104,18 +119,13 @@ impl Assembler {
         self.next = self.next.plus(octets as u64);
     }
 
-    /// Stores what is new in a segment. The cost is logarithmic for each chunk that it touches.
-    pub(super) fn insert(
-        &mut self,
-        at: StreamOffset,
-        bytes: &[u8],
-        time: Timestamp,
-        ack: StreamOffset,
-    ) -> Inserted {
+    /// Stores what is new in a segment. The cost is a step for each chunk that it touches, and logarithmic
+    /// for each hole that it fills.
+    pub(super) fn insert(&mut self, piece: Piece<'_>) -> Inserted {
         let mut done = Inserted::default();
-        let (old, mut rest) = split(bytes, self.next.octets_since(at));
+        let (old, mut rest) = split(piece.bytes, self.next.octets_since(piece.at));
         done.repeated += old.len() as u64;
-        let mut at = at.plus(old.len() as u64);
+        let mut at = piece.at.plus(old.len() as u64);
 
         if let Some((start, chunk)) = self.chunks.range(..at).next_back() {
             let (_, overlapped) = split(&chunk.bytes, at.octets_since(*start));
@@ -123,24 +133,59 @@ impl Assembler {
             rest = split(rest, known).1;
             at = at.plus(known);
         }
-        while !rest.is_empty() {
-            let follower = self.chunks.range(at..).next();
-            let room = follower.map_or(u64::MAX, |(start, _)| start.octets_since(at));
-            let (fresh, beyond) = split(rest, room);
-            let known = follower.map_or(0, |(_, chunk)| compare(&chunk.bytes, beyond, &mut done));
-            // A later octet was first sent no earlier, so its sender knew no less by then: a smaller
-            // acknowledgement there shows that this one belongs to a retransmission.
-            let ack = follower.map_or(ack, |(_, chunk)| chunk.ack.min(ack));
+        // A later octet was first sent no earlier, so its sender knew no less by then: a smaller
+        // acknowledgement there shows that this one belongs to a retransmission.
+        let mut filled = Vec::new();
+        let end = end_of(at, rest);
+        for (start, chunk) in self.chunks.range(at..end) {
+            let (fresh, beyond) = split(rest, start.octets_since(at));
             if !fresh.is_empty() {
-                done.stored += fresh.len() as u64;
-                self.buffered += fresh.len() + CHUNK_OVERHEAD;
-                let bytes = fresh.to_vec();
-                self.chunks.insert(at, Chunk { bytes, time, ack });
+                filled.push((at, fresh, chunk.ack.min(piece.ack)));
             }
-            at = at.plus(fresh.len() as u64).plus(known);
+            let known = compare(&chunk.bytes, beyond, &mut done);
             rest = split(beyond, known).1;
+            at = start.plus(known);
+        }
+        for (at, bytes, ack) in filled {
+            let cut = 0;
+            self.store(
+                Piece {
+                    at,
+                    bytes,
+                    ack,
+                    cut,
+                    ..piece
+                },
+                &mut done,
+            );
+        }
+        if !rest.is_empty() {
+            let follower = self.chunks.range(end..).next();
+            let ack = follower.map_or(piece.ack, |(_, chunk)| chunk.ack.min(piece.ack));
+            self.store(
+                Piece {
+                    at,
+                    bytes: rest,
+                    ack,
+                    ..piece
+                },
+                &mut done,
+            );
         }
         done
+    }
+
+    /// Stores what fills a hole, or a part of it.
+    fn store(&mut self, piece: Piece<'_>, done: &mut Inserted) {
+        done.stored += piece.bytes.len() as u64;
+        self.buffered += piece.bytes.len() + CHUNK_OVERHEAD;
+        let chunk = Chunk {
+            bytes: piece.bytes.to_vec(),
+            time: piece.time,
+            ack: piece.ack,
+            cut: piece.cut,
+        };
+        self.chunks.insert(piece.at, chunk);
     }
 
     /// The chunk that comes next, if it is there.
@@ -189,7 +234,7 @@ fn compare(stored: &[u8], new: &[u8], done: &mut Inserted) -> u64 {
 }
 
 /// Splits at `at`, or at the end where that is further than the bytes go.
-fn split(bytes: &[u8], at: u64) -> (&[u8], &[u8]) {
+pub(super) fn split(bytes: &[u8], at: u64) -> (&[u8], &[u8]) {
     let at = usize::try_from(at).unwrap_or(usize::MAX);
     bytes.split_at(at.min(bytes.len()))
 }
@@ -206,37 +251,47 @@ mod tests {
 
     use super::*;
 
-    const TIME: Timestamp = Timestamp::from_micros(0);
+    fn piece(at: StreamOffset, bytes: &[u8], ack: StreamOffset) -> Piece<'_> {
+        Piece {
+            at,
+            bytes,
+            time: Timestamp::from_micros(0),
+            ack,
+            cut: 0,
+        }
+    }
 
-    /// The slow twin: a map from octet to byte.
+    /// The slow twin: a map from octet to byte and the time of the first packet that brought it.
     #[derive(Default)]
     struct Twin {
         next: u64,
-        bytes: BTreeMap<u64, u8>,
+        has_moved: bool,
+        bytes: BTreeMap<u64, (u8, i64)>,
     }
 
     impl Twin {
-        fn insert(&mut self, at: u64, bytes: &[u8]) -> Inserted {
+        fn insert(&mut self, at: u64, bytes: &[u8], time: i64) -> Inserted {
             let mut done = Inserted::default();
             for (place, byte) in (at..).zip(bytes) {
                 if place < self.next {
                     done.repeated += 1;
-                } else if let Some(first) = self.bytes.get(&place) {
+                } else if let Some((first, _)) = self.bytes.get(&place) {
                     done.repeated += 1;
                     done.conflicting += u64::from(first != byte);
                 } else {
                     done.stored += 1;
-                    self.bytes.insert(place, *byte);
+                    self.bytes.insert(place, (*byte, time));
                 }
             }
             done
         }
 
-        fn take(&mut self) -> Vec<u8> {
+        fn take(&mut self) -> Vec<(u8, i64)> {
             let mut taken = Vec::new();
             while let Some(byte) = self.bytes.remove(&self.next) {
                 taken.push(byte);
                 self.next += 1;
+                self.has_moved = true;
             }
             taken
         }
@@ -245,6 +300,7 @@ mod tests {
             let to = self.bytes.keys().next().map_or(to, |first| to.min(*first));
             let skipped = to.saturating_sub(self.next);
             self.next += skipped;
+            self.has_moved |= skipped > 0;
             skipped
         }
     }
@@ -254,45 +310,78 @@ mod tests {
         Segment(u64, Vec<u8>),
         Take,
         Skip(u64),
+        Relieve,
+        StartEarlier(u64),
     }
+
+    /// The twin begins here, so that there is something before it.
+    const BEGIN: u64 = 24;
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            8 => (0u64..96, prop::collection::vec(0u8..3, 0..24)).prop_map(|(at, bytes)| Step::Segment(at, bytes)),
+            8 => (0u64..120, prop::collection::vec(0u8..3, 0..24)).prop_map(|(at, bytes)| Step::Segment(at, bytes)),
             2 => Just(Step::Take),
-            1 => (0u64..96).prop_map(Step::Skip),
+            1 => (0u64..120).prop_map(Step::Skip),
+            1 => Just(Step::Relieve),
+            1 => (0..BEGIN).prop_map(Step::StartEarlier),
         ]
+    }
+
+    fn place(at: u64) -> StreamOffset {
+        StreamOffset::ORIGIN.plus(at)
+    }
+
+    fn take(real: &mut Assembler) -> Vec<(u8, i64)> {
+        let mut taken = Vec::new();
+        while let Some(chunk) = real.take_head() {
+            let time = chunk.time.as_micros();
+            taken.extend(chunk.bytes.into_iter().map(|byte| (byte, time)));
+        }
+        taken
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1024))]
         #[test]
         fn the_same_as_a_map_of_bytes(steps in prop::collection::vec(step(), 0..60)) {
-            let place = |at: u64| StreamOffset::ORIGIN.plus(at);
-            let (mut twin, mut real) = (Twin::default(), Assembler::new(StreamOffset::ORIGIN));
-            for step in steps {
+            let mut real = Assembler::new(place(BEGIN));
+            let mut twin = Twin { next: BEGIN, ..Twin::default() };
+            for (time, step) in (0..).zip(steps) {
                 match step {
                     Step::Segment(at, bytes) => {
                         if let Some(fresh) = real.in_order(place(at), &bytes) {
                             let length = fresh.len();
-                            prop_assert_eq!(twin.insert(at, &bytes).stored, length as u64);
+                            prop_assert_eq!(twin.insert(at, &bytes, time).stored, length as u64);
+                            let fresh: Vec<_> = fresh.iter().map(|byte| (*byte, time)).collect();
                             prop_assert_eq!(twin.take(), fresh);
                             real.advance(length);
                         } else {
-                            let done = real.insert(place(at), &bytes, TIME, StreamOffset::NOTHING);
-                            prop_assert_eq!(done, twin.insert(at, &bytes));
+                            let piece = Piece {
+                                time: Timestamp::from_micros(time),
+                                ..piece(place(at), &bytes, StreamOffset::NOTHING)
+                            };
+                            prop_assert_eq!(real.insert(piece), twin.insert(at, &bytes, time));
                         }
                     }
-                    Step::Take => {
-                        let mut taken = Vec::new();
-                        while let Some(chunk) = real.take_head() {
-                            taken.extend(chunk.bytes);
-                        }
-                        prop_assert_eq!(taken, twin.take());
-                    }
+                    Step::Take => prop_assert_eq!(take(&mut real), twin.take()),
                     Step::Skip(to) => {
                         if real.head().is_none() {
                             prop_assert_eq!(real.skip_to(place(to)), twin.skip_to(to));
+                        }
+                    }
+                    // A budget is spent: everything goes, with what is missing between.
+                    Step::Relieve => {
+                        while let Some(first) = real.first_start() {
+                            let skipped = real.skip_to(first);
+                            prop_assert_eq!(skipped, twin.skip_to(u64::MAX));
+                            prop_assert_eq!(take(&mut real), twin.take());
+                        }
+                        prop_assert!(real.is_empty() && real.buffered() == 0);
+                    }
+                    Step::StartEarlier(at) => {
+                        if !twin.has_moved {
+                            real.start_earlier(place(at));
+                            twin.next = twin.next.min(at);
                         }
                     }
                 }
@@ -309,8 +398,8 @@ mod tests {
     fn a_chunk_knows_no_more_than_those_after_it() {
         let at = |octets| StreamOffset::ORIGIN.plus(octets);
         let mut assembler = Assembler::new(at(0));
-        assembler.insert(at(4), b"later", TIME, at(10));
-        assembler.insert(at(0), b"sent", TIME, at(90));
+        assembler.insert(piece(at(4), b"later", at(10)));
+        assembler.insert(piece(at(0), b"sent", at(90)));
         assert_eq!(assembler.head().map(|chunk| chunk.ack), Some(at(10)));
     }
 }

@@ -25,8 +25,12 @@ macro_rules! counters {
 counters! {
     /// Segments taken.
     segments,
-    /// Their captured payload, in octets.
+    /// Their captured payload, in octets. Every one of them is in one of: `handed_on_bytes`,
+    /// `retransmitted_bytes`, `duplicate_bytes`, `late_bytes`, `keep_alive_bytes`, `after_end_bytes`,
+    /// `rst_bytes`, `absurd_bytes`, or it waits.
     payload_bytes,
+    /// Octets handed on.
+    handed_on_bytes,
     /// Connections found, with payload or without.
     connections,
     /// Of these, connections joined after their SYN.
@@ -43,34 +47,52 @@ counters! {
     evicted,
     /// Connections whose addresses and ports a new one took.
     replaced,
+    /// Ended connections forgotten early to stay within the limit of their number.
+    forgotten,
+    /// Segments seen on another interface just before, and left out.
+    duplicate_segments,
+    /// Their payload, in octets.
+    duplicate_bytes,
     /// Segments that brought nothing but octets that were there before.
     retransmitted_segments,
     /// Octets that were there before.
     retransmitted_bytes,
     /// Keep-alive probes: none or one octet, just before what is expected.
     keep_alives,
+    /// Their payload, in octets; it is no data.
+    keep_alive_bytes,
     /// Segments with payload that came before what they follow.
     out_of_order,
     /// Segments that waited because they acknowledge octets not captured yet.
     held,
-    /// Segments whose octets differ from those that came first; the first stand.
+    /// Segments whose octets differ from those that came first and were still waiting; the first stand.
     conflicts,
+    /// The octets that differ; they count as retransmitted, too.
+    conflict_bytes,
     /// Holes given up.
     gaps,
     /// Their octets.
     gap_bytes,
     /// Of the holes, those given up early because a budget was spent.
     gaps_for_budget,
+    /// Octets of holes that came after they had been given up.
+    late_bytes,
     /// Octets of payload that the capture cut from packets (snap length), filled later or not.
     cut_bytes,
-    /// Segments with a sequence number too far ahead to believe; ignored.
+    /// Segments with a sequence number too far off to believe; ignored.
     absurd_seq,
+    /// Their payload, in octets.
+    absurd_bytes,
     /// Acknowledgements too far ahead to believe; ignored.
     absurd_ack,
-    /// RSTs outside every plausible window; ignored.
+    /// RSTs that the receiver cannot have heeded, by their number; ignored.
     rst_ignored,
+    /// Payload of RSTs, in octets: a text for people at most (RFC 9293 §3.5.3), never data.
+    rst_bytes,
     /// Segments after the end: of a closed connection, or behind a FIN or RST; ignored.
     after_end,
+    /// Their payload behind the end, in octets.
+    after_end_bytes,
     /// Connections whose client is a guess from the port numbers.
     roles_guessed,
 }

@@ -12,9 +12,8 @@ pub fn shard_of(a: SocketAddr, b: SocketAddr) -> usize {
     let (key, _) = Key::of(a, b);
     let (low, high) = (key.low, key.high);
     let mut hash = mix(u64::from(low.port) << 32 | u64::from(high.port));
-    for word in [low.address, high.address] {
-        hash = mix(hash ^ word as u64);
-        hash = mix(hash ^ (word >> 64) as u64);
+    for word in [low.lower, low.upper, high.lower, high.upper] {
+        hash = mix(hash ^ word);
     }
     (hash % SHARDS as u64) as usize
 }
@@ -78,11 +77,13 @@ impl<T> Pair<T> {
     }
 }
 
-/// An address and port as numbers: half the size of a `SocketAddr`, and quick to hash. Scope and flow
-/// label are left out, as they are of the host's view and the packet's, not of the connection.
+/// An address and port as numbers, smaller than a `SocketAddr`, and quick to hash. Scope and flow label
+/// are left out, as they are of the host's view and the packet's, not of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Place {
-    address: u128,
+    /// The address's upper half, and the lower: as one number it would be aligned to 16 octets.
+    upper: u64,
+    lower: u64,
     /// The family above bit 16, so that no IPv6 address is taken for an IPv4 one.
     port: u32,
 }
@@ -94,7 +95,8 @@ impl Place {
             IpAddr::V6(ip) => (ip.to_bits(), 1 << 16),
         };
         Self {
-            address: number,
+            upper: (number >> 64) as u64,
+            lower: number as u64,
             port: family | u32::from(address.port()),
         }
     }

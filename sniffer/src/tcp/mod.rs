@@ -7,11 +7,15 @@
 mod assembler;
 mod closed;
 mod connection;
+mod copies;
 mod counters;
 mod deadlines;
+mod doubt;
 mod half;
 mod handler;
 mod key;
+mod late;
+mod lone;
 mod opening;
 mod outlet;
 mod seq;

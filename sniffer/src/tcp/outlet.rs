@@ -31,9 +31,12 @@ pub(super) struct Outlet<S> {
     id: u64,
     ends: Pair<SocketAddr>,
     client: Option<End>,
+    /// Both ends sent a SYN of their own.
+    contested: bool,
     from_start: bool,
     early: Pair<Option<Early>>,
-    stream: Option<S>,
+    /// Boxed, as most connections of a scan never have one.
+    stream: Option<Box<S>>,
 }
 
 impl<S> Outlet<S> {
@@ -42,6 +45,7 @@ impl<S> Outlet<S> {
             id,
             ends,
             client: None,
+            contested: false,
             from_start: false,
             early: Pair::default(),
             stream: None,
@@ -52,8 +56,8 @@ impl<S> Outlet<S> {
         self.id
     }
 
-    pub(super) const fn stream(&self) -> Option<&S> {
-        self.stream.as_ref()
+    pub(super) fn stream(&self) -> Option<&S> {
+        self.stream.as_deref()
     }
 
     pub(super) const fn is_opened(&self) -> bool {
@@ -65,12 +69,20 @@ impl<S> Outlet<S> {
         self.client.unwrap_or(End::Low)
     }
 
-    /// A SYN was seen, and tells which end is the client. What was handed on keeps its roles.
+    /// A SYN was seen, and tells which end is the client. What was handed on keeps its roles. Where both
+    /// ends open (RFC 9293 §3.5, figure 7) the one seen first is the client, unless bytes tell better.
     pub(super) fn synchronise(&mut self, client: End) {
-        self.from_start = true;
         if self.stream.is_none() {
-            self.client = Some(client);
+            let before = self.client.filter(|_| self.from_start);
+            self.contested |= before.is_some_and(|before| before != client);
+            self.client = Some(before.unwrap_or(client));
         }
+        self.from_start = true;
+    }
+
+    /// Whether it takes more than a SYN to tell the roles.
+    pub(super) const fn is_contested(&self) -> bool {
+        self.contested
     }
 
     pub(super) const fn is_from_start(&self) -> bool {
@@ -82,12 +94,14 @@ impl<S> Outlet<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        if self.client.is_none() {
-            self.client = match cx.handler.sender_of(payload) {
-                Some(Side::Client) => Some(from),
-                Some(Side::Server) => Some(from.other()),
-                None => None,
+        if self.client.is_none() || self.contested {
+            let client = match cx.handler.sender_of(payload) {
+                Some(Side::Client) => from,
+                Some(Side::Server) => from.other(),
+                None => return,
             };
+            self.client = Some(client);
+            self.contested = false;
         }
     }
 
@@ -123,6 +137,7 @@ impl<S> Outlet<S> {
     ) where
         H: StreamHandler<Stream = S>,
     {
+        cx.counters.handed_on_bytes += bytes.len() as u64;
         let (stream, side) = self.open(from, cx);
         cx.handler.data(stream, side, bytes, time);
     }
@@ -169,7 +184,7 @@ impl<S> Outlet<S> {
         H: StreamHandler<Stream = S>,
     {
         if let Some(stream) = self.stream {
-            cx.handler.close(stream, reason, time);
+            cx.handler.close(*stream, reason, time);
         }
     }
 
@@ -197,7 +212,7 @@ impl<S> Outlet<S> {
                     None => {}
                 }
             }
-            stream
+            Box::new(stream)
         });
         (stream, side)
     }

@@ -2,9 +2,10 @@
 
 use super::key::SHARDS;
 
-/// Connections kept at once, over all shards. A model server has thousands at most; this holds a
-/// scan or a SYN flood to some 250 MB (under 1 KB each). At the limit the idlest is evicted: those
-/// that never carried anything first, those that wait for an answer last.
+/// Connections kept at once, over all shards. A model server has thousands at most; this holds a scan
+/// or a SYN flood to some 50 MB (a SYN alone takes under 200 bytes, a connection under 1 KB). At the
+/// limit the idlest is evicted: half-open ones first, then those that carried nothing, and those that
+/// wait for an answer last.
 pub const MAX_CONNECTIONS: usize = 262_144;
 
 /// Octets (and [their overhead](super::assembler::CHUNK_OVERHEAD)) that wait in one connection: twice
@@ -35,12 +36,18 @@ pub(super) const GAP_PACKETS: u64 = 64;
 /// only the tap's own delay matters.
 pub(super) const GAP_MICROS: i64 = 250_000;
 
+/// Packet time after which a hole is given up that was never acknowledged, once both FINs were seen, 10 s:
+/// until then its sender may send it again, on a near network some five times (RFC 6298, Linux from
+/// 200 ms on).
+pub(super) const RESEND_MICROS: i64 = 10_000_000;
+
 /// How far ahead of everything seen a sequence or acknowledgement number may be: the largest window
 /// that TCP can express (RFC 7323 §2.3), 1 GiB. What is further is damage or deceit, and ignored.
 pub(super) const ABSURD_JUMP: u64 = 1 << 30;
 
-/// How far an RST may lie from what was seen, and a straggler from the end of its connection: a
-/// generous receive window, 16 MiB.
+/// A generous receive window, 16 MiB: how far ahead a number is believed at once (further, another packet
+/// must speak of the same place), how far an RST may lie from what was seen, and a straggler from the end
+/// of its connection.
 pub(super) const PLAUSIBLE_WINDOW: u64 = 16 << 20;
 
 /// How far before the first segment seen of a connection joined late its beginning may yet turn up,

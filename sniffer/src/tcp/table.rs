@@ -1,18 +1,20 @@
 //! The connections of one shard.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, hash::BuildHasher as _, mem, net::SocketAddr};
 
 use analyzer::time::Timestamp;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 
 use super::{
     closed::Closed,
     connection::{Connection, Patience, Verdict},
+    copies::Copies,
     counters::TcpCounters,
-    deadlines::{Deadlines, SlotIndex},
+    deadlines::{Due, Queues, SlotIndex},
     handler::{CloseReason, StreamHandler},
     key::{End, Key, Pair},
+    lone::LoneSyn,
     outlet::Context,
     settings::{CLOSED_MICROS, TcpSettings},
 };
@@ -30,7 +32,9 @@ pub struct ConnectionTable<H: StreamHandler> {
     settings: TcpSettings,
     shard: u64,
     connections: u64,
-    index: HashMap<Key, SlotIndex, RandomState>,
+    /// The slots by their keys, which they hold themselves.
+    index: HashTable<SlotIndex>,
+    hasher: RandomState,
     slots: Vec<Slot<H::Stream>>,
     free: Vec<SlotIndex>,
     open: usize,
@@ -38,14 +42,36 @@ pub struct ConnectionTable<H: StreamHandler> {
     /// The connections in which something waits, by its cost; and the sum.
     weights: BTreeSet<(usize, SlotIndex)>,
     buffered: usize,
+    copies: Copies,
     counters: TcpCounters,
 }
 
 #[derive(Debug)]
 enum Slot<S> {
     Free,
+    Lone(LoneSyn),
     Open(Box<Entry<S>>),
     Closed(Key, Timestamp, Box<Closed>),
+}
+
+impl<S> Slot<S> {
+    const fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Free => None,
+            Self::Lone(lone) => Some(&lone.key),
+            Self::Open(entry) => Some(&entry.key),
+            Self::Closed(key, ..) => Some(key),
+        }
+    }
+
+    /// The id and place in the queues of what is open.
+    const fn open_mut(&mut self) -> Option<(u64, &mut (Patience, Timestamp))> {
+        match self {
+            Self::Lone(lone) => Some((lone.id, &mut lone.patience)),
+            Self::Open(entry) => Some((entry.connection.id(), &mut entry.patience)),
+            Self::Free | Self::Closed(..) => None,
+        }
+    }
 }
 
 /// A connection, and where it stands in the table's queues.
@@ -58,25 +84,6 @@ struct Entry<S> {
     weight: usize,
 }
 
-/// The deadlines of all slots, by kind.
-#[derive(Debug)]
-struct Queues {
-    urgent: Deadlines,
-    half_open: Deadlines,
-    idle: Deadlines,
-    waiting: Deadlines,
-    closed: Deadlines,
-    /// No deadline is before this.
-    next: Timestamp,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Due {
-    Urgent,
-    Silent(Patience),
-    Forgotten,
-}
-
 impl<H: StreamHandler> ConnectionTable<H> {
     /// An empty table for the shard of this number, below [`SHARDS`](super::SHARDS).
     pub fn new(settings: TcpSettings, shard: usize) -> Self {
@@ -84,13 +91,15 @@ impl<H: StreamHandler> ConnectionTable<H> {
             settings,
             shard: shard as u64,
             connections: 0,
-            index: HashMap::default(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
             slots: Vec::new(),
             free: Vec::new(),
             open: 0,
             queues: Queues::new(),
             weights: BTreeSet::new(),
             buffered: 0,
+            copies: Copies::default(),
             counters: TcpCounters::default(),
         }
     }
@@ -119,16 +128,27 @@ impl<H: StreamHandler> ConnectionTable<H> {
     pub fn segment(&mut self, segment: &Segment<'_>, handler: &mut H) {
         self.counters.segments += 1;
         self.counters.payload_bytes += segment.payload.len() as u64;
-        self.tick(segment.time, handler);
         let (key, from) = Key::of(segment.source, segment.destination);
-        let Some(&slot) = self.index.get(&key) else {
+        if self.copies.is_copy(&key, from, segment) {
+            self.counters.duplicate_segments += 1;
+            self.counters.duplicate_bytes += segment.payload.len() as u64;
+            return;
+        }
+        self.tick(segment.time, handler);
+        let Some(slot) = self.find(&key) else {
             if segment.flags.rst {
-                self.counters.after_end += 1;
+                self.ignore(segment);
             } else {
                 self.create(key, from, segment, handler);
             }
             return;
         };
+        if let Some(Slot::Lone(lone)) = self.slots.get_mut(slot as usize) {
+            if lone.repeat(from, segment) {
+                return;
+            }
+            self.grow(slot, from, segment, handler);
+        }
         match self.slots.get_mut(slot as usize) {
             Some(Slot::Open(entry)) => {
                 let mut cx = Context {
@@ -154,8 +174,19 @@ impl<H: StreamHandler> ConnectionTable<H> {
                 self.forget(slot);
                 self.create(key, from, segment, handler);
             }
-            _ => self.counters.after_end += 1,
+            _ => self.ignore(segment),
         }
+    }
+
+    /// Counts a segment of a connection that is over.
+    fn ignore(&mut self, segment: &Segment<'_>) {
+        self.counters.after_end += 1;
+        let bytes = if segment.flags.rst {
+            &mut self.counters.rst_bytes
+        } else {
+            &mut self.counters.after_end_bytes
+        };
+        *bytes += segment.payload.len() as u64;
     }
 
     /// Does what is due at this packet time: gives up holes, and connections that are silent too long.
@@ -180,11 +211,8 @@ impl<H: StreamHandler> ConnectionTable<H> {
     pub fn finish(&mut self, now: Timestamp, handler: &mut H) {
         self.tick(now, handler);
         let mut left: Vec<(u64, SlotIndex)> = (0..)
-            .zip(&self.slots)
-            .filter_map(|(slot, state)| match state {
-                Slot::Open(entry) => Some((entry.connection.id(), slot)),
-                Slot::Free | Slot::Closed(..) => None,
-            })
+            .zip(&mut self.slots)
+            .filter_map(|(slot, state)| Some((state.open_mut()?.0, slot)))
             .collect();
         left.sort_unstable();
         for (_, slot) in left {
@@ -196,17 +224,16 @@ impl<H: StreamHandler> ConnectionTable<H> {
         if self.open >= TcpSettings::share(self.settings.max_connections) {
             self.evict(segment.time, handler);
         }
-        let mut ends = Pair {
-            low: segment.source,
-            high: segment.destination,
-        };
-        if from == End::High {
-            mem::swap(&mut ends.low, &mut ends.high);
-        }
         let id = self.shard << SHARD_SHIFT | self.connections;
         self.connections += 1;
         self.counters.connections += 1;
-        let mut connection = Connection::new(id, ends, segment.time);
+        if LoneSyn::is_one(segment) {
+            let deadline = segment.time.plus_micros(self.settings.half_open_micros);
+            let lone = LoneSyn::new(key, id, from, segment, deadline);
+            self.settle_in(Slot::Lone(lone), key, (Patience::HalfOpen, deadline));
+            return;
+        }
+        let mut connection = Connection::new(id, ends_of(from, segment), segment.time);
         let mut cx = Context {
             handler: &mut *handler,
             counters: &mut self.counters,
@@ -215,27 +242,73 @@ impl<H: StreamHandler> ConnectionTable<H> {
         let verdict = connection.segment(from, segment, &mut cx);
         self.counters.joined_late += u64::from(!connection.is_from_start());
 
+        let (patience, last) = connection.patience(handler);
+        let deadline = last.plus_micros(self.settings.patience_micros(patience));
+        let entry = Entry::new(key, connection, (patience, deadline));
+        let slot = self.settle_in(Slot::Open(Box::new(entry)), key, (patience, deadline));
+        self.after(slot, verdict, handler);
+    }
+
+    /// Puts what was made into a slot, the index and a queue.
+    fn settle_in(
+        &mut self,
+        state: Slot<H::Stream>,
+        key: Key,
+        (patience, deadline): (Patience, Timestamp),
+    ) -> SlotIndex {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::Free);
             (self.slots.len() - 1) as SlotIndex
         });
-        let (patience, last) = connection.patience(handler);
-        let deadline = last.plus_micros(self.settings.patience_micros(patience));
+        if let Some(free) = self.slots.get_mut(slot as usize) {
+            *free = state;
+        }
+        let hash = self.hasher.hash_one(key);
+        self.index.insert_unique(hash, slot, |other| {
+            let state = self.slots.get(*other as usize);
+            self.hasher
+                .hash_one(state.and_then(Slot::key).unwrap_or(&key))
+        });
         self.queues.of(patience).insert(deadline, slot);
         self.queues.note(deadline);
-        let entry = Entry {
-            key,
-            connection,
-            patience: (patience, deadline),
-            deadline: None,
-            weight: 0,
+        self.open += 1;
+        slot
+    }
+
+    fn find(&self, key: &Key) -> Option<SlotIndex> {
+        let is_same = |slot: &SlotIndex| {
+            let state = self.slots.get(*slot as usize);
+            state.and_then(Slot::key) == Some(key)
         };
-        if let Some(state) = self.slots.get_mut(slot as usize) {
+        self.index.find(self.hasher.hash_one(key), is_same).copied()
+    }
+
+    /// Takes a slot out of the index.
+    fn remove(&mut self, key: &Key, slot: SlotIndex) {
+        let hash = self.hasher.hash_one(key);
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+    }
+
+    /// Makes a connection of a lone SYN, since more has come.
+    fn grow(&mut self, slot: SlotIndex, from: End, segment: &Segment<'_>, handler: &mut H) {
+        let Some(state) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        if let Slot::Lone(lone) = state {
+            let ends = ends_of(from, segment);
+            let mut connection = lone.connection(ends);
+            let (from, syn) = lone.segment(&ends);
+            let mut cx = Context {
+                handler,
+                counters: &mut self.counters,
+                settings: &self.settings,
+            };
+            connection.segment(from, &syn, &mut cx);
+            let entry = Entry::new(lone.key, connection, lone.patience);
             *state = Slot::Open(Box::new(entry));
         }
-        self.index.insert(key, slot);
-        self.open += 1;
-        self.after(slot, verdict, handler);
     }
 
     /// Keeps the budgets and queues right after a connection changed.
@@ -328,30 +401,29 @@ impl<H: StreamHandler> ConnectionTable<H> {
     /// Closes a connection that was silent until `deadline`, or moves it to its true one.
     fn check(&mut self, slot: SlotIndex, was: Patience, deadline: Timestamp, handler: &mut H) {
         let truth = self.true_deadline(slot, handler);
-        match (self.slots.get_mut(slot as usize), truth) {
-            (Some(Slot::Open(entry)), Some((patience, later))) if later > deadline => {
-                self.queues
-                    .move_to(slot, &mut entry.patience, (patience, later));
+        let open = self.slots.get_mut(slot as usize).and_then(Slot::open_mut);
+        match (open, truth) {
+            (Some((_, queued)), Some((patience, later))) if later > deadline => {
+                self.queues.move_to(slot, queued, (patience, later));
             }
-            (Some(Slot::Open(_)), _) => self.close(slot, CloseReason::TimedOut, deadline, handler),
-            _ => self.queues.of(was).remove(deadline, slot),
+            (Some(_), _) => self.close(slot, CloseReason::TimedOut, deadline, handler),
+            (None, _) => self.queues.of(was).remove(deadline, slot),
         }
     }
 
     /// Gives up the idlest connection: of those that never carried anything if there are such, of
     /// those that wait for an answer only if there are no others.
     fn evict(&mut self, now: Timestamp, handler: &mut H) {
-        for class in [Patience::HalfOpen, Patience::Idle, Patience::Waiting] {
+        for class in Patience::ALL {
             while let Some((deadline, slot)) = self.queues.of(class).first() {
                 let Some((patience, later)) = self.true_deadline(slot, handler) else {
                     self.queues.of(class).remove(deadline, slot);
                     continue;
                 };
                 let is_stale = patience > class || (patience == class && later > deadline);
-                match self.slots.get_mut(slot as usize) {
-                    Some(Slot::Open(entry)) if is_stale => {
-                        self.queues
-                            .move_to(slot, &mut entry.patience, (patience, later));
+                match self.slots.get_mut(slot as usize).and_then(Slot::open_mut) {
+                    Some((_, queued)) if is_stale => {
+                        self.queues.move_to(slot, queued, (patience, later));
                     }
                     _ => {
                         self.close(slot, CloseReason::Evicted, now, handler);
@@ -363,10 +435,11 @@ impl<H: StreamHandler> ConnectionTable<H> {
     }
 
     fn true_deadline(&self, slot: SlotIndex, handler: &H) -> Option<(Patience, Timestamp)> {
-        let Some(Slot::Open(entry)) = self.slots.get(slot as usize) else {
-            return None;
+        let (patience, last) = match self.slots.get(slot as usize)? {
+            Slot::Lone(lone) => (Patience::HalfOpen, lone.last),
+            Slot::Open(entry) => entry.connection.patience(handler),
+            Slot::Free | Slot::Closed(..) => return None,
         };
-        let (patience, last) = entry.connection.patience(handler);
         Some((
             patience,
             last.plus_micros(self.settings.patience_micros(patience)),
@@ -378,17 +451,10 @@ impl<H: StreamHandler> ConnectionTable<H> {
         let Some(state) = self.slots.get_mut(slot as usize) else {
             return;
         };
-        let Slot::Open(entry) = mem::replace(state, Slot::Free) else {
+        let Some((_, (patience, deadline))) = state.open_mut() else {
             return;
         };
-        let entry = *entry;
-        let (patience, deadline) = entry.patience;
-        self.queues.of(patience).remove(deadline, slot);
-        if let Some(deadline) = entry.deadline {
-            self.queues.urgent.remove(deadline, slot);
-        }
-        self.weights.remove(&(entry.weight, slot));
-        self.buffered = self.buffered.saturating_sub(entry.weight);
+        self.queues.of(*patience).remove(*deadline, slot);
         self.open -= 1;
         *match reason {
             CloseReason::Closed => &mut self.counters.closed,
@@ -397,15 +463,29 @@ impl<H: StreamHandler> ConnectionTable<H> {
             CloseReason::Evicted => &mut self.counters.evicted,
             CloseReason::Replaced => &mut self.counters.replaced,
         } += 1;
+        let entry = match mem::replace(state, Slot::Free) {
+            Slot::Open(entry) => *entry,
+            Slot::Lone(LoneSyn { key, .. }) => {
+                self.remove(&key, slot);
+                self.free.push(slot);
+                return;
+            }
+            Slot::Free | Slot::Closed(..) => return,
+        };
+        if let Some(deadline) = entry.deadline {
+            self.queues.urgent.remove(deadline, slot);
+        }
+        self.weights.remove(&(entry.weight, slot));
+        self.buffered = self.buffered.saturating_sub(entry.weight);
 
         if reason == CloseReason::Closed {
             let until = time.plus_micros(CLOSED_MICROS);
-            let closed = Box::new(Closed::new(entry.connection.numbers()));
+            let closed = Box::new(Closed::new(entry.connection.bounds()));
             *state = Slot::Closed(entry.key, until, closed);
             self.queues.closed.insert(until, slot);
             self.queues.note(until);
         } else {
-            self.index.remove(&entry.key);
+            self.remove(&entry.key, slot);
             self.free.push(slot);
         }
         let mut cx = Context {
@@ -417,6 +497,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
         if self.queues.closed.len() > TcpSettings::share(self.settings.max_closed)
             && let Some((_, oldest)) = self.queues.closed.first()
         {
+            self.counters.forgotten += 1;
             self.forget(oldest);
         }
     }
@@ -427,78 +508,41 @@ impl<H: StreamHandler> ConnectionTable<H> {
             && let Slot::Closed(key, until, _) = state
         {
             self.queues.closed.remove(*until, slot);
-            self.index.remove(key);
+            let key = *key;
             *state = Slot::Free;
             self.free.push(slot);
+            self.remove(&key, slot);
         }
     }
+}
+
+impl<S> Entry<S> {
+    const fn new(key: Key, connection: Connection<S>, patience: (Patience, Timestamp)) -> Self {
+        Self {
+            key,
+            connection,
+            patience,
+            deadline: None,
+            weight: 0,
+        }
+    }
+}
+
+/// The ends of a segment's connection.
+fn ends_of(from: End, segment: &Segment<'_>) -> Pair<SocketAddr> {
+    let (low, high) = match from {
+        End::Low => (segment.source, segment.destination),
+        End::High => (segment.destination, segment.source),
+    };
+    Pair { low, high }
 }
 
 impl TcpSettings {
     const fn patience_micros(&self, patience: Patience) -> i64 {
         match patience {
             Patience::HalfOpen => self.half_open_micros,
-            Patience::Idle => self.idle_micros,
+            Patience::Empty | Patience::Idle => self.idle_micros,
             Patience::Waiting => self.waiting_micros,
         }
-    }
-}
-
-impl Queues {
-    const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
-
-    fn new() -> Self {
-        Self {
-            urgent: Deadlines::default(),
-            half_open: Deadlines::default(),
-            idle: Deadlines::default(),
-            waiting: Deadlines::default(),
-            closed: Deadlines::default(),
-            next: Self::NEVER,
-        }
-    }
-
-    fn of(&mut self, patience: Patience) -> &mut Deadlines {
-        match patience {
-            Patience::HalfOpen => &mut self.half_open,
-            Patience::Idle => &mut self.idle,
-            Patience::Waiting => &mut self.waiting,
-        }
-    }
-
-    /// Moves a slot from one queue to another, or to another place in the same.
-    fn move_to(
-        &mut self,
-        slot: SlotIndex,
-        queued: &mut (Patience, Timestamp),
-        to: (Patience, Timestamp),
-    ) {
-        self.of(queued.0).remove(queued.1, slot);
-        self.of(to.0).insert(to.1, slot);
-        self.note(to.1);
-        *queued = to;
-    }
-
-    /// A deadline was queued.
-    fn note(&mut self, deadline: Timestamp) {
-        self.next = self.next.min(deadline);
-    }
-
-    /// What is due first; urgent things before others of the same time.
-    fn first(&self) -> Option<(Timestamp, Due, SlotIndex)> {
-        [
-            (&self.urgent, Due::Urgent),
-            (&self.half_open, Due::Silent(Patience::HalfOpen)),
-            (&self.idle, Due::Silent(Patience::Idle)),
-            (&self.waiting, Due::Silent(Patience::Waiting)),
-            (&self.closed, Due::Forgotten),
-        ]
-        .into_iter()
-        .filter_map(|(queue, due)| queue.first().map(|(deadline, slot)| (deadline, due, slot)))
-        .min_by_key(|(deadline, ..)| *deadline)
-    }
-
-    fn renew(&mut self) {
-        self.next = self.first().map_or(Self::NEVER, |(deadline, ..)| deadline);
     }
 }

@@ -39,13 +39,52 @@ fn a_fin_waits_for_the_bytes_before_it() {
 fn both_fins_give_up_what_was_never_acknowledged() {
     let mut bench = Bench::connected();
     bench.take(&[fin(Client, 10, 3, "def", 0), fin(Server, 20, 0, "", 0)]);
-    bench.tick(1_000_000);
+    bench.tick(10_000_019);
+    assert_eq!(bench.told(), [], "it may be sent again");
+    bench.tick(20_000_000);
     let told = bench.told();
-    assert_eq!(told.get(2), Some(&Told::Gap(Client, 3, 250_020)));
+    assert_eq!(told.get(2), Some(&Told::Gap(Client, 3, 10_000_020)));
     assert!(matches!(
         told.last(),
         Some(Told::Close(CloseReason::Closed, _))
     ));
+}
+
+#[test]
+fn what_was_lost_before_a_fin_is_sent_again_after_both() {
+    let mut bench = Bench::connected();
+    bench.take(&[
+        send(Client, 10, 0, "abc", 0),
+        fin(Client, 20, 6, "ghi", 0),
+        fin(Server, 30, 0, "", 3),
+        ack(Client, 40, 10, 1),
+        send(Client, 400_000, 3, "def", 1),
+        ack(Server, 400_100, 1, 10),
+    ]);
+    let told = [
+        data(Client, "abc", 10),
+        Told::Fin(Server, 30),
+        data(Client, "def", 400_000),
+        data(Client, "ghi", 20),
+        Told::Fin(Client, 20),
+        Told::Close(CloseReason::Closed, 400_000),
+    ];
+    assert_eq!(bench.told().get(1..), Some(&told[..]));
+    // Once acknowledged it is a hole as any other.
+    let mut bench = Bench::connected();
+    bench.take(&[
+        fin(Client, 20, 6, "ghi", 0),
+        fin(Server, 30, 0, "", 3),
+        ack(Server, 400_000, 1, 10),
+    ]);
+    bench.finish(1_000_000);
+    let gaps: Vec<Told> = bench
+        .told()
+        .into_iter()
+        .filter(|t| matches!(t, Told::Gap(..)))
+        .collect();
+    let expected = [Told::Gap(Client, 3, 250_030), Told::Gap(Client, 3, 650_000)];
+    assert_eq!(gaps, expected);
 }
 
 #[test]

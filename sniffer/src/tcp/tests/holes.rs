@@ -203,7 +203,7 @@ fn a_packet_cut_by_the_capture_leaves_a_hole_that_can_be_filled() {
     let told = [
         bench.opened(true),
         data(Client, "abc", 10),
-        Told::Gap(Client, 3, 250_020),
+        Told::Gap(Client, 3, 20),
         Told::Fin(Client, 10),
     ];
     assert_eq!(bench.told(), told, "the FIN takes no part in the gap");

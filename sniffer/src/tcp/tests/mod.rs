@@ -1,9 +1,15 @@
 //! Connections as a handler sees them: one rule a test, and a simulated network.
 
+mod copies;
+mod doubts;
 mod ends;
+mod handshake;
 mod holes;
 mod limits;
 mod network;
+mod order;
+mod probes;
+mod resets;
 mod roles;
 
 use std::net::SocketAddr;
@@ -38,6 +44,9 @@ fn data(side: Side, text: &str, time: i64) -> Told {
 #[derive(Default)]
 struct Recorder {
     told: Vec<(u64, Told)>,
+    /// Octets of data, and of gaps.
+    bytes: u64,
+    missing: u64,
     is_waiting: bool,
 }
 
@@ -59,11 +68,13 @@ impl StreamHandler for Recorder {
     }
 
     fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], time: Timestamp) {
+        self.bytes += bytes.len() as u64;
         let told = Told::Data(from, bytes.to_vec(), time.as_micros());
         self.told.push((*stream, told));
     }
 
     fn gap(&mut self, stream: &mut u64, from: Side, length: u64, time: Timestamp) {
+        self.missing += length;
         let told = Told::Gap(from, length, time.as_micros());
         self.told.push((*stream, told));
     }
@@ -99,6 +110,8 @@ struct Draft {
     flags: Flags,
     payload: Vec<u8>,
     cut: u32,
+    interface: u32,
+    ip_id: Option<u16>,
 }
 
 fn isn(side: Side) -> u32 {
@@ -118,6 +131,8 @@ fn send(from: Side, time: i64, at: u32, text: &str, ack: u32) -> Draft {
         flags: Flags::default(),
         payload: text.as_bytes().to_vec(),
         cut: 0,
+        interface: 0,
+        ip_id: None,
     }
 }
 
@@ -159,6 +174,8 @@ struct Bench {
     handler: Recorder,
     client: SocketAddr,
     server: SocketAddr,
+    /// What every number of the client's and of the server's is shifted by.
+    shift: (u32, u32),
 }
 
 impl Bench {
@@ -172,7 +189,18 @@ impl Bench {
             handler: Recorder::default(),
             client: "10.0.0.1:40000".parse().unwrap(),
             server: "10.0.0.2:8000".parse().unwrap(),
+            shift: (0, 0),
         }
+    }
+
+    /// One whose ends begin with these numbers.
+    fn numbered(client: u32, server: u32) -> Self {
+        let mut bench = Self::new();
+        bench.shift = (
+            client.wrapping_sub(CLIENT_ISN),
+            server.wrapping_sub(SERVER_ISN),
+        );
+        bench
     }
 
     /// One whose handshake was seen at 1, 2 and 3 µs.
@@ -184,21 +212,22 @@ impl Bench {
 
     fn take(&mut self, drafts: &[Draft]) {
         for draft in drafts {
-            let (source, destination) = match draft.from {
-                Side::Client => (self.client, self.server),
-                Side::Server => (self.server, self.client),
+            let (client, server) = self.shift;
+            let (source, destination, shift, other) = match draft.from {
+                Side::Client => (self.client, self.server, client, server),
+                Side::Server => (self.server, self.client, server, client),
             };
             let segment = Segment {
                 time: Timestamp::from_micros(draft.time),
                 source,
                 destination,
-                seq: SeqNumber(draft.seq),
-                ack: draft.ack.map(SeqNumber),
+                seq: SeqNumber(draft.seq).plus(shift),
+                ack: draft.ack.map(|ack| SeqNumber(ack).plus(other)),
                 flags: draft.flags,
                 payload: &draft.payload,
                 wire_len: draft.payload.len() as u32 + draft.cut,
-                interface: 0,
-                ip_id: None,
+                interface: draft.interface,
+                ip_id: draft.ip_id,
             };
             self.table.segment(&segment, &mut self.handler);
         }
@@ -214,6 +243,25 @@ impl Bench {
         self.table.finish(now, &mut self.handler);
         assert_eq!(self.table.len(), 0);
         assert_eq!(self.table.buffered(), 0);
+        self.balance();
+    }
+
+    /// Every octet of payload is in one counter, and in one alone; what was handed on was told.
+    fn balance(&self) {
+        let counters = self.counters();
+        let sum = counters.handed_on_bytes
+            + counters.retransmitted_bytes
+            + counters.duplicate_bytes
+            + counters.late_bytes
+            + counters.keep_alive_bytes
+            + counters.after_end_bytes
+            + counters.rst_bytes
+            + counters.absurd_bytes;
+        assert_eq!(counters.payload_bytes, sum, "{counters:?}");
+        assert!(counters.late_bytes <= counters.gap_bytes, "{counters:?}");
+        assert!(counters.conflict_bytes <= counters.retransmitted_bytes);
+        assert_eq!(counters.handed_on_bytes, self.handler.bytes);
+        assert_eq!(counters.gap_bytes, self.handler.missing);
     }
 
     fn counters(&self) -> TcpCounters {

@@ -201,9 +201,76 @@ proptest! {
     }
 
     #[test]
+    fn copies_and_cuts_change_nothing_but_what_was_cut(turns in turns(), seed: u64) {
+        let mut luck = Luck(seed);
+        let drafts = shaken(conversation(&turns), &mut luck);
+        let count = drafts.len();
+        let mut bench = Bench::new();
+        let mut copies = 0;
+        for mut draft in drafts {
+            if luck.below(4) == 0 && draft.payload.len() > 1 {
+                let keep = 1 + luck.below(draft.payload.len() as u64 - 1) as usize;
+                draft.cut = (draft.payload.len() - keep) as u32;
+                draft.payload.truncate(keep);
+            }
+            bench.take(std::slice::from_ref(&draft));
+            while luck.below(3) == 0 {
+                draft.interface += 1;
+                copies += 1;
+                bench.take(std::slice::from_ref(&draft));
+            }
+        }
+        bench.finish(10 * count as i64 + 1_000);
+        prop_assert_eq!(bench.counters().duplicate_segments, copies);
+        let mut sum = Sum::default();
+        for told in bench.told() {
+            sum.check(&told)?;
+        }
+        prop_assert_eq!((sum.client, sum.server), (total(&turns, Client), total(&turns, Server)));
+    }
+
+    #[test]
+    fn whatever_is_lost_nothing_is_invented(turns in turns(), seed: u64, loss in 2u64..12, shift: u32) {
+        // Handshakes and ends are lost as well, and numbers wrap anywhere: what is handed on is of the
+        // truth, in its order, though where it begins may not be known.
+        let mut luck = Luck(seed);
+        let drafts = shaken(conversation(&turns), &mut luck);
+        let count = drafts.len();
+        let mut bench = Bench::new();
+        bench.shift = (shift, shift);
+        bench.take(&drafts.into_iter().filter(|_| luck.below(loss) != 0).collect::<Vec<_>>());
+        bench.finish(10 * count as i64 + 1_000);
+        for side in [Client, Server] {
+            let whole = octets(side, 0..total(&turns, side));
+            // Where the stream may be: anywhere, until its octets tell.
+            let mut places: Vec<usize> = (0..=whole.len()).collect();
+            for told in bench.handler.told.iter().map(|(_, told)| told) {
+                match told {
+                    Told::Data(from, bytes, _) if *from == side => {
+                        places.retain(|at| whole.get(*at..).is_some_and(|w| w.starts_with(bytes)));
+                        for at in &mut places {
+*at += bytes.len();
+}
+                        prop_assert!(!places.is_empty(), "{side:?}: {:?}", bench.handler.told);
+                    }
+                    Told::Gap(from, length, _) if *from == side => {
+                        for at in &mut places {
+*at += *length as usize;
+}
+                    }
+                    _ => {}
+                }
+            }
+            // A FIN that was lost behind lost octets counts as one of them: nothing tells them apart.
+            places.retain(|at| *at <= whole.len() + 1);
+            prop_assert!(!places.is_empty(), "{side:?}: {:?}", bench.handler.told);
+        }
+    }
+
+    #[test]
     fn any_segments_break_nothing(
         segments in prop::collection::vec(
-            (any::<bool>(), 0u32..400, prop::option::of(0u32..400), any::<[u8; 3]>(), any::<i16>(), 0usize..60),
+            (any::<bool>(), 0u32..400, prop::option::of(0u32..400), any::<[u8; 4]>(), any::<i16>(), 0usize..60),
             0..120,
         ),
     ) {
@@ -214,7 +281,7 @@ proptest! {
             ..TcpSettings::default()
         };
         let mut bench = Bench::with(small);
-        for (client, seq, ack, [flags, port, far], time, length) in segments {
+        for (client, seq, ack, [flags, port, far, interface], time, length) in segments {
             let from = if client { Client } else { Server };
             bench.client.set_port(1 + u16::from(port % 3));
             let stretch = if far == 0 { 9_999_999 } else { 1 };
@@ -225,6 +292,7 @@ proptest! {
             draft.flags.fin = flags >> 4 == 0;
             draft.flags.rst = flags == 77;
             draft.cut = u32::from(far % 7 == 1) * 20;
+            draft.interface = u32::from(interface > 200);
             bench.take(&[draft]);
             prop_assert!(bench.table.buffered() <= 2_000);
         }

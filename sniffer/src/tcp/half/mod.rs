@@ -1,11 +1,16 @@
 //! What is known of one direction of a connection.
 
+mod holes;
+
 use analyzer::time::Timestamp;
 
+use self::holes::Wait;
 use super::{
     assembler::Assembler,
+    doubt::{Credence, Doubt, Held, Witness},
+    late::Lost,
     seq::{SeqNumber, SeqSpace, StreamOffset},
-    settings::{ABSURD_JUMP, GAP_MICROS, GAP_PACKETS, LATE_WINDOW, PLAUSIBLE_WINDOW, TcpSettings},
+    settings::{ABSURD_JUMP, LATE_WINDOW, MAX_SEGMENT, PLAUSIBLE_WINDOW, TcpSettings},
 };
 
 /// How well the beginning of a direction is known.
@@ -15,7 +20,10 @@ pub(super) enum Origin {
     Unknown,
     /// Joined late: the first thing seen stands for it.
     Guessed(SeqSpace),
-    /// From a SYN, or from the acknowledgement of one.
+    /// From the answer to a SYN. It may acknowledge data of the SYN as well (RFC 7413), which then turns
+    /// up before this.
+    Answered(SeqSpace),
+    /// From a SYN.
     Exact(SeqSpace),
 }
 
@@ -46,16 +54,17 @@ pub(super) enum Item {
     Rst,
 }
 
-/// A hole whose octets the other end is known to have.
-#[derive(Clone, Copy, Debug)]
-struct Wait {
-    since: Timestamp,
-    /// The connection's packet at which it was first known; `None` where packets do not count, since
-    /// no acknowledgement was seen and the octets may yet be sent again.
-    packet: Option<u64>,
-    /// What was acknowledged by then. What is acknowledged later waits anew: on a tap an ACK is often
-    /// captured before its data.
-    upto: StreamOffset,
+/// Where a direction began and ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    /// The number of its first octet of data.
+    pub(super) first: Option<SeqNumber>,
+    /// Whether that was seen; else it is that of the first segment seen.
+    pub(super) is_certain: bool,
+    /// The number after its last octet, its FIN included.
+    pub(super) end: Option<SeqNumber>,
+    /// Whether its FIN was seen, so that nothing can come after it.
+    pub(super) is_finished: bool,
 }
 
 /// One direction. Offsets count the octets of its data from [`StreamOffset::ORIGIN`]; its FIN is one more.
@@ -74,6 +83,12 @@ pub(super) struct Half {
     wait: Option<Wait>,
     /// The one octet after the last of the data that was acknowledged but never seen, and since when.
     suspect: Option<(StreamOffset, Timestamp)>,
+    /// Where the capture cut octets off a packet, and up to where, if that is what comes next.
+    cut: (StreamOffset, StreamOffset),
+    /// What was given up, once something was.
+    lost: Option<Box<Lost>>,
+    /// A number too far ahead to be believed, until another packet confirms it.
+    doubt: Option<Box<Doubt>>,
     pub(super) phase: Phase,
     /// Whether any segment of this sender was seen.
     pub(super) seen: bool,
@@ -91,6 +106,9 @@ impl Half {
             rst: None,
             wait: None,
             suspect: None,
+            cut: (StreamOffset::NOTHING, StreamOffset::NOTHING),
+            lost: None,
+            doubt: None,
             phase: Phase::Open,
             seen: false,
         }
@@ -110,17 +128,18 @@ impl Half {
     pub(super) const fn space(&self) -> Option<SeqSpace> {
         match self.origin {
             Origin::Unknown => None,
-            Origin::Guessed(space) | Origin::Exact(space) => Some(space),
+            Origin::Guessed(space) | Origin::Answered(space) | Origin::Exact(space) => Some(space),
         }
     }
 
-    /// The sequence numbers of its first octet of data, where that was seen, and of what comes next.
-    pub(super) fn numbers(&self) -> (Option<SeqNumber>, Option<SeqNumber>) {
-        let first = match self.origin {
-            Origin::Exact(space) => Some(space.seq(self.start)),
-            Origin::Unknown | Origin::Guessed(_) => None,
-        };
-        (first, self.space().map(|space| space.seq(self.next())))
+    /// Where it began, and how far it came.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            first: self.space().map(|space| space.seq(self.start)),
+            is_certain: matches!(self.origin, Origin::Answered(_) | Origin::Exact(_)),
+            end: self.space().map(|space| space.seq(self.next())),
+            is_finished: self.fin.is_some(),
+        }
     }
 
     /// Whether nothing was handed on or given up.
@@ -128,35 +147,96 @@ impl Half {
         self.phase == Phase::Open && self.next() == self.start
     }
 
-    /// The offset of what a segment of this sender carries; a sender of whom nothing is known begins
-    /// here. `None` where the number is too far ahead to believe.
-    pub(super) fn place(&mut self, seq: SeqNumber) -> Option<StreamOffset> {
+    /// The offset of what a segment of this sender carries; a sender of whom nothing is known begins here.
+    pub(super) fn place(&mut self, seq: SeqNumber) -> Credence {
         let Some(space) = self.space() else {
             self.origin = Origin::Guessed(SeqSpace::starting_at(seq));
-            return Some(self.next());
+            return Credence::Plausible(self.next());
         };
-        let at = space.offset(seq, self.next());
-        (at <= self.horizon()).then_some(at)
+        self.credence(space.offset(seq, self.next()))
     }
 
-    /// Takes an acknowledgement by the other end. `None` where it is too far ahead to believe.
-    pub(super) fn acknowledge(&mut self, ack: SeqNumber) -> Option<StreamOffset> {
+    /// Takes an acknowledgement by the other end.
+    pub(super) fn acknowledge(&mut self, ack: SeqNumber) -> Credence {
         let Some(space) = self.space() else {
             self.origin = Origin::Guessed(SeqSpace::starting_at(ack));
-            return Some(self.next());
+            return Credence::Plausible(self.next());
         };
-        let at = space.offset(ack, self.next());
-        if at > self.horizon() {
-            return None;
+        let credence = self.credence(space.offset(ack, self.next()));
+        if let Credence::Plausible(at) = credence {
+            let is_guess = matches!(self.origin, Origin::Guessed(_));
+            if is_guess && self.is_pristine() && self.is_bare() && at == self.next().plus(1) {
+                // The first thing seen of this sender was a keep-alive probe, one octet back.
+                self.assembler.skip_to(at);
+                self.start = at;
+            }
+            self.acked = self.acked.max(at);
         }
-        let is_guess = matches!(self.origin, Origin::Guessed(_));
-        if is_guess && self.is_pristine() && self.is_bare() && at == self.next().plus(1) {
-            // The first thing seen of this sender was a keep-alive probe, one octet back.
-            self.assembler.skip_to(at);
-            self.start = at;
+        credence
+    }
+
+    /// Keeps a doubtful number until another packet confirms it; gives back the one that it displaces.
+    pub(super) fn doubt(&mut self, at: StreamOffset, by: Witness) -> Option<Box<Doubt>> {
+        self.doubt.replace(Box::new(Doubt { at, by }))
+    }
+
+    /// Whether a number is of the same place as the doubtful one.
+    pub(super) fn confirms(&self, seq: SeqNumber) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| {
+            let is_near = |space: SeqSpace| {
+                let distance = seq.offset_from(space.seq(doubt.at)).unsigned_abs();
+                u64::from(distance) <= PLAUSIBLE_WINDOW
+            };
+            self.space().is_some_and(is_near)
+        })
+    }
+
+    /// Believes the doubtful number; gives back the segment that waited for that.
+    pub(super) fn believe(&mut self) -> Option<Held> {
+        let doubt = *self.doubt.take()?;
+        match doubt.by {
+            Witness::Ack => {
+                self.acked = self.acked.max(doubt.at);
+                None
+            }
+            Witness::Segment(held) => {
+                self.seen_end = self.seen_end.max(doubt.at);
+                Some(held)
+            }
         }
-        self.acked = self.acked.max(at);
-        Some(at)
+    }
+
+    /// Gives up a doubtful number that nothing confirmed.
+    pub(super) const fn take_doubt(&mut self) -> Option<Box<Doubt>> {
+        self.doubt.take()
+    }
+
+    /// What waits, in octets with their overhead.
+    pub(super) fn buffered(&self) -> usize {
+        let doubt = self.doubt.as_ref().map_or(0, |doubt| doubt.cost());
+        self.assembler.buffered() + doubt
+    }
+
+    /// Whether a segment of none or one octet is a probe: a keep-alive repeats the last octet sent, or
+    /// pretends to (RFC 9293 §3.8.4), so what it carries must be neither data nor a conflict.
+    pub(super) fn is_probe(&self, at: StreamOffset, length: u64) -> bool {
+        let end = at.plus(1);
+        let repeats = |last| length == 1 && end == last && end > self.next() && self.fin.is_none();
+        self.phase == Phase::Open
+            && length <= 1
+            && (end == self.next()
+                || repeats(self.assembler.end())
+                || (self.suspected().is_some() && repeats(self.acked)))
+    }
+
+    /// Notes that the capture cut off what comes next, up to `end`.
+    pub(super) fn note_cut(&mut self, end: StreamOffset) {
+        self.cut = (self.next(), end);
+    }
+
+    /// How many octets of an old stretch were given up before they came.
+    pub(super) fn late(&mut self, from: StreamOffset, to: StreamOffset) -> u64 {
+        self.lost.as_mut().map_or(0, |lost| lost.find(from, to))
     }
 
     /// Learns its beginning from a SYN; starts anew where that is another than before.
@@ -166,7 +246,7 @@ impl Half {
             return;
         }
         match self.origin {
-            Origin::Guessed(space) => {
+            Origin::Guessed(space) | Origin::Answered(space) => {
                 let at = space.offset(first, self.start);
                 if self.is_pristine() {
                     self.begin_at(at);
@@ -180,6 +260,17 @@ impl Half {
         }
     }
 
+    /// Learns its beginning from the answer to its SYN.
+    pub(super) fn begin_answered(&mut self, first: SeqNumber) {
+        let is_certain = matches!(self.origin, Origin::Exact(_));
+        self.begin(first);
+        if let Origin::Exact(space) = self.origin
+            && !is_certain
+        {
+            self.origin = Origin::Answered(space);
+        }
+    }
+
     /// Whether a SYN with this first octet of data can be the one that this direction began with.
     pub(super) fn is_beginning(&self, first: SeqNumber) -> bool {
         match self.origin {
@@ -188,6 +279,10 @@ impl Half {
             Origin::Guessed(space) => {
                 let at = space.offset(first, self.start);
                 at <= self.start && self.start.octets_since(at) <= LATE_WINDOW
+            }
+            Origin::Answered(space) => {
+                let at = space.offset(first, self.start);
+                at <= self.start && self.start.octets_since(at) <= u64::from(MAX_SEGMENT)
             }
         }
     }
@@ -220,9 +315,11 @@ impl Half {
         true
     }
 
-    /// Whether an RST at this place can be the sender's.
+    /// Whether an RST at this place can be the sender's. The receiver heeds none before what it has
+    /// acknowledged (RFC 9293 §3.10.7.4); Linux one octet before that, as some send it behind their FIN.
     pub(super) fn may_reset_at(&self, at: StreamOffset) -> bool {
-        at.plus(PLAUSIBLE_WINDOW) >= self.next()
+        at.plus(1) >= self.acked
+            && at.plus(PLAUSIBLE_WINDOW) >= self.next()
             && at <= self.seen_end.max(self.acked).plus(PLAUSIBLE_WINDOW)
     }
 
@@ -294,121 +391,6 @@ impl Half {
         }
     }
 
-    /// Up to where something is missing that the receiver is known to have, or that cannot come any more.
-    fn hole(&self, peer: &Self) -> Option<StreamOffset> {
-        if self.phase != Phase::Open || self.lost_fin() || self.head().is_some() {
-            return None;
-        }
-        let mut limit = self.acked;
-        if let Some(rst) = self.rst {
-            limit = limit.max(rst.offset).max(self.assembler.end());
-        }
-        if (self.fin.is_some() || self.rst.is_some()) && (peer.fin.is_some() || peer.rst.is_some())
-        {
-            // Both ends are done: nobody is left to send what is missing again.
-            let end = self.fin.map_or(limit, |fin| fin.offset);
-            limit = limit.max(end).max(self.assembler.end());
-        }
-        if !peer.seen {
-            // One direction alone is captured: there are no acknowledgements to wait for.
-            limit = limit.max(self.assembler.end());
-        }
-        if let Some(fin) = self.fin {
-            limit = limit.min(fin.offset);
-        }
-        (limit > self.next()).then_some(limit)
-    }
-
-    /// Looks at the hole before the next byte: up to where it is to be given up now, and the time
-    /// for which that counts.
-    pub(super) fn due(
-        &mut self,
-        peer: &Self,
-        packets: u64,
-        last: Timestamp,
-        now: Timestamp,
-    ) -> Option<(StreamOffset, Timestamp)> {
-        let Some(limit) = self.hole(peer) else {
-            self.wait = None;
-            return None;
-        };
-        let next = self.next();
-        let packet = peer.seen.then_some(packets);
-        let fresh = || match self.suspected() {
-            // It was no FIN, since more follows; it has waited long enough.
-            Some(since) => Wait {
-                since,
-                packet,
-                upto: next.plus(1),
-            },
-            None => Wait {
-                since: last,
-                packet,
-                upto: limit,
-            },
-        };
-        let wait = self
-            .wait
-            .filter(|wait| wait.upto > next)
-            .unwrap_or_else(fresh);
-        self.wait = Some(wait);
-        let to = wait.upto.min(limit).min(self.barrier(peer));
-        let deadline = wait.since.plus_micros(GAP_MICROS);
-        let passed = wait.packet.map_or(0, |first| packets.saturating_sub(first));
-        if now >= deadline {
-            Some((to, deadline))
-        } else if passed >= GAP_PACKETS {
-            Some((to, last.min(deadline)))
-        } else {
-            None
-        }
-    }
-
-    /// When the hole before the next byte is due.
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.wait.map(|wait| wait.since.plus_micros(GAP_MICROS))
-    }
-
-    /// Up to where [`Half::give_up`] may go when everything that waits is to be handed on.
-    pub(super) fn forced_limit(&self, peer: &Self) -> StreamOffset {
-        let fin = self.fin.map(|fin| fin.offset);
-        let first = self.assembler.first_start();
-        first.or(fin).unwrap_or(self.acked).min(self.barrier(peer))
-    }
-
-    /// The place in a hole at which the other end sent what comes next of it: the hole is given up in
-    /// two parts, as the one is of what came before that (an answer's end) and the other of what came
-    /// after (the next answer's head).
-    fn barrier(&self, peer: &Self) -> StreamOffset {
-        let sent = peer.head().map(|(_, _, ack)| ack);
-        sent.filter(|ack| *ack > self.next())
-            .unwrap_or(StreamOffset::END)
-    }
-
-    /// Gives up what is missing before `to`; says how many octets are known to be lost.
-    pub(super) fn give_up(&mut self, to: StreamOffset, time: Timestamp) -> u64 {
-        let next = self.next();
-        let fin = self.fin.map_or(next, |fin| fin.offset);
-        let first = self.assembler.first_start().unwrap_or(next);
-        // An RST further on is no proof that there were octets before it.
-        let to = to.min(self.acked.max(fin).max(first));
-        if to <= next {
-            if let Some(rst) = &mut self.rst {
-                rst.offset = next;
-            }
-            self.wait = None;
-            return 0;
-        }
-        let tail = self.assembler.is_empty() && self.fin.is_none() && self.acked == to;
-        if tail && to == next.plus(1) {
-            // A FIN that was not captured looks the same as a lost octet, and is far more common.
-            self.suspect = Some((next, self.wait.map_or(time, |wait| wait.since)));
-            self.wait = None;
-            return 0;
-        }
-        self.assembler.skip_to(to)
-    }
-
     /// Passes the octet that a FIN takes.
     pub(super) fn pass_fin(&mut self) {
         self.assembler.skip_to(self.next().plus(1));
@@ -433,9 +415,24 @@ impl Half {
         (offset == self.next()).then_some(since)
     }
 
-    /// How far ahead a number may lie.
-    fn horizon(&self) -> StreamOffset {
-        self.seen_end.max(self.acked).plus(ABSURD_JUMP)
+    /// Up to where the capture cut off what comes next.
+    fn cut_end(&self) -> Option<StreamOffset> {
+        let (from, end) = self.cut;
+        (from == self.next() && end > from).then_some(end)
+    }
+
+    /// How far a number of this place can be believed.
+    fn credence(&self, at: StreamOffset) -> Credence {
+        let reach = self.seen_end.max(self.acked);
+        if at.plus(PLAUSIBLE_WINDOW) < self.next() {
+            Credence::Absurd
+        } else if at <= reach.plus(PLAUSIBLE_WINDOW) {
+            Credence::Plausible(at)
+        } else if at <= reach.plus(ABSURD_JUMP) {
+            Credence::Doubtful(at)
+        } else {
+            Credence::Absurd
+        }
     }
 
     /// Whether no data was seen of it.
