@@ -6,6 +6,7 @@
 
 mod count;
 mod finish;
+mod leg;
 mod open;
 mod outcome;
 mod report;
@@ -23,7 +24,10 @@ pub use report::analyze_report;
 pub use settings::{HashKey, KeepBodies, Network, Settings, TrustedPeers};
 pub use stored::{STORED_HEAD, STORED_TAIL};
 
-use crate::exchange::{Event, EventKind, ExchangeId};
+use crate::{
+    exchange::{Event, EventKind, ExchangeId},
+    legs::Leg,
+};
 use open::Open;
 
 /// Exchanges that one analyzer follows at a time. The capture side bounds its connections far
@@ -121,6 +125,12 @@ impl Analyzer {
     /// How many exchanges are in flight.
     pub fn in_flight(&self) -> usize {
         self.open.len()
+    }
+
+    /// What the matching of legs must know of an exchange in flight whose request was seen whole; none
+    /// where it was not, or is no call's.
+    pub fn leg(&self, id: ExchangeId) -> Option<Leg> {
+        self.open.get(&id)?.leg()
     }
 
     /// What was done and seen so far.

@@ -1,6 +1,7 @@
 //! One exchange in flight.
 
 use super::{
+    leg::LegReader,
     settings::{KeepBodies, Settings},
     stored::Keeper,
     whose::{MAX_TARGET, Sender, cut},
@@ -28,6 +29,7 @@ pub(super) struct Open {
     pub(super) response_body: Option<Keeper>,
     /// The time of the answer's first byte, which names a call whose request was lost.
     pub(super) first_answer: Option<crate::time::Timestamp>,
+    pub(super) leg: LegReader,
     /// Bytes of text and bodies held.
     pub(super) held: usize,
     keeping: bool,
@@ -88,6 +90,7 @@ impl Open {
             request_body: keeper(),
             response_body: keeper(),
             first_answer: None,
+            leg: LegReader::default(),
             held: 0,
             keeping: true,
             stall_threshold: settings.stall_threshold,
@@ -108,6 +111,7 @@ impl Open {
         match event {
             EventKind::RequestHead(head) => self.request_head(head, settings),
             EventKind::RequestBody { bytes, .. } => {
+                self.leg.request(bytes);
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.request {
                         reader.push(bytes);
@@ -118,11 +122,15 @@ impl Open {
                 }
                 self.weigh();
             }
-            EventKind::RequestEnd { time } => self.marks.request_end = Some(*time),
+            EventKind::RequestEnd { time } => {
+                self.marks.request_end = Some(*time);
+                self.leg.request_end();
+            }
             EventKind::ResponseHead(head) => self.response_head(head),
             EventKind::ResponseBody { bytes, time } => {
                 self.first_answer.get_or_insert(*time);
                 self.answer = AnswerBody::Seen;
+                self.leg.answer(bytes);
                 self.want_answer();
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.answer {
@@ -184,6 +192,9 @@ impl Open {
                 Vec::new()
             }
         };
+        if self.choice != Chosen::NoCall {
+            self.leg.begin();
+        }
     }
 
     fn response_head(&mut self, head: &ResponseHead) {
@@ -235,6 +246,7 @@ impl Open {
     fn gap(&mut self, place: Place) {
         match place {
             Place::RequestBody => {
+                self.leg.request_hole();
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.request {
                         reader.hole();
@@ -242,6 +254,7 @@ impl Open {
                 }
             }
             Place::ResponseBody => {
+                self.leg.answer_hole();
                 self.want_answer();
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.answer {
@@ -269,7 +282,7 @@ impl Open {
             .flatten()
             .map(Keeper::held)
             .sum();
-        self.held = texts.saturating_add(bodies);
+        self.held = texts.saturating_add(bodies).saturating_add(self.leg.held());
     }
 }
 
