@@ -96,7 +96,9 @@ mod tests {
     fn read(pieces: &[&[u8]]) -> Option<BodyHash> {
         let mut reader = LegReader::default();
         reader.begin();
-        pieces.iter().for_each(|piece| reader.request(piece));
+        for piece in pieces {
+            reader.request(piece);
+        }
         reader.request_end();
         reader.whole()
     }

@@ -213,6 +213,7 @@ impl Watch {
             .publish(&seen.totals.http.iter().collect::<Vec<_>>());
         let mut analysis: Vec<_> = seen.totals.analysis.iter().collect();
         analysis.push(("uncounted", seen.totals.uncounted));
+        analysis.extend(seen.totals.legs.iter());
         self.analysis.publish(&analysis);
         self.connections.publish(&seen.totals.http.protocols());
         self.metrics

@@ -3,6 +3,7 @@
 
 mod determinism;
 mod hostile;
+mod legs;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
