@@ -37,6 +37,8 @@ pub enum Ends {
     Whole,
     /// The client resets the connection after the tokens, and the relay its own a depth later.
     ClientLeaves,
+    /// The server closes the connection without a word, 5 ms after the request.
+    Unanswered,
 }
 
 /// A streamed call as all its legs carry it.
@@ -70,6 +72,13 @@ impl Call {
                 body.len()
             ),
         );
+        if self.ends == Ends::Unanswered {
+            let closed = asked + 5_000;
+            talk.server_fin(closed)
+                .client_fin(closed)
+                .server_ack(closed);
+            return talk;
+        }
         // The outermost leg has the head 20 ms after the request.
         let answered = self.at + 20_000 - leg.depth;
         talk.server(
@@ -90,8 +99,8 @@ impl Call {
                 talk.server(last, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
                 talk.client_ack(last).close(last + 2_000);
             }
-            Ends::ClientLeaves => {
-                // As the answer comes, the leaving goes: outermost first.
+            // As the answer comes, the leaving goes: outermost first.
+            _ => {
                 talk.client_rst(last + 2_000 + 2 * leg.depth);
             }
         }

@@ -180,26 +180,12 @@ fn a_client_that_leaves_is_one_abort() -> Result<()> {
 #[test]
 fn a_call_tried_again_goes_with_the_answer() -> Result<()> {
     let outer = call(0).over(&Leg::new("192.0.2.1:40000", "10.0.0.9:80", 0)?);
-    let first = Leg::new("10.0.0.9:50000", "10.0.0.1:8000", 300)?;
-    let silent = {
-        let whole = call(0).over(&first);
-        let mut cut = Conversation::new(first.client, first.server);
-        let asked = whole.packets().iter().take(4).cloned().collect::<Vec<_>>();
-        ensure!(asked.len() == 4, "handshake and request");
-        let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
-        cut.handshake(T0 + 300).client(
-            T0 + 300,
-            format!(
-                "POST /v1/chat/completions HTTP/1.1\r\nHost: llm\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            ),
-        );
-        cut.server_fin(T0 + 600)
-            .client_fin(T0 + 610)
-            .server_ack(T0 + 620);
-        cut
+    let unanswered = Call {
+        ends: Ends::Unanswered,
+        ..call(0)
     };
-    let second = call(0).over(&Leg::new("10.0.0.9:50001", "10.0.0.2:8000", 900)?);
+    let silent = unanswered.over(&Leg::new("10.0.0.9:50000", "10.0.0.1:8000", 300)?);
+    let second = call(0).over(&Leg::new("10.0.0.9:50001", "10.0.0.2:8000", 5_500)?);
     check(
         &[outer, silent, second],
         &[

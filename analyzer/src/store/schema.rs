@@ -221,6 +221,30 @@ mod tests {
         );
     }
 
+    /// Version 2 brings `outer_of`, and a view that leaves such rows out.
+    #[test]
+    fn rows_of_version_1_stay_in_the_view() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let transaction = db.transaction().unwrap();
+        apply(&transaction, 1).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(look(&db).unwrap(), Found::Version(1));
+        db.execute("INSERT INTO calls (call_key) VALUES (x'01')", [])
+            .unwrap();
+        migrate(&mut db).unwrap();
+        let later = "INSERT INTO calls (call_key, outer_of) VALUES (x'02', x'01'), (x'03', NULL)";
+        db.execute(later, []).unwrap();
+        let mut select = db
+            .prepare("SELECT id FROM token_stats ORDER BY id")
+            .unwrap();
+        let ids: Vec<i64> = select
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(ids, [1, 3]);
+    }
+
     #[test]
     fn migrating_twice_changes_nothing() {
         let mut db = Connection::open_in_memory().unwrap();
