@@ -231,6 +231,10 @@ impl Open {
         let bodies = stored(self.request_body)
             .zip(stored(self.response_body))
             .map(|(request, response)| Bodies { request, response });
+        if let Some(Bodies { request, response }) = &bodies {
+            let cut = u64::from(request.omitted > 0) + u64::from(response.omitted > 0);
+            counters.bodies_cut = counters.bodies_cut.saturating_add(cut);
+        }
         let error = error.unwrap_or_default();
         let call = Call {
             call_key: key,

@@ -2,7 +2,7 @@
 
 use super::{
     leg::LegReader,
-    settings::{KeepBodies, Settings},
+    settings::Settings,
     stored::Keeper,
     whose::{MAX_TARGET, Sender, cut},
 };
@@ -74,7 +74,6 @@ impl std::fmt::Debug for Open {
 
 impl Open {
     pub(super) fn new(id: ExchangeId, begin: Begin, settings: &Settings) -> Self {
-        let keeper = || (settings.bodies == KeepBodies::Yes).then(Keeper::default);
         Self {
             id,
             begin,
@@ -87,8 +86,8 @@ impl Open {
             candidates: Vec::new(),
             choice: Chosen::Unasked,
             answer: AnswerBody::Unseen,
-            request_body: keeper(),
-            response_body: keeper(),
+            request_body: Keeper::new(settings),
+            response_body: Keeper::new(settings),
             first_answer: None,
             leg: LegReader::default(),
             held: 0,
@@ -98,12 +97,12 @@ impl Open {
     }
 
     /// Reads the bodies though the path says that they are no call: a report makes a row in any case.
-    pub(super) fn read_anyway(&mut self, keep: bool) {
+    pub(super) fn read_anyway(&mut self, settings: &Settings) {
         if self.choice == Chosen::NoCall {
             let chat = DIALECTS.into_iter().take(1);
             self.candidates = chat.map(Candidate::with_request).collect();
-            self.request_body = keep.then(Keeper::default);
-            self.response_body = keep.then(Keeper::default);
+            self.request_body = Keeper::new(settings);
+            self.response_body = Keeper::new(settings);
         }
     }
 

@@ -60,7 +60,8 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     sink.print(Printer::begin);
     let mut watch = Watch::new(daemon.metrics());
-    let settings = daemon.setup().pipeline(source, Pace::Live, targets.ports);
+    let setup = daemon.setup();
+    let settings = setup.pipeline(source, Pace::Live, targets.ports, &args.limits);
     let result = pipeline::run(
         packets.as_mut(),
         &settings,

@@ -8,7 +8,7 @@ use analyzer::{
 };
 use sniffer::{http::Protocol, pipeline::Report};
 
-use super::human;
+use super::{human, limits};
 
 /// Percentiles are exact up to so many calls, and those of the first ones after that.
 const SAMPLES: usize = 1_000_000;
@@ -209,6 +209,12 @@ impl Summary {
                 human::bytes(self.missing),
                 human::count(self.partial)
             );
+        }
+        let reached: Vec<_> = limits::reached(&report.totals)
+            .map(|(count, counter, flag)| format!("{} {counter} ({flag})", human::count(count)))
+            .collect();
+        if !reached.is_empty() {
+            let _ = writeln!(out, "limits reached: {}", reached.join(", "));
         }
         out
     }

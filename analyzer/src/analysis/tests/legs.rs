@@ -4,7 +4,7 @@ use super::*;
 use crate::legs::{EndedLeg, Leg};
 
 /// The leg after all events but the last, and at the end.
-fn leg(script: Script) -> (Option<Leg>, Option<EndedLeg>) {
+fn leg(script: &Script) -> (Option<Leg>, Option<EndedLeg>) {
     let mut analyzer = Analyzer::new(Arc::default());
     for event in &script.events {
         assert!(analyzer.event(event).is_none());
@@ -29,7 +29,7 @@ fn a_call_is_a_leg_from_the_end_of_its_request_on() {
     let script = Script::new()
         .post(CHAT, QUESTION)
         .plain(503, r#"{"error":"full"}"#);
-    let (asked, ended) = leg(script);
+    let (asked, ended) = leg(&script);
     let (asked, ended) = (asked.unwrap(), ended.unwrap());
     assert_eq!((asked.start, asked), (t(0), ended.leg));
     let close = ended.close.unwrap();
@@ -39,7 +39,7 @@ fn a_call_is_a_leg_from_the_end_of_its_request_on() {
     let begun = Script::new()
         .request_head("POST", CHAT, &[])
         .request_piece(QUESTION);
-    assert_eq!(leg(begun).0, None);
+    assert_eq!(leg(&begun).0, None);
 }
 
 #[test]
@@ -49,13 +49,13 @@ fn a_request_that_was_not_read_whole_is_none() {
         .request_piece(QUESTION)
         .gap(Place::RequestBody, 7)
         .request_end();
-    assert_eq!(leg(hole.plain(200, "{}")), (None, None));
+    assert_eq!(leg(&hole.plain(200, "{}")), (None, None));
     let empty = Script::new().request_head("POST", CHAT, &[]).request_end();
-    assert_eq!(leg(empty.plain(200, "{}")), (None, None));
+    assert_eq!(leg(&empty.plain(200, "{}")), (None, None));
 
     let mut capped = Script::new().post(CHAT, QUESTION).plain(200, "{}");
     capped.end.request.unread = 1;
-    assert_eq!(leg(capped).1.unwrap().close, None);
+    assert_eq!(leg(&capped).1.unwrap().close, None);
 }
 
 #[test]
@@ -64,10 +64,10 @@ fn what_is_no_call_is_none() {
         .request_head("GET", CHAT, &[])
         .request_piece("a")
         .request_end();
-    assert_eq!(leg(page.plain(200, "{}")), (None, None));
+    assert_eq!(leg(&page.plain(200, "{}")), (None, None));
     // By its path it may have been one; its shape says that it is not.
     let form = Script::new().post("/submit", "a=b").plain(200, "<html>");
-    let (asked, ended) = leg(form);
+    let (asked, ended) = leg(&form);
     assert_eq!(asked.unwrap(), ended.as_ref().unwrap().leg);
     assert_eq!(ended.unwrap().close, None);
 }
