@@ -1,7 +1,7 @@
 //! The limits as settings: each is reached by a small capture where it is set low, and is not where it is
 //! left alone; the README's table is that of the program.
 
-use std::io::Write as _;
+use std::{collections::BTreeMap, io::Write as _};
 
 use anyhow::{Context as _, Result, ensure};
 use flate2::{Compression, write::GzEncoder};
@@ -82,11 +82,12 @@ fn check(talks: &[Conversation], arguments: &[&str], reached: &str) -> Result<()
 
 #[test]
 fn connections() -> Result<()> {
-    // All open at once. Each sixteenth has room for one.
+    // All stay open. Each sixteenth has room for one.
     let talks: Vec<_> = (0..100)
         .map(|number| {
             let mut talk = talk(number);
-            talk.handshake(at(0)).client(at(1), post("", question(1)));
+            let begun = at(number.into());
+            talk.handshake(begun).client(begun, post("", question(1)));
             talk
         })
         .collect();
@@ -112,11 +113,10 @@ fn silence() -> Result<()> {
         .handshake(at(0))
         .client(at(1), post("", question(1)))
         .server_ack(at(2));
-    check(
-        &[waiting, later.clone()],
-        &["--answer-timeout", "10s"],
-        REACHED,
-    )?;
+    let talks = [waiting, later.clone()];
+    check(&talks, &["--idle-timeout", "10s"], "none")?;
+    let both = ["--idle-timeout", "10s", "--answer-timeout", "15s"];
+    check(&talks, &both, REACHED)?;
     let mut half_open = talk(1);
     half_open.client_ack(at(0));
     check(
@@ -248,7 +248,7 @@ fn stored_bodies() -> Result<()> {
     assert!(done.stdout.contains(reached), "{done:?}");
     let db = rusqlite::Connection::open(&store)?;
     let columns = "SELECT request_head, request_tail, request_omitted FROM bodies";
-    let stored = db.query_row(columns, [], |row| row.try_into())?;
+    let stored: (String, String, i64) = db.query_row(columns, [], |row| row.try_into())?;
     let length = question(100).len() as i64;
     assert_eq!(
         stored,
@@ -279,7 +279,7 @@ fn settings_come_from_the_environment_and_nonsense_is_refused() -> Result<()> {
 }
 
 /// Flags and their defaults, as the help lists them under "Limits".
-fn helped() -> Result<Vec<(String, String)>> {
+fn helped() -> Result<BTreeMap<String, String>> {
     let help = process::run_llmtap(&["run", "--help"])?.stdout;
     let (_, limits) = help.split_once("\nLimits:\n").context("the heading")?;
     let mut flags: Vec<(String, String)> = Vec::new();
@@ -294,7 +294,7 @@ fn helped() -> Result<Vec<(String, String)>> {
         }
     }
     ensure!(flags.len() > 10, "{help}");
-    Ok(flags)
+    Ok(flags.into_iter().collect())
 }
 
 #[test]
@@ -314,6 +314,7 @@ fn the_readme_has_each_limit_with_its_default_and_its_counter() -> Result<()> {
         .iter()
         .map(|row| (row[0].clone(), row[1].clone()))
         .collect();
+    let listed: BTreeMap<_, _> = listed.into_iter().collect();
     assert_eq!(listed, helped()?);
 
     // A live run shows the counters, at zero too.

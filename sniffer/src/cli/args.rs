@@ -71,6 +71,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
 
+    // Last, as is the like in the analysis' flags: a heading is that of all that follows.
     #[command(flatten)]
     pub(crate) limits: CaptureLimits,
 }
@@ -136,6 +137,7 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
 
+    // Last, as is the like in the analysis' flags: a heading is that of all that follows.
     #[command(flatten)]
     pub(crate) limits: CaptureLimits,
 }

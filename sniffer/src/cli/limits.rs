@@ -53,12 +53,12 @@ pub(crate) struct CaptureLimits {
     #[arg(env = "LLMTAP_IDLE_TIMEOUT", value_parser = micros)]
     idle_timeout: i64,
 
-    /// The same while an answer is awaited: a queued call is silent
+    /// The same while an answer is awaited, where that is longer: a queued call is silent
     #[arg(long, value_name = "TIME", default_value = "30m")]
     #[arg(env = "LLMTAP_ANSWER_TIMEOUT", value_parser = micros)]
     answer_timeout: i64,
 
-    /// The same where one end alone was seen, and nothing was carried
+    /// The same where one end alone was seen, and nothing was carried, where that is shorter
     #[arg(long, value_name = "TIME", default_value = "60s")]
     #[arg(env = "LLMTAP_HALF_OPEN_TIMEOUT", value_parser = micros)]
     half_open_timeout: i64,
@@ -129,8 +129,9 @@ impl CaptureLimits {
             max_connection_bytes: self.max_connection_buffer,
             max_buffered_bytes: self.max_buffered,
             idle_micros: self.idle_timeout,
-            waiting_micros: self.answer_timeout,
-            half_open_micros: self.half_open_timeout,
+            // Deadlines are looked up in this order: a connection that changes from one to the next gets a later one.
+            waiting_micros: self.answer_timeout.max(self.idle_timeout),
+            half_open_micros: self.half_open_timeout.min(self.idle_timeout),
             ..TcpSettings::default()
         }
     }
@@ -252,9 +253,9 @@ mod tests {
     fn each_flag_reaches_its_setting() {
         let all = parse(&[
             "--max-connections=100",
-            "--idle-timeout=1s",
-            "--answer-timeout=2m",
-            "--half-open-timeout=1h30m",
+            "--idle-timeout=2m",
+            "--answer-timeout=1h30m",
+            "--half-open-timeout=1s",
             "--max-connection-buffer=1KiB",
             "--max-buffered=2MiB",
             "--max-head-bytes=3000",
@@ -272,9 +273,9 @@ mod tests {
             max_connections: 100,
             max_connection_bytes: 1 << 10,
             max_buffered_bytes: 2 << 20,
-            idle_micros: 1_000_000,
-            waiting_micros: 120_000_000,
-            half_open_micros: 5_400_000_000,
+            idle_micros: 120_000_000,
+            waiting_micros: 5_400_000_000,
+            half_open_micros: 1_000_000,
             ..TcpSettings::default()
         };
         assert_eq!(all.capture.tcp(vec![8000]), tcp);
@@ -287,6 +288,17 @@ mod tests {
         };
         assert_eq!(all.capture.http(), http);
         assert_eq!(analysis(&all.text), [1 << 20, 0, 9_000]);
+    }
+
+    #[test]
+    fn the_times_keep_their_order() {
+        let times = |arguments: &[&str]| {
+            let tcp = parse(arguments).unwrap().capture.tcp(Vec::new());
+            [tcp.half_open_micros, tcp.idle_micros, tcp.waiting_micros]
+        };
+        let (short, long) = (1_000_000, 7_200_000_000);
+        assert_eq!(times(&["--idle-timeout=1s"]), [short, short, 1_800_000_000]);
+        assert_eq!(times(&["--idle-timeout=2h"]), [60_000_000, long, long]);
     }
 
     #[test]
