@@ -310,11 +310,10 @@ fn the_readme_has_each_limit_with_its_default_and_its_counter() -> Result<()> {
                 .collect()
         })
         .collect();
-    let listed: Vec<_> = rows
+    let listed: BTreeMap<_, _> = rows
         .iter()
         .map(|row| (row[0].clone(), row[1].clone()))
         .collect();
-    let listed: BTreeMap<_, _> = listed.into_iter().collect();
     assert_eq!(listed, helped()?);
 
     // A live run shows the counters, at zero too.

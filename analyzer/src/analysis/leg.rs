@@ -60,7 +60,8 @@ impl LegReader {
     }
 
     pub(super) fn answer(&mut self, bytes: &[u8]) {
-        if !self.answer_hole && self.whole().is_some() {
+        // An answer may begin before its request's end.
+        if !self.answer_hole && !matches!(self.request, Request::Unknown) {
             let room = ANSWER_HEAD.saturating_sub(self.answer.len());
             self.answer.extend(bytes.iter().take(room));
         }
@@ -129,6 +130,18 @@ mod tests {
         unwanted.request(b"a");
         unwanted.request_end();
         assert_eq!(unwanted.whole(), None);
+    }
+
+    #[test]
+    fn an_answer_that_comes_early_is_kept_from_its_beginning() {
+        let mut reader = LegReader::default();
+        reader.begin();
+        reader.answer(b"ab");
+        reader.request(b"q");
+        reader.answer(b"cd");
+        reader.request_end();
+        reader.answer(b"ef");
+        assert_eq!(reader.into_answer(), b"abcdef");
     }
 
     #[test]

@@ -136,9 +136,9 @@ impl Close {
         matches!(self.ending, Ending::ClientFin | Ending::ClientReset)
     }
 
-    /// Whether two legs ended in one way.
+    /// Whether two legs were seen to end in one way.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.ending == other.ending || self.left() && other.left()
+        self.ending == other.ending && self.ending.observed() || self.left() && other.left()
     }
 
     pub(super) fn answers(&self, other: &Self) -> Answers {

@@ -452,6 +452,19 @@ fn what_the_capture_cut_off_is_matched_by_what_was_seen() {
     assert_eq!(rows, [(2, None), (1, Some(2))]);
 }
 
+/// Nor is it an end in common that the capture stopped.
+#[test]
+fn unanswered_calls_at_the_end_of_the_capture_are_two() {
+    let cut = Close {
+        ending: Ending::CaptureEnd,
+        ..left(90_000)
+    };
+    let one = leg(1, "192.0.2.1:40000", MODEL, 0);
+    let other = leg(2, "192.0.2.2:40000", OTHER_MODEL, 300);
+    let rows = replay(&[(one, cut.clone()), (other, cut)]);
+    assert!(rows.iter().all(|(_, key)| key.is_none()), "{rows:?}");
+}
+
 #[test]
 fn what_turns_out_to_be_no_call_is_no_leg() {
     let outer = leg(1, CLIENT, PROXY, 0);
