@@ -65,6 +65,8 @@ pub struct Close {
 pub(super) enum Tie {
     /// They cannot be one call.
     None,
+    /// They look like the inner and the outer one.
+    Backward,
     /// Nothing against it.
     Possible,
     /// One client's socket, two servers: its destination was translated on the way.
@@ -110,6 +112,8 @@ impl Leg {
         } else if one_client && !relayed {
             // One machine that asks two servers: a load test, or a try at the next replica.
             Tie::None
+        } else if !relayed && self.client_ip() == inner.server_ip() {
+            Tie::Backward
         } else {
             Tie::Possible
         }

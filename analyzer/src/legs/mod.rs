@@ -35,7 +35,7 @@ mod rank;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub use leg::{ANSWER_HEAD, BodyHash, Close, EndedLeg, Leg};
 
@@ -55,7 +55,7 @@ pub const ABORT_GRACE: i64 = 10_000_000;
 pub const MAX_LEGS: usize = 1 << 16;
 
 /// Legs with one request body known at a time: a load test with one prompt. Each end looks at all of
-/// them, so this bounds the work too. At the limit a new one is not matched, and counted.
+/// them once, so this bounds the work too. At the limit a new one is not matched, and counted.
 pub const MAX_ALIKE: usize = 2_048;
 
 /// Rows that may wait. At the limit a row goes out with what is known, and is counted.
@@ -95,11 +95,23 @@ pub struct Legs<T> {
     alike: HashMap<BodyHash, Vec<Known<T>>, foldhash::fast::RandomState>,
     /// How many legs are known.
     known: usize,
-    /// Those whose rows wait, in the order of their ends.
-    waiting: Vec<(BodyHash, ExchangeId)>,
+    /// The rows that wait, by their turn: the order of their ends.
+    waiting: BTreeMap<u64, Wait>,
     waiting_bytes: usize,
+    turns: u64,
     now: Timestamp,
     counters: LegCounters,
+}
+
+/// A row that waits.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    body: BodyHash,
+    id: ExchangeId,
+    /// When it is looked at again at the latest.
+    due: Timestamp,
+    /// A leg in flight that keeps it waiting: only when that one ends may it be done.
+    watched: Option<ExchangeId>,
 }
 
 /// One known leg.
@@ -116,10 +128,18 @@ struct Known<T> {
 enum State<T> {
     /// In flight.
     Open,
-    /// Ended; its row waits, and holds so many bytes.
-    Waiting(Close, T, usize),
+    /// Ended; its row waits.
+    Waiting(Close, Held<T>),
     /// Ended; its row is out.
     Out(Close),
+}
+
+/// A row, the bytes that it holds, and its turn.
+#[derive(Debug)]
+struct Held<T> {
+    row: T,
+    bytes: usize,
+    turn: u64,
 }
 
 /// Whether a leg is the inner one of another.
@@ -133,7 +153,7 @@ impl<T> Known<T> {
     const fn close(&self) -> Option<&Close> {
         match &self.state {
             State::Open => None,
-            State::Waiting(close, ..) | State::Out(close) => Some(close),
+            State::Waiting(close, _) | State::Out(close) => Some(close),
         }
     }
 
@@ -148,8 +168,9 @@ impl<T> Default for Legs<T> {
         Self {
             alike: HashMap::default(),
             known: 0,
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
             waiting_bytes: 0,
+            turns: 0,
             now: Timestamp::default(),
             counters: LegCounters::default(),
         }
@@ -202,74 +223,122 @@ impl<T> Legs<T> {
             // It was shed.
             return out((row, None));
         };
-        if let Some(close) = ended.close {
-            if let Some(known) = alike.get_mut(place) {
-                known.state = State::Waiting(close, row, bytes);
-            }
-            self.waiting.push((body, id));
-            self.waiting_bytes = self.waiting_bytes.saturating_add(bytes);
-            if rank::patience(alike, place) == Patience::Done {
-                self.settle(self.waiting.len() - 1, out);
-            } else if self.waiting.len() > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES {
-                self.counters.waits_cut = self.counters.waits_cut.saturating_add(1);
-                self.settle(self.waiting.len() - 1, out);
-            }
-        } else {
+        let Some(close) = ended.close else {
             alike.remove(place);
             self.known -= 1;
             out((row, None));
+            return self.settle_watching(body, id, None, out);
+        };
+        let turn = self.turns;
+        self.turns += 1;
+        if let Some(known) = alike.get_mut(place) {
+            let held = Held { row, bytes, turn };
+            known.state = State::Waiting(close, held);
         }
-        // What waited for this one.
-        self.settle_where(out, |legs, (other, waiting)| {
-            other == body && waiting != id && legs.patience(other, waiting) == Patience::Done
-        });
+        let patience = rank::patience(alike, place);
+        self.waiting_bytes = self.waiting_bytes.saturating_add(bytes);
+        self.waiting.insert(
+            turn,
+            Wait {
+                body,
+                id,
+                due: self.now,
+                watched: None,
+            },
+        );
+        let full = self.waiting.len() > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES;
+        if full && patience != Patience::Done {
+            self.counters.waits_cut = self.counters.waits_cut.saturating_add(1);
+        }
+        match patience {
+            Patience::Until { due, watched } if !full => self.wait(turn, due, watched),
+            _ => self.settle(turn, out),
+        }
+        self.settle_watching(body, id, Some(place), out);
     }
 
     /// Packet time has come this far: rows that waited long enough go to `out`.
     pub fn tick(&mut self, now: Timestamp, out: &mut impl FnMut(Matched<T>)) {
         self.now = now;
-        self.settle_where(out, |legs, (body, id)| match legs.patience(body, id) {
-            Patience::Done => true,
-            Patience::Until(time) => time <= now,
-        });
+        let due = self.waiting.iter().filter(|(_, wait)| wait.due <= now);
+        for turn in due.map(|(turn, _)| *turn).collect::<Vec<_>>() {
+            match self.patience(turn) {
+                Patience::Until { due, watched } if due > now => self.wait(turn, due, watched),
+                _ => self.settle(turn, out),
+            }
+        }
         self.forget();
     }
 
     /// Nothing more will come: all rows that wait go to `out`.
     pub fn finish(&mut self, out: &mut impl FnMut(Matched<T>)) {
-        self.settle_where(out, |_, _| true);
+        for turn in self.waiting.keys().copied().collect::<Vec<_>>() {
+            self.settle(turn, out);
+        }
     }
 
-    /// Lets those of the waiting rows out that are due, in the order of their ends.
-    fn settle_where(
+    /// A leg ended, which may be what others waited for; `place` is its own.
+    fn settle_watching(
         &mut self,
+        body: BodyHash,
+        id: ExchangeId,
+        place: Option<usize>,
         out: &mut impl FnMut(Matched<T>),
-        is_due: impl Fn(&Self, (BodyHash, ExchangeId)) -> bool,
     ) {
-        let mut place = 0;
-        while let Some(waiting) = self.waiting.get(place).copied() {
-            if is_due(self, waiting) {
-                self.settle(place, out);
-            } else {
-                place += 1;
+        let Some(alike) = self.alike.get(&body) else {
+            return;
+        };
+        let ended = place.and_then(|place| alike.get(place));
+        let mut watching = Vec::new();
+        for known in alike {
+            let State::Waiting(_, Held { turn, .. }) = &known.state else {
+                continue;
+            };
+            let Some(wait) = self.waiting.get_mut(turn) else {
+                continue;
+            };
+            if wait.watched == Some(id) {
+                watching.push(*turn);
+            } else if ended.is_some_and(|ended| rank::is_same_answer(known, ended)) {
+                wait.due = wait.due.min(rank::soon(known));
+            }
+        }
+        watching.sort_unstable();
+        for turn in watching {
+            match self.patience(turn) {
+                Patience::Until { due, watched } => self.wait(turn, due, watched),
+                Patience::Done => self.settle(turn, out),
             }
         }
     }
 
-    fn patience(&self, body: BodyHash, id: ExchangeId) -> Patience {
-        self.alike.get(&body).map_or(Patience::Done, |alike| {
-            let place = alike.iter().position(|known| known.leg.id == id);
-            place.map_or(Patience::Done, |place| rank::patience(alike, place))
+    fn wait(&mut self, turn: u64, due: Timestamp, watched: Option<ExchangeId>) {
+        if let Some(wait) = self.waiting.get_mut(&turn) {
+            (wait.due, wait.watched) = (due, watched);
+        }
+    }
+
+    fn patience(&self, turn: u64) -> Patience {
+        let place = || {
+            let wait = self.waiting.get(&turn)?;
+            let alike = self.alike.get(&wait.body)?;
+            let place = alike.iter().position(|known| known.leg.id == wait.id)?;
+            Some((alike, place))
+        };
+        place().map_or(Patience::Done, |(alike, place)| {
+            rank::patience(alike, place)
         })
     }
 
-    /// Decides on the row at this place of the waiting list, and lets it out.
-    fn settle(&mut self, place: usize, out: &mut impl FnMut(Matched<T>)) {
-        let (body, id) = self.waiting.remove(place);
-        let Some(alike) = self.alike.get_mut(&body) else {
+    /// Decides on the row of this turn, and lets it out.
+    fn settle(&mut self, turn: u64, out: &mut impl FnMut(Matched<T>)) {
+        let Some(wait) = self.waiting.remove(&turn) else {
             return;
         };
-        let Some(outer) = alike.iter().position(|known| known.leg.id == id) else {
+        let Some(alike) = self.alike.get_mut(&wait.body) else {
+            return;
+        };
+        let Some(outer) = alike.iter().position(|known| known.leg.id == wait.id) else {
             return;
         };
         let inner = rank::best(alike, outer);
@@ -282,10 +351,10 @@ impl<T> Legs<T> {
         };
         known.inner = claimed.map(|inner| inner.id);
         match std::mem::replace(&mut known.state, State::Open) {
-            State::Waiting(close, row, bytes) => {
+            State::Waiting(close, held) => {
                 known.state = State::Out(close);
-                self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
-                out((row, claimed.map(|inner| inner.key)));
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(held.bytes);
+                out((held.row, claimed.map(|inner| inner.key)));
             }
             other => known.state = other,
         }

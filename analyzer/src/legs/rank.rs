@@ -1,10 +1,15 @@
 //! Which of the legs with one body is the inner one of another, and whether to wait for it.
 
+use std::cmp::Reverse;
+
 use super::{
     ABORT_GRACE, Claimed, Known, State, TOLERANCE,
     leg::{Answers, Close, Leg, Tie},
 };
-use crate::{exchange::Ending, time::Timestamp};
+use crate::{
+    exchange::{Ending, ExchangeId},
+    time::Timestamp,
+};
 
 /// How well an inner leg fits its outer one; the first is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +29,12 @@ pub(super) enum Rank {
 pub(super) enum Patience {
     /// Not at all, or no longer.
     Done,
-    /// Until this packet time at the latest.
-    Until(Timestamp),
+    /// Until the leg in flight that is watched has ended, or then another; at the latest until `due`,
+    /// packet time.
+    Until {
+        due: Timestamp,
+        watched: Option<ExchangeId>,
+    },
 }
 
 /// How long the ended leg at this place waits.
@@ -34,43 +43,67 @@ pub(super) fn patience<T>(alike: &[Known<T>], outer: usize) -> Patience {
         return Patience::Done;
     };
     let left = close.left();
-    let awaited = alike
-        .iter()
-        .any(|inner| matches!(inner.state, State::Open) && may_hold(known, close, inner));
+    // The youngest: it is most likely to end last, so that the others' ends need no look.
+    let awaited = alike.iter().rev().find(|inner| {
+        matches!(inner.state, State::Open)
+            && inner.claimed == Claimed::No
+            && known.leg.tie(&inner.leg) != Tie::Backward
+            && may_hold(known, close, inner)
+    });
+    let watched = awaited.map(|inner| inner.leg.id);
     let best = || fitting(alike, outer).map(|(rank, ..)| rank).min();
-    match (awaited, left) {
-        (true, true) if best() != Some(Rank::SameAnswer) => {
-            Patience::Until(close.time.plus_micros(ABORT_GRACE))
-        }
-        (false, false) => Patience::Done,
-        (false, true) if best().is_some() => Patience::Done,
-        _ => Patience::Until(close.time.plus_micros(TOLERANCE)),
+    let grace = match (watched, left) {
+        (Some(_), true) if best() != Some(Rank::SameAnswer) => ABORT_GRACE,
+        (None, false) => return Patience::Done,
+        (None, true) if best().is_some() => return Patience::Done,
+        _ => TOLERANCE,
+    };
+    Patience::Until {
+        due: close.time.plus_micros(grace),
+        watched,
     }
+}
+
+/// Whether the answers show that the second leg is the inner one of the first.
+pub(super) fn is_same_answer<T>(outer: &Known<T>, inner: &Known<T>) -> bool {
+    outer
+        .close()
+        .is_some_and(|close| rank(outer, close, inner) == Some(Rank::SameAnswer))
+}
+
+/// How long an ended leg waits that has found its inner one.
+pub(super) fn soon<T>(known: &Known<T>) -> Timestamp {
+    known
+        .close()
+        .map_or(known.leg.start, |close| close.time.plus_micros(TOLERANCE))
 }
 
 /// The place of the leg that the ended one at this place is the outer one of, if there is one.
 pub(super) fn best<T>(alike: &[Known<T>], outer: usize) -> Option<usize> {
-    let (rank, .., inner) = fitting(alike, outer).min()?;
+    let mut fitting: Vec<_> = fitting(alike, outer).collect();
+    fitting.sort_unstable();
+    let of_no_ring = |inner: &&Fit| !leads_to(alike, inner.3, outer);
+    let (rank, .., inner) = *fitting.iter().find(of_no_ring)?;
     let sound = rank != Rank::Doubtful || is_only_claimant(alike, outer, inner);
     sound.then_some(inner)
 }
 
-/// The legs that may be the inner one: how well they fit, how loosely they lie inside, and their places.
-/// Their minimum is the best.
-fn fitting<T>(
-    alike: &[Known<T>],
-    outer: usize,
-) -> impl Iterator<Item = (Rank, i64, std::cmp::Reverse<Timestamp>, usize)> {
+/// A leg that may be the inner one: how well it fits, how loosely it lies inside, when it began (the last
+/// first), and its place. The least is the best.
+type Fit = (Rank, i64, Reverse<Timestamp>, usize);
+
+/// The legs that may be the inner one.
+fn fitting<T>(alike: &[Known<T>], outer: usize) -> impl Iterator<Item = Fit> {
     let of = ended(alike, outer);
     let places = alike.iter().enumerate();
     places.filter_map(move |(place, inner)| {
         let (known, close) = of?;
-        if inner.claimed == Claimed::Yes || leads_to(alike, place, outer) {
+        if inner.claimed == Claimed::Yes {
             return None;
         }
         let rank = rank(known, close, inner)?;
         let slack = slack(&known.leg, close, inner);
-        Some((rank, slack, std::cmp::Reverse(inner.leg.start), place))
+        Some((rank, slack, Reverse(inner.leg.start), place))
     })
 }
 
@@ -87,7 +120,10 @@ fn rank<T>(outer: &Known<T>, close: &Close, inner: &Known<T>) -> Option<Rank> {
     match close.answers(end) {
         Answers::Same => Some(Rank::SameAnswer),
         Answers::Silent if close.is_like(end) && shown => Some(Rank::SameEnd),
-        Answers::Silent => (close.is_like(end) || shown).then_some(Rank::Doubtful),
+        Answers::Silent => {
+            let alike = close.is_like(end) && tie != Tie::Backward;
+            (alike || shown).then_some(Rank::Doubtful)
+        }
         Answers::Rewritten => (tie == Tie::Proxied).then_some(Rank::Rewritten),
         Answers::Opposed => (tie == Tie::Proxied).then_some(Rank::Doubtful),
     }

@@ -366,7 +366,6 @@ fn a_client_that_leaves_at_once_has_its_row_wait_for_the_proxys_request() {
         .tick(2_000);
     assert_eq!(bench.rows, []);
     let bench = bench.asked(inner).ended(inner, left(1_200));
-    assert_eq!(bench.rows, [(1, Some(2))]);
     assert_eq!(bench.tick(10_000).rows, [(1, Some(2)), (2, None)]);
 
     let alone = Bench::default()
@@ -509,6 +508,23 @@ fn a_load_test_with_one_prompt_keeps_no_more_than_is_in_flight() {
         assert!(bench.legs.known() <= 51 + 200, "{}", bench.legs.known());
     }
     assert_eq!(bench.legs.counters(), LegCounters::default());
+}
+
+/// All clients leave at once: each row is looked at a few times, not at every other's end.
+#[test]
+fn a_storm_of_clients_that_leave_is_paired() {
+    let calls = (0..400_u16).map(|n| {
+        let start = i64::from(n) * 10;
+        let mut outer = leg(1, &format!("192.0.2.1:{}", 10_000 + n), PROXY, start);
+        let mut inner = leg(2, &format!("10.0.0.1:{}", 10_000 + n), MODEL, start + 300);
+        (outer.id.connection, inner.id.connection) = (u64::from(n), 1_000 + u64::from(n));
+        [(outer, left(60_000 + start)), (inner, left(60_300 + start))]
+    });
+    let rows = replay(&calls.flatten().collect::<Vec<_>>());
+    assert_eq!(rows.len(), 800);
+    for (row, key) in rows {
+        assert_eq!(key, (row == 1).then_some(2));
+    }
 }
 
 #[test]
