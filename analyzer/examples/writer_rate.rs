@@ -179,6 +179,7 @@ fn record(number: u64) -> Record {
         truncated: false,
         confidence: Confidence::Complete,
         reported_timestamp: None,
+        outer_of: None,
     };
     Record {
         call,

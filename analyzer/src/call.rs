@@ -196,6 +196,8 @@ pub struct Call {
     pub confidence: Confidence,
     /// A report's own `timestamp` text, unchanged.
     pub reported_timestamp: Option<String>,
+    /// The call that this row shows from farther out, at a relay's other side: sums leave this row out.
+    pub outer_of: Option<CallKey>,
 }
 
 /// The marks of a call.

@@ -74,6 +74,7 @@ pub(crate) fn call(number: u8) -> Call {
         truncated: false,
         confidence: Confidence::Complete,
         reported_timestamp: None,
+        outer_of: None,
     }
 }
 

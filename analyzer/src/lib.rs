@@ -2,7 +2,8 @@
 //!
 //! The analyzer knows nothing of packets. It takes the events of HTTP exchanges ([`exchange`], the
 //! contract), follows them to their end ([`analysis`]), reads them as LLM calls ([`dialect`]), counts tokens
-//! ([`tokens`]), and makes of each call one wide row ([`call`]). Rows go to a `store`, into
+//! ([`tokens`]), and makes of each call one wide row ([`call`]). [`legs`] finds the rows of one call that was
+//! seen on two connections. Rows go to a `store`, into
 //! `metrics`, and out through the `api` and its `ui`.
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ pub mod exchange;
 #[cfg(test)]
 mod fixtures;
 pub mod json;
+pub mod legs;
 pub mod metrics;
 pub mod record;
 pub mod report;

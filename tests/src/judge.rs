@@ -136,9 +136,9 @@ pub fn check_same(one: &BTreeMap<String, Row>, other: &BTreeMap<String, Row>, ke
 }
 
 fn same_but_for_jitter(id: &str, live: &Row, replayed: &Row, keys: Keys) {
-    // What is a tap's own: the row's number, the source, the hash over request_start, and a rate of
-    // the clocks.
-    const OTHER: &[&str] = &["id", "source", "call_key", "tokens_per_second"];
+    // What is a tap's own: the row's number, the source, the hash over request_start and that of
+    // another row, and a rate of the clocks.
+    const OTHER: &[&str] = &["id", "source", "call_key", "outer_of", "tokens_per_second"];
     const CLOCKS: &[&str] = &[
         "request_start",
         "request_end",
@@ -161,6 +161,11 @@ fn same_but_for_jitter(id: &str, live: &Row, replayed: &Row, keys: Keys) {
         live.0.keys().collect::<Vec<_>>(),
         replayed.0.keys().collect::<Vec<_>>(),
         "{id}: columns"
+    );
+    assert_eq!(
+        live.get("outer_of").is_null(),
+        replayed.get("outer_of").is_null(),
+        "{id}.outer_of"
     );
     for column in live
         .0

@@ -4,12 +4,12 @@
 //! [`pcap`] builds captures packet by packet with exact times, [`model_server`] is a server that
 //! streams as uvicorn does and knows what it sent, [`clients`] is a trickle of traffic for the
 //! demonstration; [`openai`] is the real client, [`traefik`] the real proxy, [`namespace`] a network
-//! of the test's own, [`traffic`] makes much traffic and damages its capture, and [`simulator`] does so
-//! with every kind of damage and judges what is read. [`process`] runs the binary, [`tap`] as a live
-//! one, [`recording`] records what it taps; [`row`] reads its rows, [`judge`] compares them, [`tshark`]
-//! reads captures beside it, [`http`] fetches from its API, [`metrics`] reads a scrape, and [`tools`]
-//! finds the programs that `cargo xtask test` put in place. [`fuzz`] feeds the
-//! library what nobody would send.
+//! of the test's own, [`relay`] makes one call pass on several connections, [`traffic`] makes much traffic
+//! and damages its capture, and [`simulator`] does so with every kind of damage and judges what is read.
+//! [`process`] runs the binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
+//! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
+//! [`metrics`] reads a scrape, and [`tools`] finds the programs that `cargo xtask test` put in place.
+//! [`fuzz`] feeds the library what nobody would send.
 #![forbid(unsafe_code)]
 
 pub mod clients;
@@ -23,6 +23,7 @@ pub mod openai;
 pub mod pcap;
 pub mod process;
 pub mod recording;
+pub mod relay;
 pub mod row;
 pub mod simulator;
 pub mod tap;

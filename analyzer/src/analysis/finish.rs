@@ -16,6 +16,7 @@ use crate::{
         request::RequestFacts,
     },
     exchange::{End, Transfer, Version},
+    legs::{Close, EndedLeg, Leg},
     time::Timestamp,
 };
 
@@ -26,6 +27,9 @@ pub struct Finished {
     pub exchange: ExchangeRow,
     /// The call, if it is one.
     pub call: Option<Box<Uncounted>>,
+    /// What the matching of legs must know, where [`Analyzer::leg`](super::Analyzer::leg) told of it
+    /// before.
+    pub leg: Option<Box<EndedLeg>>,
 }
 
 impl Finished {
@@ -55,13 +59,43 @@ impl Open {
         self.marks.response_end = end.response_end;
         self.marks.ended = Some(end.time);
         let mut exchange = self.exchange_row(end);
+        let leg = self.leg();
+        let answer = std::mem::take(&mut self.leg).into_answer();
+        let status = self.status;
         let call = self.chosen().map(|position| {
             counters.calls = counters.calls.saturating_add(1);
             let call = self.into_call(position, end, counters);
             exchange.dialect = call.call.dialect;
             Box::new(call)
         });
-        Finished { exchange, call }
+        let leg = leg.map(|leg| {
+            let whole = call.is_some() && end.request.unread == 0;
+            let close = whole.then_some(Close {
+                time: end.time,
+                ending: end.ending,
+                status,
+                answer,
+            });
+            Box::new(EndedLeg { leg, close })
+        });
+        Finished {
+            exchange,
+            call,
+            leg,
+        }
+    }
+
+    /// See [`Analyzer::leg`](super::Analyzer::leg).
+    pub(super) fn leg(&self) -> Option<Leg> {
+        let start = self.marks.request_start?;
+        Some(Leg {
+            id: self.id,
+            key: self.key(start),
+            body: self.leg.whole()?,
+            peer: self.begin.peer?,
+            server: self.begin.server?,
+            start,
+        })
     }
 
     /// The candidate that the exchange follows, if it is a call.
@@ -153,7 +187,7 @@ impl Open {
         end: &End,
         counters: &mut AnalyzerCounters,
     ) -> Uncounted {
-        let key = self.key(end);
+        let key = self.key(end.time);
         let status = self.status(end);
         let answer = answer.unwrap_or_else(|| unanswered(self.event_stream));
         let refused = self.status.is_some_and(|status| status >= 400);
@@ -197,6 +231,10 @@ impl Open {
         let bodies = stored(self.request_body)
             .zip(stored(self.response_body))
             .map(|(request, response)| Bodies { request, response });
+        if let Some(Bodies { request, response }) = &bodies {
+            let cut = u64::from(request.omitted > 0) + u64::from(response.omitted > 0);
+            counters.bodies_cut = counters.bodies_cut.saturating_add(cut);
+        }
         let error = error.unwrap_or_default();
         let call = Call {
             call_key: key,
@@ -257,6 +295,7 @@ impl Open {
                 Confidence::Partial
             },
             reported_timestamp: None,
+            outer_of: None,
         };
         Uncounted {
             call,
@@ -271,11 +310,11 @@ impl Open {
 
     /// See [`call_key`]. Where the request was lost, the answer's first byte stands in for its
     /// start, and where both are, the end; a letter tells the three apart.
-    fn key(&self, end: &End) -> CallKey {
+    fn key(&self, end: Timestamp) -> CallKey {
         let (mark, time) = match (self.marks.request_start, self.first_answer) {
             (Some(start), _) => (b'q', start),
             (None, Some(answer)) => (b'a', answer),
-            (None, None) => (b'e', end.time),
+            (None, None) => (b'e', end),
         };
         let peer = self.begin.peer.map(|peer| peer.to_string());
         let server = self.begin.server.map(|server| server.to_string());

@@ -6,6 +6,7 @@
 
 mod count;
 mod finish;
+mod leg;
 mod open;
 mod outcome;
 mod report;
@@ -23,7 +24,10 @@ pub use report::analyze_report;
 pub use settings::{HashKey, KeepBodies, Network, Settings, TrustedPeers};
 pub use stored::{STORED_HEAD, STORED_TAIL};
 
-use crate::exchange::{Event, EventKind, ExchangeId};
+use crate::{
+    exchange::{Event, EventKind, ExchangeId},
+    legs::Leg,
+};
 use open::Open;
 
 /// Exchanges that one analyzer follows at a time. The capture side bounds its connections far
@@ -51,6 +55,8 @@ pub struct AnalyzerCounters {
     pub texts_shed: u64,
     /// Calls with text or choices past a bound of one call.
     pub calls_cut: u64,
+    /// Bodies of calls of which the middle is not stored.
+    pub bodies_cut: u64,
     /// Sequences of bytes in JSON strings that were no UTF-8.
     pub json_replaced: u64,
     /// JSON containers skipped for their depth.
@@ -70,6 +76,7 @@ impl AnalyzerCounters {
             ("exchanges_shed", self.exchanges_shed),
             ("texts_shed", self.texts_shed),
             ("calls_cut", self.calls_cut),
+            ("bodies_cut", self.bodies_cut),
             ("json_replaced", self.json_replaced),
             ("json_too_deep", self.json_too_deep),
             ("requests_unread", self.requests_unread),
@@ -87,6 +94,7 @@ impl AnalyzerCounters {
             (&mut self.exchanges_shed, other.exchanges_shed),
             (&mut self.texts_shed, other.texts_shed),
             (&mut self.calls_cut, other.calls_cut),
+            (&mut self.bodies_cut, other.bodies_cut),
             (&mut self.json_replaced, other.json_replaced),
             (&mut self.json_too_deep, other.json_too_deep),
             (&mut self.requests_unread, other.requests_unread),
@@ -123,6 +131,12 @@ impl Analyzer {
         self.open.len()
     }
 
+    /// What the matching of legs must know of an exchange in flight whose request was seen whole; none
+    /// where it was not, or is no call's.
+    pub fn leg(&self, id: ExchangeId) -> Option<Leg> {
+        self.open.get(&id)?.leg()
+    }
+
     /// What was done and seen so far.
     pub const fn counters(&self) -> AnalyzerCounters {
         self.counters
@@ -156,7 +170,7 @@ impl Analyzer {
         let before = open.held;
         open.event(&event.kind, &self.settings);
         self.held = self.held.saturating_sub(before).saturating_add(open.held);
-        if self.held > MAX_HELD && open.stop_keeping() {
+        if self.held > self.settings.max_held && open.stop_keeping() {
             self.counters.texts_shed = self.counters.texts_shed.saturating_add(1);
         }
         None

@@ -1,7 +1,8 @@
 //! One exchange in flight.
 
 use super::{
-    settings::{KeepBodies, Settings},
+    leg::LegReader,
+    settings::Settings,
     stored::Keeper,
     whose::{MAX_TARGET, Sender, cut},
 };
@@ -28,6 +29,7 @@ pub(super) struct Open {
     pub(super) response_body: Option<Keeper>,
     /// The time of the answer's first byte, which names a call whose request was lost.
     pub(super) first_answer: Option<crate::time::Timestamp>,
+    pub(super) leg: LegReader,
     /// Bytes of text and bodies held.
     pub(super) held: usize,
     keeping: bool,
@@ -72,7 +74,6 @@ impl std::fmt::Debug for Open {
 
 impl Open {
     pub(super) fn new(id: ExchangeId, begin: Begin, settings: &Settings) -> Self {
-        let keeper = || (settings.bodies == KeepBodies::Yes).then(Keeper::default);
         Self {
             id,
             begin,
@@ -85,9 +86,10 @@ impl Open {
             candidates: Vec::new(),
             choice: Chosen::Unasked,
             answer: AnswerBody::Unseen,
-            request_body: keeper(),
-            response_body: keeper(),
+            request_body: Keeper::new(settings),
+            response_body: Keeper::new(settings),
             first_answer: None,
+            leg: LegReader::default(),
             held: 0,
             keeping: true,
             stall_threshold: settings.stall_threshold,
@@ -95,12 +97,12 @@ impl Open {
     }
 
     /// Reads the bodies though the path says that they are no call: a report makes a row in any case.
-    pub(super) fn read_anyway(&mut self, keep: bool) {
+    pub(super) fn read_anyway(&mut self, settings: &Settings) {
         if self.choice == Chosen::NoCall {
             let chat = DIALECTS.into_iter().take(1);
             self.candidates = chat.map(Candidate::with_request).collect();
-            self.request_body = keep.then(Keeper::default);
-            self.response_body = keep.then(Keeper::default);
+            self.request_body = Keeper::new(settings);
+            self.response_body = Keeper::new(settings);
         }
     }
 
@@ -108,6 +110,7 @@ impl Open {
         match event {
             EventKind::RequestHead(head) => self.request_head(head, settings),
             EventKind::RequestBody { bytes, .. } => {
+                self.leg.request(bytes);
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.request {
                         reader.push(bytes);
@@ -118,11 +121,15 @@ impl Open {
                 }
                 self.weigh();
             }
-            EventKind::RequestEnd { time } => self.marks.request_end = Some(*time),
+            EventKind::RequestEnd { time } => {
+                self.marks.request_end = Some(*time);
+                self.leg.request_end();
+            }
             EventKind::ResponseHead(head) => self.response_head(head),
             EventKind::ResponseBody { bytes, time } => {
                 self.first_answer.get_or_insert(*time);
                 self.answer = AnswerBody::Seen;
+                self.leg.answer(bytes);
                 self.want_answer();
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.answer {
@@ -184,6 +191,9 @@ impl Open {
                 Vec::new()
             }
         };
+        if self.choice != Chosen::NoCall {
+            self.leg.begin();
+        }
     }
 
     fn response_head(&mut self, head: &ResponseHead) {
@@ -235,6 +245,7 @@ impl Open {
     fn gap(&mut self, place: Place) {
         match place {
             Place::RequestBody => {
+                self.leg.request_hole();
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.request {
                         reader.hole();
@@ -242,6 +253,7 @@ impl Open {
                 }
             }
             Place::ResponseBody => {
+                self.leg.answer_hole();
                 self.want_answer();
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.answer {
@@ -269,7 +281,7 @@ impl Open {
             .flatten()
             .map(Keeper::held)
             .sum();
-        self.held = texts.saturating_add(bodies);
+        self.held = texts.saturating_add(bodies).saturating_add(self.leg.held());
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::{MAX_HELD, STORED_HEAD, STORED_TAIL};
 use crate::dialect::STALL_THRESHOLD;
 
 /// The settings of the analysis.
@@ -12,6 +13,12 @@ use crate::dialect::STALL_THRESHOLD;
 pub struct Settings {
     /// Whether bodies are kept for storage.
     pub bodies: KeepBodies,
+    /// Bytes of a body's beginning that are stored. Default [`STORED_HEAD`].
+    pub stored_head: usize,
+    /// Bytes of a longer body's end that are stored. Default [`STORED_TAIL`].
+    pub stored_tail: usize,
+    /// Bytes that the exchanges in flight of one analyzer may hold. Default [`MAX_HELD`].
+    pub max_held: usize,
     /// A gap between content events above this many microseconds is a stall.
     pub stall_threshold: i64,
     /// The header that names the model where neither body nor path does.
@@ -28,6 +35,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             bodies: KeepBodies::No,
+            stored_head: STORED_HEAD,
+            stored_tail: STORED_TAIL,
+            max_held: MAX_HELD,
             stall_threshold: STALL_THRESHOLD,
             model_header: Some("X-Model".to_owned()),
             user_header: None,

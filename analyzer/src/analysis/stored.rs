@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::settings::{KeepBodies, Settings};
 use crate::call::StoredBody;
 
 /// Bytes of a body's beginning that are stored.
@@ -11,8 +12,10 @@ pub const STORED_HEAD: usize = 256 << 10;
 pub const STORED_TAIL: usize = 64 << 10;
 
 /// A body as it comes, cut to what is stored.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keeper {
+    head_cap: usize,
+    tail_cap: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
     omitted: u64,
@@ -20,6 +23,18 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
+    /// For one body; `None` where bodies are not kept.
+    pub(super) fn new(settings: &Settings) -> Option<Self> {
+        (settings.bodies == KeepBodies::Yes).then(|| Self {
+            head_cap: settings.stored_head,
+            tail_cap: settings.stored_tail,
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            omitted: 0,
+            closed: false,
+        })
+    }
+
     /// Bytes kept so far.
     pub(super) fn held(&self) -> usize {
         self.head.len().saturating_add(self.tail.len())
@@ -35,11 +50,11 @@ impl Keeper {
             self.omitted = self.omitted.saturating_add(bytes.len() as u64);
             return;
         }
-        let room = STORED_HEAD.saturating_sub(self.head.len());
+        let room = self.head_cap.saturating_sub(self.head.len());
         let (head, rest) = bytes.split_at(room.min(bytes.len()));
         self.head.extend_from_slice(head);
-        let (passed, rest) = rest.split_at(rest.len().saturating_sub(STORED_TAIL));
-        let over = (self.tail.len() + rest.len()).saturating_sub(STORED_TAIL);
+        let (passed, rest) = rest.split_at(rest.len().saturating_sub(self.tail_cap));
+        let over = (self.tail.len() + rest.len()).saturating_sub(self.tail_cap);
         self.tail.drain(..over.min(self.tail.len()));
         self.tail.extend(rest);
         self.omitted = self.omitted.saturating_add((passed.len() + over) as u64);
@@ -60,22 +75,35 @@ mod tests {
 
     #[test]
     fn head_and_tail_are_those_of_the_whole_body() {
+        for (head_cap, tail_cap) in [(STORED_HEAD, STORED_TAIL), (1_000, 0), (0, 1_000), (0, 0)] {
+            let settings = Settings {
+                bodies: KeepBodies::Yes,
+                stored_head: head_cap,
+                stored_tail: tail_cap,
+                ..Settings::default()
+            };
+            check(&settings);
+        }
+    }
+
+    fn check(settings: &Settings) {
+        let (head_cap, tail_cap) = (settings.stored_head, settings.stored_tail);
         for length in [
             0,
             10,
-            STORED_HEAD,
-            STORED_HEAD + 1,
-            STORED_HEAD + STORED_TAIL,
-            STORED_HEAD + STORED_TAIL + 1,
+            head_cap,
+            head_cap + 1,
+            head_cap + tail_cap,
+            head_cap + tail_cap + 1,
             1_000_000,
         ] {
             let body: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
             for size in [1_000, 70_000, 1_000_000] {
-                let mut keeper = Keeper::default();
+                let mut keeper = Keeper::new(settings).unwrap();
                 body.chunks(size).for_each(|piece| keeper.push(piece));
                 let stored = keeper.finish();
-                let head = length.min(STORED_HEAD);
-                let tail = (length - head).min(STORED_TAIL);
+                let head = length.min(head_cap);
+                let tail = (length - head).min(tail_cap);
                 assert_eq!(stored.head, body[..head]);
                 assert_eq!(stored.tail, body[length - tail..]);
                 assert_eq!(stored.omitted, (length - head - tail) as u64);

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, net::SocketAddr};
 
 mod bounds;
+mod legs;
 mod outcomes;
 mod servers;
 mod splits;

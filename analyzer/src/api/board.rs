@@ -85,8 +85,11 @@ impl Board {
         }
     }
 
-    /// Takes note of a finished call.
+    /// Takes note of a finished call; not of the outer row of one that has another.
     pub fn observe(&self, call: &Call) {
+        if call.outer_of.is_some() {
+            return;
+        }
         let model = self.metrics.model_label(call);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.total.add(call);

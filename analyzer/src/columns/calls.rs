@@ -64,6 +64,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     text("confidence", "complete or partial: whether the row rests on all bytes", |c| c.confidence.as_str().into()),
     text("provider", "the provider's name, by the dialect", |c| c.provider.into()),
     text("reported_timestamp", "a report's own timestamp, unchanged", |c| c.reported_timestamp.as_ref().into()),
+    other_key("outer_of", "the call_key of the same call nearer to the model server: leave this row out of sums", |c| c.outer_of.map_or(Value::Null, Value::Key)).since(2),
 ];
 
 type Get = for<'a> fn(&'a Call) -> Value<'a>;
@@ -86,6 +87,10 @@ const fn text(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
 
 const fn key(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
     Column::new(name, Kind::Key, doc, get)
+}
+
+const fn other_key(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
+    Column::new(name, Kind::OtherKey, doc, get)
 }
 
 const fn time(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {

@@ -10,7 +10,7 @@
 //! | `FineDuration` | REAL, microseconds | seconds | seconds |
 //! | `Bool` | INTEGER, 0 or 1 | `true`, `false` | `true`, `false` |
 //! | `List` | TEXT, a JSON array | array | joined with `;` |
-//! | `Key` | BLOB, 16 bytes | 32 hexadecimal digits | the same |
+//! | `Key`, `OtherKey` | BLOB, 16 bytes | 32 hexadecimal digits | the same |
 
 mod calls;
 mod exchanges;
@@ -92,8 +92,10 @@ pub enum Kind {
     FineDuration,
     /// A list of texts.
     List,
-    /// A call's key.
+    /// A call's key: unique, and there in each row.
     Key,
+    /// The key of another call.
+    OtherKey,
 }
 
 impl Kind {
@@ -103,7 +105,7 @@ impl Kind {
             Self::Bool | Self::Integer | Self::Time | Self::Duration => "INTEGER",
             Self::Real | Self::FineDuration => "REAL",
             Self::Text | Self::List => "TEXT",
-            Self::Key => "BLOB",
+            Self::Key | Self::OtherKey => "BLOB",
         }
     }
 

@@ -16,7 +16,10 @@ fn columns_stand_in_the_order_of_the_design() {
     let names: Vec<_> = call_headings().collect();
     let design: Vec<_> = DESIGN.split(',').map(str::trim).collect();
     assert_eq!(names[..design.len()], design);
-    assert_eq!(names[design.len()..], ["provider", "reported_timestamp"]);
+    assert_eq!(
+        names[design.len()..],
+        ["provider", "reported_timestamp", "outer_of"]
+    );
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn values_match_their_columns_kind() {
             Value::Duration(_) => column.kind == Kind::Duration,
             Value::FineDuration(_) => column.kind == Kind::FineDuration,
             Value::List(_) => column.kind == Kind::List,
-            Value::Key(_) => column.kind == Kind::Key,
+            Value::Key(_) => matches!(column.kind, Kind::Key | Kind::OtherKey),
         };
         assert!(fits, "{}: {value:?}", column.name);
     }

@@ -45,6 +45,7 @@ struct Inner {
     registry: Registry,
     models: ModelNames,
     calls: Guarded<CallLabels, Counter>,
+    outer_calls: Counter,
     tokens: Guarded<TokenLabels, Counter>,
     stalls: Guarded<OneModel, Counter>,
     wasted: Guarded<OneModel, Seconds>,
@@ -123,6 +124,7 @@ impl Metrics {
         Self(Arc::new(Inner {
             models: ModelNames::new(),
             calls: guarded(r, &names::CALLS, Family::default()),
+            outer_calls: register(r, &names::OUTER_CALLS, Counter::default()),
             exchanges: reasons(r, &names::EXCHANGES),
             tokens: guarded(r, &names::TOKENS, Family::default()),
             in_flight: register(r, &names::CALLS_IN_FLIGHT, Gauge::default()),
@@ -147,9 +149,13 @@ impl Metrics {
         }))
     }
 
-    /// Counts a finished call.
+    /// Counts a finished call. The outer row of a call that has another is counted as such, and nothing else.
     pub fn observe_call(&self, call: &Call) {
         let m = &*self.0;
+        if call.outer_of.is_some() {
+            m.outer_calls.inc();
+            return;
+        }
         let model = self.model_label(call);
         let labels = GenAi {
             operation: call.operation.unwrap_or(UNKNOWN),

@@ -76,6 +76,9 @@ metrics! {
     /// LLM calls.
     CALLS = "llmtap_calls", Counter, None, &["outcome", "operation", "model"],
         "LLM calls that came to an end, by outcome";
+    /// Calls seen once more.
+    OUTER_CALLS = "llmtap_outer_calls", Counter, None, &[],
+        "Rows of calls that were seen once more, at a relay's other side: the outer rows, which no other figure of calls includes";
     /// HTTP exchanges.
     EXCHANGES = "llmtap_exchanges", Counter, None, &["kind"],
         "HTTP exchanges that came to an end, LLM calls (call) and others (other)";
@@ -84,7 +87,7 @@ metrics! {
         "Tokens by kind and by who counted them; cached, cache_write, reasoning and audio are parts of input and output";
     /// Calls in flight.
     CALLS_IN_FLIGHT = "llmtap_calls_in_flight", Gauge, None, &[],
-        "LLM calls whose request began and whose answer has not ended";
+        "LLM calls whose request began and whose answer has not ended; one that is tapped on both sides of a relay is two";
     /// Stalls.
     STALLS = "llmtap_stalls", Counter, None, &["model"],
         "Gaps between content events of a stream that passed the stall threshold";

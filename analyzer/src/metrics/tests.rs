@@ -57,6 +57,19 @@ fn a_call_reaches_its_families() {
 }
 
 #[test]
+fn an_outer_row_is_counted_and_nothing_of_it() {
+    let metrics = Metrics::new();
+    let mut call = fixtures::call(1);
+    call.outer_of = Some(crate::call::CallKey([2; 16]));
+    metrics.observe_call(&call);
+    let text = metrics.render(Format::Prometheus);
+    assert!((sample(&text, "llmtap_outer_calls_total") - 1.0).abs() < 1e-9);
+    for family in ["llmtap_calls_total", "llmtap_tokens_total", "gen_ai_"] {
+        assert_eq!(samples(&text, family), [""; 0], "{family}");
+    }
+}
+
+#[test]
 fn an_error_is_named_and_its_model_is_not() {
     let metrics = Metrics::new();
     let mut call = fixtures::call(1);

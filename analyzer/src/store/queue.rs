@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{WriterSettings, writer::Answer};
-use crate::{columns, metrics::StoreMetrics, record::Record};
+use crate::{metrics::StoreMetrics, record::Record};
 
 /// Why a row was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(record: Record, answer: Option<oneshot::Sender<Answer>>) -> Self {
         Self {
-            bytes: size_of_val(&record) + columns::text_bytes(&record.call) + body_bytes(&record),
+            bytes: record.bytes(),
             record,
             answer,
             queued: Instant::now(),
@@ -104,7 +104,7 @@ impl Queue {
         let mut state = self.lock();
         let mut refused = self.refusal(&state, &entry);
         if refused == Some(Shed::Bytes) && entry.record.bodies.is_some() {
-            entry.bytes = entry.bytes.saturating_sub(body_bytes(&entry.record));
+            entry.bytes = entry.bytes.saturating_sub(entry.record.body_bytes());
             entry.record.bodies = None;
             self.metrics.shed.inc("bodies");
             refused = self.refusal(&state, &entry);
@@ -285,13 +285,4 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn body_bytes(record: &Record) -> usize {
-    record.bodies.as_ref().map_or(0, |bodies| {
-        [&bodies.request, &bodies.response]
-            .map(|body| body.head.capacity() + body.tail.capacity())
-            .iter()
-            .sum()
-    })
 }

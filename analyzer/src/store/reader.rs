@@ -70,7 +70,8 @@ impl Reader {
         }
     }
 
-    /// The record that has `offset` records before it, in the order in which they were stored.
+    /// The record that has `offset` records before it, in the order in which they were stored. Rows that
+    /// are the outer leg of another are none.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -113,4 +114,4 @@ impl Reader {
 
 const AT_OFFSET: &str = "SELECT input_tokens, output_tokens, total_tokens, elapsed_time, \
      tokens_per_second, path, model, ip_address FROM token_stats \
-     WHERE id = (SELECT id FROM calls ORDER BY id LIMIT 1 OFFSET ?1)";
+     WHERE id = (SELECT id FROM calls WHERE outer_of IS NULL ORDER BY id LIMIT 1 OFFSET ?1)";

@@ -14,7 +14,7 @@ use crate::columns::{CALL_COLUMNS, Column, Kind};
 pub(super) const APPLICATION_ID: i32 = 0x4c4c_4d54;
 
 /// What each version brings beside columns of calls; the first makes version 1.
-const STEPS: &[&str] = &[VERSION_1];
+const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The newest schema version that this program knows.
 pub(super) const NEWEST: u32 = newest();
@@ -54,6 +54,33 @@ CREATE VIEW token_stats AS SELECT
         THEN b.response_head || printf('[... %d bytes left out ...]', b.response_omitted) || b.response_tail
         ELSE b.response_head END AS response_body
 FROM calls AS c LEFT JOIN bodies AS b ON b.call_id = c.id;
+";
+
+/// A call that was seen on two connections is one record of the old tracker's. The rest of the view is as
+/// it was.
+const VERSION_2: &str = "
+DROP VIEW token_stats;
+CREATE VIEW token_stats AS SELECT
+    c.id AS id,
+    ifnull(c.input_tokens, 0) AS input_tokens,
+    ifnull(c.output_tokens, 0) AS output_tokens,
+    ifnull(c.total_tokens, 0) AS total_tokens,
+    ifnull(c.elapsed / 1e6, 0.0) AS elapsed_time, -- seconds
+    ifnull(c.tokens_per_second, 0.0) AS tokens_per_second,
+    ifnull(c.reported_timestamp,
+        strftime('%Y-%m-%dT%H:%M:%S', c.ended / 1000000, 'unixepoch')
+            || printf('.%06dZ', c.ended % 1000000)) AS timestamp,
+    c.path AS path,
+    c.request_model AS model,
+    ifnull(c.client, c.peer) AS ip_address,
+    CASE WHEN b.request_omitted > 0
+        THEN b.request_head || printf('[... %d bytes left out ...]', b.request_omitted) || b.request_tail
+        ELSE b.request_head END AS request_body,
+    CASE WHEN b.response_omitted > 0
+        THEN b.response_head || printf('[... %d bytes left out ...]', b.response_omitted) || b.response_tail
+        ELSE b.response_head END AS response_body
+FROM calls AS c LEFT JOIN bodies AS b ON b.call_id = c.id
+WHERE c.outer_of IS NULL;
 ";
 
 /// What a file turned out to be.
@@ -192,6 +219,30 @@ mod tests {
             db.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(),
             1
         );
+    }
+
+    /// Version 2 brings `outer_of`, and a view that leaves such rows out.
+    #[test]
+    fn rows_of_version_1_stay_in_the_view() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let transaction = db.transaction().unwrap();
+        apply(&transaction, 1).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(look(&db).unwrap(), Found::Version(1));
+        db.execute("INSERT INTO calls (call_key) VALUES (x'01')", [])
+            .unwrap();
+        migrate(&mut db).unwrap();
+        let later = "INSERT INTO calls (call_key, outer_of) VALUES (x'02', x'01'), (x'03', NULL)";
+        db.execute(later, []).unwrap();
+        let mut select = db
+            .prepare("SELECT id FROM token_stats ORDER BY id")
+            .unwrap();
+        let ids: Vec<i64> = select
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(ids, [1, 3]);
     }
 
     #[test]

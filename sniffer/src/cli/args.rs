@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::limits::{CaptureLimits, TextLimits};
+
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
 /// call into one row: tokens, clocks, outcome. It never stands in the request path.
 #[derive(Debug, Parser)]
@@ -68,6 +70,10 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
+
+    // Last, as is the like in the analysis' flags: a heading is that of all that follows.
+    #[command(flatten)]
+    pub(crate) limits: CaptureLimits,
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +136,10 @@ pub(crate) struct ReplayArgs {
 
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
+
+    // Last, as is the like in the analysis' flags: a heading is that of all that follows.
+    #[command(flatten)]
+    pub(crate) limits: CaptureLimits,
 }
 
 /// Where rows are stored and served.
@@ -166,6 +176,9 @@ pub(crate) struct AnalysisArgs {
     /// missing; without a store, keys are left out
     #[arg(long, value_name = "FILE", env = "LLMTAP_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: TextLimits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,6 +6,7 @@ mod backend;
 mod check;
 mod daemon;
 mod human;
+mod limits;
 mod places;
 mod print;
 mod replay;
@@ -33,11 +34,13 @@ use sniffer::{
     capture::discover::WELL_KNOWN_PORTS,
     http::HttpSettings,
     pipeline::{Pace, Settings},
-    tcp::TcpSettings,
 };
 use tracing_subscriber::EnvFilter;
 
-use self::args::{AnalysisArgs, Bodies, Cli, Command};
+use self::{
+    args::{AnalysisArgs, Bodies, Cli, Command},
+    limits::CaptureLimits,
+};
 
 /// It ran, but found a fault or nothing.
 const EXIT_NOTHING: u8 = 1;
@@ -86,22 +89,30 @@ fn analysis_setup(
     key: Option<&[u8]>,
     bodies: Bodies,
 ) -> anyhow::Result<Setup> {
+    let mut settings = analysis::Settings {
+        bodies: match bodies {
+            Bodies::Full => KeepBodies::Yes,
+            Bodies::None => KeepBodies::No,
+        },
+        hash_key: key.map(HashKey::new),
+        ..analysis::Settings::default()
+    };
+    args.limits.apply(&mut settings);
     Ok(Setup {
-        analysis: Arc::new(analysis::Settings {
-            bodies: match bodies {
-                Bodies::Full => KeepBodies::Yes,
-                Bodies::None => KeepBodies::No,
-            },
-            hash_key: key.map(HashKey::new),
-            ..analysis::Settings::default()
-        }),
+        analysis: Arc::new(settings),
         tokenizers: Arc::new(Tokenizers::from_setting(args.tokenizer.as_deref())?),
     })
 }
 
 impl Setup {
     /// The pipeline's settings for one kind of source. No ports: all.
-    fn pipeline(&self, source: Source, pace: Pace, ports: Vec<u16>) -> Settings {
+    fn pipeline(
+        &self,
+        source: Source,
+        pace: Pace,
+        ports: Vec<u16>,
+        limits: &CaptureLimits,
+    ) -> Settings {
         let server_ports = if ports.is_empty() {
             WELL_KNOWN_PORTS.iter().map(|(port, _)| *port).collect()
         } else {
@@ -112,11 +123,11 @@ impl Setup {
             pace,
             ports,
             workers: thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            tcp: TcpSettings {
-                server_ports,
-                ..TcpSettings::default()
+            tcp: limits.tcp(server_ports),
+            http: HttpSettings {
+                source,
+                limits: limits.http(),
             },
-            http: HttpSettings::new(source),
             analysis: Arc::clone(&self.analysis),
             tokenizers: Arc::clone(&self.tokenizers),
         }

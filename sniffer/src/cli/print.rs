@@ -12,6 +12,9 @@ use super::{
     human,
 };
 
+/// Marks the line of a call that has another, nearer to the model server.
+const OUTER: &str = "  (outer)";
+
 /// Writes rows as they come; nothing is kept.
 pub(crate) struct Printer<W: Write> {
     out: W,
@@ -139,7 +142,7 @@ fn call_line(call: &Call) -> String {
     };
     let duration = |micros: Option<i64>| micros.map_or_else(|| "-".to_owned(), human::duration);
     format!(
-        "{:<12}  {:<32}  {:<13}  {:>6}  {:>8}  {:>8}  {:>8}  {:>8}  {:>7}  {}",
+        "{:<12}  {:<32}  {:<13}  {:>6}  {:>8}  {:>8}  {:>8}  {:>8}  {:>7}  {}{}",
         start.map_or_else(|| "-".to_owned(), human::time_of_day),
         human::cell(model, 32),
         call.outcome.as_str(),
@@ -158,6 +161,7 @@ fn call_line(call: &Call) -> String {
                 .unwrap_or("-"),
             40
         ),
+        if call.outer_of.is_some() { OUTER } else { "" },
     )
 }
 

@@ -56,7 +56,8 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         failed: None,
     };
     sink.attempt(Printer::begin);
-    let settings = setup.pipeline(Source::File, Pace::Replay, args.ports.clone());
+    let ports = args.ports.clone();
+    let settings = setup.pipeline(Source::File, Pace::Replay, ports, &args.limits);
     let result = pipeline::run(
         &mut source,
         &settings,

@@ -60,7 +60,8 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     sink.print(Printer::begin);
     let mut watch = Watch::new(daemon.metrics());
-    let settings = daemon.setup().pipeline(source, Pace::Live, targets.ports);
+    let setup = daemon.setup();
+    let settings = setup.pipeline(source, Pace::Live, targets.ports, &args.limits);
     let result = pipeline::run(
         packets.as_mut(),
         &settings,
@@ -213,6 +214,7 @@ impl Watch {
             .publish(&seen.totals.http.iter().collect::<Vec<_>>());
         let mut analysis: Vec<_> = seen.totals.analysis.iter().collect();
         analysis.push(("uncounted", seen.totals.uncounted));
+        analysis.extend(seen.totals.legs.iter());
         self.analysis.publish(&analysis);
         self.connections.publish(&seen.totals.http.protocols());
         self.metrics

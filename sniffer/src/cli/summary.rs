@@ -8,7 +8,7 @@ use analyzer::{
 };
 use sniffer::{http::Protocol, pipeline::Report};
 
-use super::human;
+use super::{human, limits};
 
 /// Percentiles are exact up to so many calls, and those of the first ones after that.
 const SAMPLES: usize = 1_000_000;
@@ -21,6 +21,8 @@ const MODELS: usize = 1_000;
 pub(crate) struct Summary {
     exchanges: u64,
     calls: u64,
+    /// Rows of these calls that are another's outer leg, left out of all else.
+    outer: u64,
     streams: u64,
     partial: u64,
     first: Option<Timestamp>,
@@ -63,6 +65,10 @@ impl Summary {
     }
 
     pub(crate) fn call(&mut self, call: &Call) {
+        if call.outer_of.is_some() {
+            self.outer += 1;
+            return;
+        }
         self.calls += 1;
         self.streams += u64::from(call.stream == Some(true));
         self.partial += u64::from(call.confidence == Confidence::Partial);
@@ -117,6 +123,13 @@ impl Summary {
                 _ => "at unknown times".to_owned(),
             }
         ));
+        if self.outer > 0 {
+            line(format!(
+                "{} rows are the same calls, seen farther out on another connection (outer), and left out \
+                 of these figures",
+                human::count(self.outer)
+            ));
+        }
         let outcomes: Vec<_> = self
             .outcomes
             .iter()
@@ -196,6 +209,12 @@ impl Summary {
                 human::bytes(self.missing),
                 human::count(self.partial)
             );
+        }
+        let reached: Vec<_> = limits::reached(&report.totals)
+            .map(|(count, counter, flag)| format!("{} {counter} ({flag})", human::count(count)))
+            .collect();
+        if !reached.is_empty() {
+            let _ = writeln!(out, "limits reached: {}", reached.join(", "));
         }
         out
     }

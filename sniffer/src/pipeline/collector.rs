@@ -1,8 +1,12 @@
-//! Counting, and putting the outputs back into one order.
+//! Counting, and putting what the workers pass on back into one order.
 
 use std::collections::VecDeque;
 
-use analyzer::tokens::Tokenizers;
+use analyzer::{
+    legs::{EndedLeg, Leg},
+    time::Timestamp,
+    tokens::Tokenizers,
+};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::{
@@ -12,10 +16,22 @@ use super::{
 
 /// What a counter passes to the collector.
 pub(super) enum Merged {
-    /// An output of one worker; they come in order.
-    Output(usize, Order, Output),
+    /// A step of one worker; they come in order.
+    Step(usize, Order, Step),
     /// One worker has come this far.
     Watermark(usize, Order),
+}
+
+/// What the workers pass on, in the order of the whole run.
+pub(super) enum Step {
+    /// An output that nothing holds back.
+    Output(Output),
+    /// A request that may be a leg of a call.
+    Asked(Leg),
+    /// The end of such a one.
+    Ended(Box<EndedLeg>, Output),
+    /// Packet time has come this far.
+    Tick(Timestamp),
 }
 
 /// Counts the tokens of one worker's calls, until the worker ends.
@@ -29,8 +45,11 @@ pub(super) fn count(
         let message = match passed {
             Passed::Watermark(order) => Merged::Watermark(worker, order),
             Passed::Protocol(order, info, protocol) => {
-                Merged::Output(worker, order, Output::Protocol(info, protocol))
+                let output = Output::Protocol(info, protocol);
+                Merged::Step(worker, order, Step::Output(output))
             }
+            Passed::Asked(order, leg) => Merged::Step(worker, order, Step::Asked(leg)),
+            Passed::Tick(order, now) => Merged::Step(worker, order, Step::Tick(now)),
             Passed::Exchange(order, finished, counting) => {
                 let finished = *finished;
                 let record = finished.call.map(|call| {
@@ -40,7 +59,11 @@ pub(super) fn count(
                     })
                 });
                 let output = Output::Exchange(Box::new(finished.exchange), record);
-                Merged::Output(worker, order, output)
+                let step = match finished.leg {
+                    Some(leg) => Step::Ended(leg, output),
+                    None => Step::Output(output),
+                };
+                Merged::Step(worker, order, step)
             }
         };
         if merged.send(message).is_err() {
@@ -51,14 +74,14 @@ pub(super) fn count(
     let _ = merged.send(Merged::Watermark(worker, Order::END));
 }
 
-/// Merges the workers' outputs: each comes in order, and a worker's watermark tells how far it has come.
+/// Merges the workers' steps: each comes in order, and a worker's watermark tells how far it has come.
 pub(super) struct Merge {
     lanes: Vec<Lane>,
 }
 
 #[derive(Default)]
 struct Lane {
-    waiting: VecDeque<(Order, Output)>,
+    waiting: VecDeque<(Order, Step)>,
     reached: Option<Order>,
 }
 
@@ -79,13 +102,13 @@ impl Merge {
         }
     }
 
-    /// Hands the outputs on in order, until all workers have ended.
-    pub(super) fn run(mut self, inbox: &Receiver<Merged>, mut on_output: impl FnMut(Output)) {
+    /// Hands the steps on in order, until all workers have ended.
+    pub(super) fn run(mut self, inbox: &Receiver<Merged>, mut on_step: impl FnMut(Step)) {
         for message in inbox {
             match message {
-                Merged::Output(worker, order, output) => {
+                Merged::Step(worker, order, step) => {
                     if let Some(lane) = self.lanes.get_mut(worker) {
-                        lane.waiting.push_back((order, output));
+                        lane.waiting.push_back((order, step));
                     }
                 }
                 Merged::Watermark(worker, order) => {
@@ -94,14 +117,14 @@ impl Merge {
                     }
                 }
             }
-            while let Some(output) = self.next() {
-                on_output(output);
+            while let Some(step) = self.next() {
+                on_step(step);
             }
         }
     }
 
-    /// The first output of all, if no lane can still bring one that comes before it.
-    fn next(&mut self) -> Option<Output> {
+    /// The first step of all, if no lane can still bring one that comes before it.
+    fn next(&mut self) -> Option<Step> {
         let first = self
             .lanes
             .iter()
@@ -119,7 +142,7 @@ impl Merge {
             .get_mut(first.1)?
             .waiting
             .pop_front()
-            .map(|(_, output)| output)
+            .map(|(_, step)| step)
     }
 }
 
@@ -131,7 +154,7 @@ mod tests {
     use crate::{http::Protocol, tcp::ConnectionInfo};
 
     /// An output that can be told apart by its connection's number.
-    fn output(id: u64) -> Output {
+    fn output(id: u64) -> Step {
         let address = "192.0.2.1:1".parse().unwrap();
         let info = ConnectionInfo {
             id,
@@ -139,7 +162,7 @@ mod tests {
             server: address,
             from_start: true,
         };
-        Output::Protocol(info, Protocol::Http1)
+        Step::Output(Output::Protocol(info, Protocol::Http1))
     }
 
     fn merged(workers: usize, messages: Vec<Merged>) -> Vec<u64> {
@@ -149,8 +172,8 @@ mod tests {
         }
         drop(sender);
         let mut ids = Vec::new();
-        Merge::new(workers).run(&receiver, |output| {
-            if let Output::Protocol(info, _) = output {
+        Merge::new(workers).run(&receiver, |step| {
+            if let Step::Output(Output::Protocol(info, _)) = step {
                 ids.push(info.id);
             }
         });
@@ -159,7 +182,7 @@ mod tests {
 
     #[test]
     fn outputs_come_in_the_order_of_their_packets_whoever_is_first() {
-        let at = |worker: usize, packet| Merged::Output(worker, Order::at(packet), output(packet));
+        let at = |worker: usize, packet| Merged::Step(worker, Order::at(packet), output(packet));
         let end = |worker: usize| Merged::Watermark(worker, Order::END);
         let messages = vec![at(0, 5), at(0, 9), at(1, 2), at(1, 7), end(1), end(0)];
         assert_eq!(merged(2, messages), [2, 5, 7, 9]);
@@ -170,12 +193,12 @@ mod tests {
     #[test]
     fn nothing_overtakes_a_worker_that_has_not_said_how_far_it_is() {
         let messages = vec![
-            Merged::Output(0, Order::at(5), output(5)),
+            Merged::Step(0, Order::at(5), output(5)),
             Merged::Watermark(1, Order::at(3)),
         ];
         assert_eq!(merged(2, messages), [0; 0]);
         let messages = vec![
-            Merged::Output(0, Order::at(5), output(5)),
+            Merged::Step(0, Order::at(5), output(5)),
             Merged::Watermark(1, Order::at(6)),
         ];
         assert_eq!(merged(2, messages), [5]);

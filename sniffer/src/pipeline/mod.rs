@@ -1,14 +1,15 @@
 //! From a packet source to finished exchanges: shards, queues, back-pressure, shutdown.
 //!
 //! ```text
-//!  source ─ decoder ─┬─▶ worker 0 (shards 0, 2, …) ─▶ counter 0 ─┬─▶ collector ─▶ Output, in order
+//!  source ─ decoder ─┬─▶ worker 0 (shards 0, 2, …) ─▶ counter 0 ─┬─▶ collector ─▶ legs ─▶ Output
 //!   (this thread)    └─▶ worker 1 (shards 1, 3, …) ─▶ counter 1 ─┘
 //! ```
 //!
 //! Connections hash to [`SHARDS`] shards, whatever the number of threads. A worker
 //! owns its shards whole: reassembly, HTTP and dialects of a connection happen on one thread, in the
 //! order of its packets. Counting tokens is slow beside the rest, so it has a thread of its own behind
-//! each worker. The collector puts the outputs back into the order of the packets that caused them.
+//! each worker. The collector puts the outputs back into the order of the packets that caused them, and
+//! marks those calls that are the outer leg of another; few of these wait for it, and come out later.
 //! Time-outs are deadlines in packet time, driven by ticks that depend on the packets alone. So what
 //! comes out does not depend on the number of cores.
 //!
@@ -18,6 +19,7 @@
 
 mod batch;
 mod collector;
+mod matching;
 mod observe;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ pub use self::observe::{Snapshot, Totals};
 use self::{
     batch::{Batch, Item, Sender},
     collector::Merge,
+    matching::Matching,
     worker::{Passed, Worker},
 };
 use crate::{
@@ -129,7 +132,8 @@ pub struct Settings {
     pub tokenizers: Arc<Tokenizers>,
 }
 
-/// What comes out, in the order of the packets that caused it.
+/// What comes out, in the order of the packets that caused it, or, for a call that may be the outer leg of
+/// another, that decided on it.
 #[derive(Debug)]
 pub enum Output {
     /// A finished exchange, and the call that it is, if it is one.
@@ -181,7 +185,7 @@ where
         Pace::Live => source,
     };
     let workers = settings.workers.clamp(1, SHARDS);
-    let totals = observe::Board::new(workers);
+    let totals = observe::Board::new(workers + 1);
     thread::scope(|scope| {
         let queues = Queues::of(settings.pace);
         let (merged, outputs) = bounded(queues.exchanges);
@@ -198,7 +202,11 @@ where
             scope.spawn(move || collector::count(number, &uncounted, &tokenizers, &merged));
         }
         drop(merged);
-        scope.spawn(move || Merge::new(workers).run(&outputs, on_output));
+        let mut matching = Matching::new(on_output, &totals, workers);
+        scope.spawn(move || {
+            Merge::new(workers).run(&outputs, |step| matching.step(step));
+            matching.finish();
+        });
 
         let mut feeder = Feeder::new(settings, senders);
         let result = feeder.feed(source, stop, &totals, &mut on_progress);

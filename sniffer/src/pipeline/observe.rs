@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use analyzer::analysis::AnalyzerCounters;
+use analyzer::{analysis::AnalyzerCounters, legs::LegCounters};
 
 use crate::{capture::CaptureStats, http::HttpCounters, packet::PacketCounters, tcp::TcpCounters};
 
@@ -25,6 +25,8 @@ pub struct Totals {
     pub http: HttpCounters,
     /// The analysis' counters.
     pub analysis: AnalyzerCounters,
+    /// What the matching of legs had no room for.
+    pub legs: LegCounters,
 }
 
 impl Totals {
@@ -37,6 +39,7 @@ impl Totals {
         self.tcp.add(&other.tcp);
         self.http.add(&other.http);
         self.analysis.add(&other.analysis);
+        self.legs.add(&other.legs);
     }
 }
 
@@ -53,16 +56,16 @@ pub struct Snapshot<'a> {
     pub other_ports: u64,
 }
 
-/// Where each worker puts its sums.
+/// Where each worker, and the matching behind them, puts its sums.
 pub(super) struct Board(Vec<Mutex<Totals>>);
 
 impl Board {
-    pub(super) fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| Mutex::default()).collect())
+    pub(super) fn new(slots: usize) -> Self {
+        Self((0..slots).map(|_| Mutex::default()).collect())
     }
 
-    pub(super) fn put(&self, worker: usize, totals: Totals) {
-        if let Some(slot) = self.0.get(worker) {
+    pub(super) fn put(&self, slot: usize, totals: Totals) {
+        if let Some(slot) = self.0.get(slot) {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = totals;
         }
     }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use analyzer::{
     analysis::{Analyzer, Finished},
     exchange::{Event, EventKind, ExchangeId},
+    legs::Leg,
+    time::Timestamp,
 };
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
@@ -36,8 +38,7 @@ impl Order {
         }
     }
 
-    /// The first place of a packet.
-    #[cfg(test)]
+    /// The first place of a packet or tick.
     pub(super) fn at(packet: u64) -> Self {
         Self {
             packet,
@@ -60,6 +61,10 @@ pub(super) enum Passed {
     Exchange(Order, Box<Finished>, Counting),
     /// A recognised connection.
     Protocol(Order, ConnectionInfo, Protocol),
+    /// A request that was seen whole, its exchange in flight.
+    Asked(Order, Leg),
+    /// Packet time has come this far; from the first worker alone.
+    Tick(Order, Timestamp),
     /// Nothing before this place will come any more.
     Watermark(Order),
 }
@@ -77,6 +82,7 @@ pub(super) enum Counting {
 enum Found {
     Exchange(Box<Finished>),
     Protocol(ConnectionInfo, Protocol),
+    Asked(Leg),
 }
 
 /// Feeds the events of one shard's exchanges to its analyzer.
@@ -99,6 +105,11 @@ impl EventSink for ShardSink {
                 finished.shift(micros);
             }
             self.found.push(Found::Exchange(Box::new(finished)));
+        }
+        if let EventKind::RequestEnd { .. } = event.kind
+            && let Some(leg) = self.analyzer.leg(event.id)
+        {
+            self.found.push(Found::Asked(leg));
         }
     }
 
@@ -178,6 +189,9 @@ impl<'s> Worker<'s> {
                         now,
                         correction,
                     } => {
+                        if self.number == 0 {
+                            let _ = finished.send(Passed::Tick(Order::at(*order), *now));
+                        }
                         self.each_shard(*order, finished, |shard| {
                             shard.handler.sink_mut().correction = *correction;
                             shard.table.tick(*now, &mut shard.handler);
@@ -236,6 +250,9 @@ impl<'s> Worker<'s> {
             match found {
                 Found::Protocol(info, protocol) => {
                     let _ = finished.send(Passed::Protocol(order, info, protocol));
+                }
+                Found::Asked(leg) => {
+                    let _ = finished.send(Passed::Asked(order, leg));
                 }
                 Found::Exchange(exchange) => {
                     self.exchanges += 1;

@@ -4,6 +4,7 @@
 mod determinism;
 mod fuzz;
 mod hostile;
+mod legs;
 mod simulator;
 
 use std::sync::{Arc, atomic::AtomicBool};

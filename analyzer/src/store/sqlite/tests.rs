@@ -161,6 +161,22 @@ fn the_old_view_has_its_columns_and_values() {
 }
 
 #[test]
+fn outer_rows_are_no_records_of_the_old_tracker() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("llmtap.db");
+    let mut store = open(&path);
+    let mut batch = [1, 2, 3].map(fixtures::record);
+    batch[1].call.outer_of = Some(batch[0].call.call_key);
+    batch[2].call.request_model = Some("the-third".into());
+    store.write(&batch).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let second = reader.record_at_offset(1).unwrap().unwrap();
+    assert_eq!(second.model.as_deref(), Some("the-third"));
+    assert_eq!(reader.record_at_offset(2).unwrap(), None);
+    assert_eq!(reader.calls().unwrap(), 3);
+}
+
+#[test]
 fn a_cut_body_says_so_in_the_view() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(&dir.path().join("llmtap.db"));
