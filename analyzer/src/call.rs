@@ -300,6 +300,26 @@ pub struct Bodies {
     pub response: StoredBody,
 }
 
+impl Bodies {
+    /// The same with nothing kept of the response.
+    #[must_use]
+    pub(crate) fn without_answer(self) -> Self {
+        let StoredBody {
+            head,
+            tail,
+            omitted,
+        } = self.response;
+        let kept = head.len().saturating_add(tail.len()) as u64;
+        Self {
+            request: self.request,
+            response: StoredBody {
+                omitted: omitted.saturating_add(kept),
+                ..StoredBody::default()
+            },
+        }
+    }
+}
+
 /// A body as kept for storage: its first 256 KiB, its last 64 KiB, and what was left out between.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredBody {

@@ -222,6 +222,14 @@ impl Open {
         let bodies = stored(self.request_body)
             .zip(stored(self.response_body))
             .map(|(request, response)| Bodies { request, response });
+        let is_text = dialect.answer_is_text || refused || error.is_some();
+        let bodies = bodies.map(|bodies| {
+            if is_text {
+                bodies
+            } else {
+                bodies.without_answer()
+            }
+        });
         let error = error.unwrap_or_default();
         let call = Call {
             call_key: key,

@@ -298,11 +298,11 @@ mod tests {
         assert_eq!((json.input_tokens, json.output_tokens), (Some(2), None));
         assert_eq!(json.input_source, TokenSource::Reported);
 
-        let other = analyze(Report {
-            path: Some("/v1/embeddings".to_owned()),
+        let tokens = analyze(Report {
+            path: Some("/tokenize".to_owned()),
             ..report(r#"{"input":"hello world"}"#, "")
         });
-        assert_eq!((other.dialect, other.total_tokens), (None, None));
+        assert_eq!((tokens.dialect, tokens.total_tokens), (None, None));
 
         let empty = analyze(report("", ""));
         assert_eq!(

@@ -9,8 +9,10 @@
 //! for how they are used.
 
 pub mod answer;
+mod anthropic;
 mod choice;
 mod clocks;
+mod embeddings;
 mod form;
 mod openai;
 mod openai_chat;
@@ -18,6 +20,7 @@ mod openai_completions;
 mod paths;
 mod read;
 pub mod request;
+mod rewrite;
 mod shape;
 mod text;
 
@@ -37,7 +40,12 @@ use answer::{AnswerFacts, ErrorFacts};
 use request::RequestFacts;
 
 /// Every dialect. Where a path or a shape fits several alike, the earlier one holds.
-pub static DIALECTS: [&Dialect; 2] = [&openai_chat::DIALECT, &openai_completions::DIALECT];
+pub static DIALECTS: [&Dialect; 4] = [
+    &openai_chat::DIALECT,
+    &openai_completions::DIALECT,
+    &anthropic::DIALECT,
+    &embeddings::DIALECT,
+];
 
 /// One wire API.
 #[derive(Debug)]
@@ -59,6 +67,8 @@ pub struct Dialect {
     pub answer_signs: &'static [Sign],
     /// Fields of the response's head that the answer's reader wants to see, in lower case.
     pub headers: &'static [&'static str],
+    /// Whether a good answer is text that is worth storing; vectors, sound and pictures are not.
+    pub answer_is_text: bool,
     /// What a prompt costs besides its text.
     pub overhead: Overhead,
     /// A reader for a request's body.

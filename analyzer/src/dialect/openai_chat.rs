@@ -25,6 +25,7 @@ pub(super) static DIALECT: Dialect = Dialect {
         &["choices[].message"],
     ],
     headers: &[],
+    answer_is_text: true,
     overhead: super::Overhead {
         message: 4,
         prompt: 2,
@@ -73,6 +74,7 @@ impl Visitor for ChatRequest {
         Some(match (node, step) {
             (Asks::Root, Step::Key("messages")) => Asks::Messages,
             (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
+            (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
             (Asks::Messages, Step::Index(_)) => Asks::Message,
             (Asks::Message, Step::Key("role")) => Asks::Role,
             (Asks::Message, Step::Key("content")) => Asks::Content,
@@ -209,7 +211,8 @@ impl Visitor for ChatAnswer {
     fn child(&mut self, node: Says, step: Step<'_>) -> Option<Says> {
         Some(match (node, step) {
             (Says::Root, Step::Key("choices")) => Says::Choices,
-            // The first name holds: a stream repeats it in every event.
+            // The first id and name hold: a stream repeats them in every event.
+            (Says::Root, Step::Key("id")) if self.facts.id.is_some() => return None,
             (Says::Root, Step::Key("model")) if self.facts.model.is_some() => return None,
             (Says::Root, Step::Key(key)) => Says::Around(Around::of(key)?),
             (Says::Around(around), step) => Says::Around(around.child(step)?),

@@ -20,6 +20,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     request_signs: &[&["prompt", "model"]],
     answer_signs: &[&["object=text_completion"], &["choices[].text"]],
     headers: &[],
+    answer_is_text: true,
     overhead: super::Overhead {
         message: 0,
         prompt: 0,
@@ -72,6 +73,7 @@ impl Visitor for CompletionRequest {
             (Asks::Root, Step::Key("suffix")) => Asks::Suffix,
             (Asks::Root, Step::Key("echo")) => Asks::Echo,
             (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
+            (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
             (Asks::Prompt, Step::Index(_)) => Asks::Element,
             (Asks::Element, Step::Index(_)) => Asks::Token,
             _ => return None,
@@ -169,7 +171,8 @@ impl Visitor for CompletionAnswer {
     fn child(&mut self, node: Says, step: Step<'_>) -> Option<Says> {
         Some(match (node, step) {
             (Says::Root, Step::Key("choices")) => Says::Choices,
-            // The first name holds: a stream repeats it in every event.
+            // The first id and name hold: a stream repeats them in every event.
+            (Says::Root, Step::Key("id")) if self.facts.id.is_some() => return None,
             (Says::Root, Step::Key("model")) if self.facts.model.is_some() => return None,
             (Says::Root, Step::Key(key)) => Says::Around(Around::of(key)?),
             (Says::Around(around), step) => Says::Around(around.child(step)?),

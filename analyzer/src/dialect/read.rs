@@ -256,14 +256,13 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
             }
             Form::Json => {
                 let state = read.reader.finish(&mut read.visitor);
-                read.visitor.end_event(false);
                 if state == State::Done {
                     read.done = Final::Seen;
                 }
             }
             Form::Unseen | Form::Lines | Form::Array | Form::Other => {}
         }
-        // Half an event at the end of a broken stream: its text was sent.
+        // The plain body, or half an event at the end of a broken stream: its text was sent.
         read.visitor.end_event(false);
         read.visitor.settle();
         let detail = read.visitor.detail();
