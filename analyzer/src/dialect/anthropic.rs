@@ -181,17 +181,6 @@ enum Figure {
 }
 
 impl MessagesAnswer {
-    /// The child of a message, wherever it stands.
-    fn message(&self, key: &str) -> Option<Says> {
-        Some(match key {
-            "id" | "model" | "error" | "detail" => Says::Around(Around::of(key)?),
-            "content" => Says::Content,
-            "stop_reason" => Says::StopReason,
-            "usage" => Says::Usage,
-            _ => return None,
-        })
-    }
-
     fn append(&mut self, text: Text, piece: &str) {
         if piece.is_empty() {
             return;
@@ -281,9 +270,9 @@ impl Visitor for MessagesAnswer {
                 "index" => Says::Index,
                 "content_block" => Says::Block { position: None },
                 "delta" => Says::Delta,
-                _ => self.message(key)?,
+                _ => message(key)?,
             },
-            (Says::Message, Step::Key(key)) => self.message(key)?,
+            (Says::Message, Step::Key(key)) => message(key)?,
             (Says::Around(around), step) => Says::Around(around.child(step)?),
             (Says::Content, Step::Index(position)) => Says::Block {
                 position: Some(position),
@@ -382,4 +371,15 @@ impl Visitor for MessagesAnswer {
             _ => {}
         }
     }
+}
+
+/// The child of a message, wherever it stands.
+fn message(key: &str) -> Option<Says> {
+    Some(match key {
+        "id" | "model" | "error" | "detail" => Says::Around(Around::of(key)?),
+        "content" => Says::Content,
+        "stop_reason" => Says::StopReason,
+        "usage" => Says::Usage,
+        _ => return None,
+    })
 }

@@ -78,8 +78,7 @@ impl Visitor for EmbeddingsRequest {
             (Asks::Element | Asks::Part, Step::Key("text"))
             | (Asks::Message, Step::Key("role")) => Asks::Text,
             (Asks::Messages, Step::Index(_)) => Asks::Message,
-            (Asks::Message, Step::Key("content")) => Asks::Part,
-            (Asks::Part, Step::Index(_)) => Asks::Part,
+            (Asks::Message, Step::Key("content")) | (Asks::Part, Step::Index(_)) => Asks::Part,
             _ => return None,
         })
     }

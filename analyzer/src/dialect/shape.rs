@@ -108,15 +108,15 @@ impl Signs {
         }
         let next = self.conditions;
         let node = &mut self.tree[at];
-        let number = match value {
-            None => *node.presence.get_or_insert(next),
-            Some(value) => match node.values.iter().find(|(known, _)| *known == value) {
-                Some((_, number)) => *number,
-                None => {
-                    node.values.push((value, next));
-                    next
-                }
-            },
+        let number = if let Some(value) = value {
+            let known = node.values.iter().find(|(known, _)| *known == value);
+            let number = known.map_or(next, |(_, number)| *number);
+            if number == next {
+                node.values.push((value, next));
+            }
+            number
+        } else {
+            *node.presence.get_or_insert(next)
         };
         self.conditions = next.max(number + 1);
         number
