@@ -17,6 +17,7 @@ mod form;
 mod openai;
 mod openai_chat;
 mod openai_completions;
+mod openai_responses;
 mod paths;
 mod read;
 pub mod request;
@@ -40,9 +41,10 @@ use answer::{AnswerFacts, ErrorFacts};
 use request::RequestFacts;
 
 /// Every dialect. Where a path or a shape fits several alike, the earlier one holds.
-pub static DIALECTS: [&Dialect; 4] = [
+pub static DIALECTS: [&Dialect; 5] = [
     &openai_chat::DIALECT,
     &openai_completions::DIALECT,
+    &openai_responses::DIALECT,
     &anthropic::DIALECT,
     &embeddings::DIALECT,
 ];

@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod embeddings;
+mod openai_responses;
 
 use super::{splits::call_however_cut, *};
 
