@@ -3,10 +3,51 @@
 //! "hello", " world" and "user" are one token each in cl100k_base, so that counts can be checked by eye.
 
 mod anthropic;
+mod choice;
 mod embeddings;
+mod openai_chat;
 mod openai_responses;
 
 use super::{splits::call_however_cut, *};
+
+/// An exchange of each dialect, for the tests that cut and damage bodies: a line a dialect.
+pub(super) fn examples() -> Vec<Example> {
+    let example = |path, request: &str, response: String| Example {
+        path,
+        request: request.to_owned(),
+        response,
+    };
+    vec![
+        example(
+            anthropic::PATH,
+            anthropic::ASK,
+            anthropic::THINKING.concat(),
+        ),
+        example(
+            embeddings::PATH,
+            embeddings::ASK,
+            embeddings::VECTORS.to_owned(),
+        ),
+        example(
+            openai_chat::PATH,
+            openai_chat::ASK_ALL,
+            openai_chat::interleaved().concat(),
+        ),
+        example(
+            openai_responses::PATH,
+            openai_responses::ASK,
+            openai_responses::stream().concat(),
+        ),
+    ]
+}
+
+/// One exchange.
+#[derive(Clone, Debug)]
+pub(super) struct Example {
+    pub(super) path: &'static str,
+    pub(super) request: String,
+    pub(super) response: String,
+}
 
 const JSON: &str = "application/json";
 const SSE: &str = "text/event-stream";
