@@ -6,6 +6,7 @@ mod anthropic;
 mod choice;
 mod embeddings;
 mod openai_chat;
+mod openai_completions;
 mod openai_responses;
 
 use super::{splits::call_however_cut, *};
@@ -32,6 +33,11 @@ pub(super) fn examples() -> Vec<Example> {
             openai_chat::PATH,
             openai_chat::ASK_ALL,
             openai_chat::interleaved().concat(),
+        ),
+        example(
+            openai_completions::PATH,
+            openai_completions::ASK,
+            openai_completions::stream().concat(),
         ),
         example(
             openai_responses::PATH,
