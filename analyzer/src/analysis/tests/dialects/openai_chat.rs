@@ -269,3 +269,24 @@ fn text_that_is_no_utf8_is_replaced_and_counted() {
     assert_eq!(counters.json_replaced, 1);
     assert_eq!(finished.call.unwrap().call().content_chars, Some(7));
 }
+
+#[test]
+fn an_error_event_ends_its_stream_unless_output_follows() {
+    let error = r#"{"error":{"message":"m","type":"server_error","code":500}}"#;
+    let broken = |script: Script| script.end(Ending::ClientReset, 90).call();
+    let begun = || {
+        Script::new()
+            .post(CHAT, ASK)
+            .stream(1)
+            .delta(r#"{"content":"hello"}"#, 10)
+    };
+    let call = broken(begun().data(error, 20));
+    assert_eq!(call.outcome, Outcome::ErrorIn200);
+    assert_eq!(call.error_code.as_deref(), Some("500"));
+    let call = broken(begun().data(error, 20).delta(r#"{"content":"hello"}"#, 30));
+    assert_eq!(call.outcome, Outcome::ClientAbort);
+    assert_eq!(broken(begun()).outcome, Outcome::ClientAbort);
+    // Half an event is none.
+    let call = broken(begun().piece("data: {\"error\":{\"type\":\"server_error\"", 20));
+    assert_eq!(call.outcome, Outcome::ClientAbort);
+}
