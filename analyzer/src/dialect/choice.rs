@@ -269,7 +269,9 @@ impl AnswerChoice {
         match &mut self.state {
             State::Probing(probing) => {
                 probing.probe.hole();
-                probing.pieces.push(Piece::Hole);
+                if !matches!(probing.pieces.last(), Some(Piece::Hole)) {
+                    probing.pieces.push(Piece::Hole);
+                }
             }
             State::Reading { reader, .. } => reader.hole(),
             State::GivenUp => {}

@@ -327,7 +327,7 @@ impl<V: Answer + Send> JsonAnswer<V> {
         let opening = self.opening.as_slice();
         match opening.first()? {
             b'[' if V::ARRAY_IS_STREAM => return Some(Form::Array),
-            b'{' | b'[' if self.expected == Expected::Lines => return Some(Form::Lines),
+            b'{' if self.expected == Expected::Lines => return Some(Form::Lines),
             b'{' | b'[' => return Some(Form::Json),
             _ if self.expected == Expected::Events => return Some(Form::Events),
             _ => {}
