@@ -33,6 +33,7 @@ const MOVING: [&str; 20] = [
     "gap_max",
     "stalls",
     "wasted",
+    "timeline",
 ];
 
 /// Columns in which a row counts those before it: also in its key, those of its connection.
