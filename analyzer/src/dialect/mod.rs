@@ -14,6 +14,8 @@ mod choice;
 mod clocks;
 mod embeddings;
 mod form;
+mod llamacpp;
+mod ollama;
 mod openai;
 mod openai_chat;
 mod openai_completions;
@@ -40,11 +42,16 @@ use answer::{AnswerFacts, ErrorFacts};
 use request::RequestFacts;
 
 /// Every dialect. Where a path or a shape fits several alike, the earlier one holds.
-pub static DIALECTS: [&Dialect; 4] = [
+pub static DIALECTS: [&Dialect; 9] = [
     &openai_chat::DIALECT,
     &openai_completions::DIALECT,
     &anthropic::DIALECT,
     &embeddings::DIALECT,
+    &ollama::CHAT,
+    &ollama::GENERATE,
+    &ollama::EMBED,
+    &llamacpp::COMPLETION,
+    &llamacpp::EMBEDDING,
 ];
 
 /// One wire API.

@@ -3,7 +3,7 @@
 use super::{DIALECTS, Dialect};
 
 /// Ends of paths that are known to be no call, though their bodies may look like one.
-const NO_CALLS: [&str; 19] = [
+const NO_CALLS: [&str; 18] = [
     "/tokenize",
     "/detokenize",
     "/count_tokens",
@@ -21,7 +21,6 @@ const NO_CALLS: [&str; 19] = [
     "/api/push",
     "/api/create",
     "/api/copy",
-    "/infill",
     "/images/variations",
 ];
 

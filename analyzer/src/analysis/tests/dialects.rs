@@ -4,6 +4,8 @@
 
 mod anthropic;
 mod embeddings;
+mod llamacpp;
+mod ollama;
 
 use super::{splits::call_however_cut, *};
 
