@@ -101,7 +101,7 @@ impl Open {
     /// otherwise: a report makes a row in any case.
     pub(super) fn read_anyway(&mut self, keep: bool) {
         if self.choice != Chosen::ByPath {
-            let chat = DIALECTS.into_iter().take(1).collect();
+            let chat = DIALECTS.iter().copied().take(1).collect();
             self.request = Some(RequestChoice::open(chat, None));
             self.request_body = keep.then(Keeper::default);
             self.response_body = keep.then(Keeper::default);

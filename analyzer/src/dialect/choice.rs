@@ -24,7 +24,7 @@ pub const MAX_ANSWER_PROBED: usize = 16 << 10;
 const MAX_PIECES: usize = 1_024;
 
 /// Dialects that read a request along where its shape leaves several.
-const MAX_ALONG: usize = 3;
+const MAX_ALONG: usize = 4;
 
 /// The choice of a request's dialect, and its readers.
 pub(crate) struct RequestChoice {

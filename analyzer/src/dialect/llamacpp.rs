@@ -38,7 +38,7 @@ pub(super) static EMBEDDING: Dialect = Dialect {
     operation: "embeddings",
     paths: &["/embedding"],
     hints: &[],
-    request_signs: &[],
+    request_signs: &[&["embd_normalize", "content"]],
     answer_signs: &[&["[].embedding", "[].index"]],
     answer_is_text: false,
     answer: || Box::new(JsonAnswer::<EmbeddingsAnswer>::default()),

@@ -19,6 +19,7 @@ mod ollama;
 mod openai;
 mod openai_chat;
 mod openai_completions;
+mod openai_responses;
 mod paths;
 mod read;
 pub mod request;
@@ -42,9 +43,10 @@ use answer::{AnswerFacts, ErrorFacts};
 use request::RequestFacts;
 
 /// Every dialect. Where a path or a shape fits several alike, the earlier one holds.
-pub static DIALECTS: [&Dialect; 9] = [
+pub static DIALECTS: &[&Dialect] = &[
     &openai_chat::DIALECT,
     &openai_completions::DIALECT,
+    &openai_responses::DIALECT,
     &anthropic::DIALECT,
     &embeddings::DIALECT,
     &ollama::CHAT,

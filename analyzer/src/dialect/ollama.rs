@@ -20,8 +20,8 @@ pub(super) static CHAT: Dialect = Dialect {
     paths: &["/api/chat"],
     hints: &[],
     request_signs: &[
-        &["model", "messages[].role", "keep_alive"],
-        &["model", "messages[].role", "options"],
+        &["messages[].role", "model", "keep_alive"],
+        &["messages[].role", "model", "options"],
     ],
     answer_signs: &[&["message.role", "done", "created_at"]],
     headers: &[],

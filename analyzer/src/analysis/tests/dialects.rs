@@ -6,6 +6,7 @@ mod anthropic;
 mod embeddings;
 mod llamacpp;
 mod ollama;
+mod openai_responses;
 
 use super::{splits::call_however_cut, *};
 
