@@ -14,6 +14,7 @@ mod choice;
 mod clocks;
 mod embeddings;
 mod form;
+mod gemini;
 mod llamacpp;
 mod ollama;
 mod openai;
@@ -54,6 +55,9 @@ pub static DIALECTS: &[&Dialect] = &[
     &ollama::EMBED,
     &llamacpp::COMPLETION,
     &llamacpp::EMBEDDING,
+    &gemini::GENERATE,
+    &gemini::STREAM,
+    &gemini::EMBED,
 ];
 
 /// One wire API.

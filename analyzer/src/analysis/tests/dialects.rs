@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod embeddings;
+mod gemini;
 mod llamacpp;
 mod ollama;
 mod openai_responses;
