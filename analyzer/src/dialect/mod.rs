@@ -25,8 +25,11 @@ mod paths;
 mod read;
 pub mod request;
 mod rewrite;
+mod sglang;
 mod shape;
 mod text;
+mod tgi;
+mod triton;
 
 pub(crate) use choice::{AnswerChoice, RequestChoice};
 pub use choice::{MAX_ANSWER_PROBED, MAX_REQUEST_PROBED};
@@ -58,6 +61,10 @@ pub static DIALECTS: &[&Dialect] = &[
     &gemini::GENERATE,
     &gemini::STREAM,
     &gemini::EMBED,
+    &tgi::DIALECT,
+    &sglang::DIALECT,
+    &triton::GENERATE,
+    &triton::STREAM,
 ];
 
 /// One wire API.

@@ -89,7 +89,9 @@ pub fn model_of_path(path: &str) -> Option<&str> {
         .filter(|pattern| pattern.contains(MODEL));
     let named = patterns
         .filter_map(|pattern| fit(trimmed, pattern))
-        .find(|model| !model.is_empty());
+        .find(|model| !model.is_empty())
+        // Triton's paths may name a version as well.
+        .and_then(|model| model.split("/versions/").next());
     named.or_else(|| {
         let mut segments = path.split('/');
         segments.find(|segment| matches!(*segment, "deployments" | "engines"))?;

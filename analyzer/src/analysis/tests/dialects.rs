@@ -8,6 +8,9 @@ mod gemini;
 mod llamacpp;
 mod ollama;
 mod openai_responses;
+mod sglang;
+mod tgi;
+mod triton;
 
 use super::{splits::call_however_cut, *};
 
