@@ -10,12 +10,15 @@
 
 pub mod answer;
 mod anthropic;
+mod audio;
 mod choice;
 mod clocks;
 mod embeddings;
 mod form;
 mod gemini;
+mod images;
 mod llamacpp;
+mod moderations;
 mod ollama;
 mod openai;
 mod openai_chat;
@@ -24,6 +27,7 @@ mod openai_responses;
 mod paths;
 mod read;
 pub mod request;
+mod rerank;
 mod rewrite;
 mod sglang;
 mod shape;
@@ -65,6 +69,11 @@ pub static DIALECTS: &[&Dialect] = &[
     &sglang::DIALECT,
     &triton::GENERATE,
     &triton::STREAM,
+    &rerank::DIALECT,
+    &audio::TRANSCRIPTION,
+    &audio::SPEECH,
+    &images::DIALECT,
+    &moderations::DIALECT,
 ];
 
 /// One wire API.

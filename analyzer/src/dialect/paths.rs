@@ -3,7 +3,7 @@
 use super::{DIALECTS, Dialect};
 
 /// Ends of paths that are known to be no call, though their bodies may look like one.
-const NO_CALLS: [&str; 18] = [
+const NO_CALLS: [&str; 17] = [
     "/tokenize",
     "/detokenize",
     "/count_tokens",
@@ -21,7 +21,6 @@ const NO_CALLS: [&str; 18] = [
     "/api/push",
     "/api/create",
     "/api/copy",
-    "/images/variations",
 ];
 
 /// The part of a pattern that stands for a model's name: one or more segments.

@@ -3,11 +3,15 @@
 //! "hello", " world" and "user" are one token each in cl100k_base, so that counts can be checked by eye.
 
 mod anthropic;
+mod audio;
 mod embeddings;
 mod gemini;
+mod images;
 mod llamacpp;
+mod moderations;
 mod ollama;
 mod openai_responses;
+mod rerank;
 mod sglang;
 mod tgi;
 mod triton;
