@@ -169,7 +169,7 @@ impl Answer for Saying {
 
     fn end_event(&mut self, named_error: bool) {
         let event = std::mem::take(&mut self.event);
-        if event.ends_with(".done") {
+        if matches!(event.as_str(), "transcript.text.done" | "speech.audio.done") {
             self.facts.ended = Final::Seen;
         }
         self.flat

@@ -116,9 +116,8 @@ impl Visitor for Asking {
         Some(match (node, step) {
             (Asks::Root, Step::Key(key)) => match key {
                 "contents" => Asks::Contents,
-                "content" => Asks::System,
                 "requests" => Asks::Batch,
-                "systemInstruction" | "system_instruction" => Asks::System,
+                "content" | "systemInstruction" | "system_instruction" => Asks::System,
                 "tools" => Asks::Tools,
                 "toolConfig" | "tool_config" => Asks::ToolConfig,
                 "generationConfig" | "generation_config" => Asks::Settings,
@@ -126,18 +125,18 @@ impl Visitor for Asking {
             },
             (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
             (Asks::Contents, Step::Index(_)) => Asks::Content,
-            (Asks::Content, Step::Key("role")) => Asks::Text,
             // One content may stand without its list.
             (Asks::Contents | Asks::Content | Asks::System, Step::Key("parts")) => Asks::Parts,
             (Asks::Parts, Step::Index(_)) => Asks::Part,
-            (Asks::Part | Asks::Parts, Step::Key("text")) => Asks::Text,
+            (Asks::Content, Step::Key("role"))
+            | (Asks::Part | Asks::Parts, Step::Key("text"))
+            | (Asks::Function, Step::Key("name")) => Asks::Text,
             (
                 Asks::Part,
                 Step::Key(
                     "functionCall" | "function_call" | "functionResponse" | "function_response",
                 ),
             ) => Asks::Function,
-            (Asks::Function, Step::Key("name")) => Asks::Text,
             (Asks::Function, Step::Key("args" | "response")) | (Asks::Input, _) => Asks::Input,
             (Asks::Tools, Step::Index(_)) => Asks::Tool,
             (Asks::Tool, Step::Key("functionDeclarations" | "function_declarations")) => {

@@ -121,7 +121,10 @@ impl Answer for Saying {
 
     fn end_event(&mut self, named_error: bool) {
         let event = std::mem::take(&mut self.event);
-        if event.ends_with(".completed") {
+        if matches!(
+            event.as_str(),
+            "image_generation.completed" | "image_edit.completed"
+        ) {
             self.facts.ended = Final::Seen;
         }
         self.flat

@@ -4,11 +4,12 @@
 
 use super::{
     Answer, Dialect, Final, Overhead, Request,
-    answer::{AnswerFacts, Carried, ErrorFacts, ServerTimes, Text, Unit, Usage},
+    answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, ServerTimes, Text, Unit, Usage},
     openai::{Around, Asked, Flat},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     rewrite::Rewriter,
+    text::cut_to,
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
@@ -355,7 +356,7 @@ impl Visitor for Saying {
                 self.append(Text::ToolArguments, &text);
             }
             Says::DoneReason => {
-                super::text::cut_to(&mut self.reason, piece, super::answer::MAX_WORD)
+                cut_to(&mut self.reason, piece, MAX_WORD);
             }
             _ => {}
         }
