@@ -100,7 +100,8 @@ impl Open {
     /// Reads the bodies though nothing says that they are a call, as chat unless their shape says
     /// otherwise: a report makes a row in any case.
     pub(super) fn read_anyway(&mut self, keep: bool) {
-        if self.choice != Chosen::ByPath {
+        let likely = self.request.as_ref().and_then(RequestChoice::likely);
+        if likely.is_none() {
             let chat = DIALECTS.iter().copied().take(1).collect();
             self.request = Some(RequestChoice::open(chat, None));
             self.request_body = keep.then(Keeper::default);

@@ -97,7 +97,9 @@ impl Signs {
                     let numbers = sign.iter().map(|condition| signs.condition(condition));
                     let numbers: Vec<_> = numbers.collect();
                     let mut all = Conditions::default();
-                    numbers.iter().for_each(|number| all.insert(*number));
+                    for number in &numbers {
+                        all.insert(*number);
+                    }
                     let first = *numbers.first()?;
                     Some(Known { first, all })
                 })
@@ -242,6 +244,10 @@ impl Shape {
     }
 
     fn find(&mut self, condition: usize) {
+        // Nothing new: a body that repeats a key a million times costs no more than its bytes.
+        if self.found.contains(condition) {
+            return;
+        }
         self.found.insert(condition);
         if self.first.is_some() {
             return;

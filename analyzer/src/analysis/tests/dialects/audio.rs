@@ -1,10 +1,10 @@
 use super::*;
 
-const PATH: &str = "/v1/audio/transcriptions";
+pub(super) const PATH: &str = "/v1/audio/transcriptions";
 const FORM: &str = "multipart/form-data; boundary=b";
-const ASK: &str = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-x\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\nRIFF\u{0}\u{1}\r\n--b\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n--b\r\nContent-Disposition: form-data; name=\"response_format\"\r\n\r\njson\r\n--b\r\nContent-Disposition: form-data; name=\"temperature\"\r\n\r\n0.5\r\n--b--\r\n";
+pub(super) const ASK: &str = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-x\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\nRIFF\u{0}\u{1}\r\n--b\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n--b\r\nContent-Disposition: form-data; name=\"response_format\"\r\n\r\njson\r\n--b\r\nContent-Disposition: form-data; name=\"temperature\"\r\n\r\n0.5\r\n--b--\r\n";
 
-const EVENTS: [&str; 3] = [
+pub(super) const EVENTS: [&str; 3] = [
     "data: {\"type\":\"transcript.text.delta\",\"delta\":\"hello\",\"logprobs\":[]}\n\n",
     "data: {\"type\":\"transcript.text.delta\",\"delta\":\" world\"}\n\n",
     "data: {\"type\":\"transcript.text.done\",\"text\":\"hello world\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"input_token_details\":{\"text_tokens\":4,\"audio_tokens\":10},\"output_tokens\":45,\"total_tokens\":59}}\n\n",

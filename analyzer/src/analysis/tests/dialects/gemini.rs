@@ -1,9 +1,9 @@
 use super::*;
 
 const PLAIN: &str = "/v1beta/models/gemini-2.5-flash:generateContent";
-const STREAM: &str = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse";
+pub(super) const STREAM: &str = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse";
 
-const ASK: &str = r#"{"contents":[{"role":"user","parts":[{"text":"hello world"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]},{"role":"user","parts":[{"functionResponse":{"name":"hello","response":{"a":"hello"}}}]}],"systemInstruction":{"parts":[{"text":"hello"}]},"tools":[{"functionDeclarations":[{"name":"a"},{"name":"b"}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"generationConfig":{"temperature":0.4,"maxOutputTokens":77,"responseMimeType":"application/json"}}"#;
+pub(super) const ASK: &str = r#"{"contents":[{"role":"user","parts":[{"text":"hello world"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]},{"role":"user","parts":[{"functionResponse":{"name":"hello","response":{"a":"hello"}}}]}],"systemInstruction":{"parts":[{"text":"hello"}]},"tools":[{"functionDeclarations":[{"name":"a"},{"name":"b"}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"generationConfig":{"temperature":0.4,"maxOutputTokens":77,"responseMimeType":"application/json"}}"#;
 
 const CHUNKS: [&str; 4] = [
     r#"{"candidates":[{"content":{"parts":[{"text":"hello","thought":true}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":12,"totalTokenCount":15,"thoughtsTokenCount":3},"modelVersion":"gemini-2.5-flash-001","responseId":"r1"}"#,
@@ -12,7 +12,7 @@ const CHUNKS: [&str; 4] = [
     r#"{"candidates":[{"content":{"parts":[{"text":""}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":12,"cachedContentTokenCount":8,"candidatesTokenCount":9,"thoughtsTokenCount":3,"totalTokenCount":24},"modelVersion":"gemini-2.5-flash-001","responseId":"r1"}"#,
 ];
 
-fn sse() -> Vec<String> {
+pub(super) fn sse() -> Vec<String> {
     CHUNKS.map(|chunk| format!("data: {chunk}\r\n\r\n")).into()
 }
 

@@ -1,6 +1,12 @@
 use super::*;
 
-const ASK: &str = r#"{"model":"image-x","prompt":"hello world","n":2,"size":"1024x1024"}"#;
+pub(super) const ASK: &str =
+    r#"{"model":"image-x","prompt":"hello world","n":2,"size":"1024x1024"}"#;
+
+pub(super) const STREAM: [&str; 2] = [
+    "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AAAA\",\"partial_image_index\":0}\n\n",
+    "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"BBBB\",\"usage\":{\"input_tokens\":5,\"output_tokens\":7,\"total_tokens\":12}}\n\n",
+];
 
 #[test]
 fn pictures_are_passed_over() {
@@ -39,17 +45,13 @@ fn a_form_with_a_picture() {
 
 #[test]
 fn a_stream_of_partial_pictures() {
-    let stream = [
-        "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AAAA\",\"partial_image_index\":0}\n\n",
-        "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"BBBB\",\"usage\":{\"input_tokens\":5,\"output_tokens\":7,\"total_tokens\":12}}\n\n",
-    ];
-    let call = events("/v1/images/generations", ASK, &stream);
+    let call = events("/v1/images/generations", ASK, &STREAM);
     assert_eq!((call.stream, call.output_tokens), (Some(true), Some(7)));
     assert_eq!(marks(&call), [Some(0), Some(0), Some(1)]);
     let broken = Script::new()
         .post("/v1/images/generations", ASK)
         .stream(500)
-        .piece(stream[0], 600)
+        .piece(STREAM[0], 600)
         .end(Ending::ClientReset, 700)
         .call();
     assert_eq!(broken.outcome, Outcome::ClientAbort);

@@ -1,10 +1,11 @@
 use super::*;
 
-const PATH: &str = "/completion";
+pub(super) const PATH: &str = "/completion";
 
-const ASK: &str = r#"{"prompt":"hello world","n_predict":10,"temperature":0.2,"stream":true}"#;
+pub(super) const ASK: &str =
+    r#"{"prompt":"hello world","n_predict":10,"temperature":0.2,"stream":true}"#;
 
-const EVENTS: [&str; 3] = [
+pub(super) const EVENTS: [&str; 3] = [
     "data: {\"index\":0,\"content\":\"hello\",\"tokens\":[1],\"stop\":false,\"id_slot\":-1,\"tokens_predicted\":1,\"tokens_evaluated\":2}\n\n",
     "data: {\"index\":0,\"content\":\" world\",\"tokens\":[2],\"stop\":false,\"id_slot\":-1,\"tokens_predicted\":2,\"tokens_evaluated\":2}\n\n",
     "data: {\"index\":0,\"content\":\"\",\"tokens\":[],\"id_slot\":0,\"stop\":true,\"model\":\"m.gguf\",\"tokens_predicted\":2,\"tokens_evaluated\":2,\"generation_settings\":{\"n_predict\":10},\"prompt\":\"<s> hello world\",\"stop_type\":\"limit\",\"stopping_word\":\"\",\"tokens_cached\":3,\"timings\":{\"cache_n\":1,\"prompt_n\":1,\"prompt_ms\":7.5,\"predicted_n\":2,\"predicted_ms\":12.25}}\n\n",

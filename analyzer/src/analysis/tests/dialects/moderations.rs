@@ -1,6 +1,8 @@
 use super::*;
 
-const BODY: &str = r#"{"id":"modr-1","model":"omni-1","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9}}]}"#;
+pub(super) const ASK: &str = r#"{"model":"omni","input":"hello"}"#;
+
+pub(super) const BODY: &str = r#"{"id":"modr-1","model":"omni-1","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9}}]}"#;
 
 #[test]
 fn texts_are_counted() {
@@ -28,11 +30,10 @@ fn texts_are_counted() {
 
 #[test]
 fn the_answer_tells_on_an_unknown_path() {
-    let ask = r#"{"model":"omni","input":"hello"}"#;
-    let call = call_however_cut("/check", [JSON, ask], 200, [JSON, BODY]);
+    let call = call_however_cut("/check", [JSON, ASK], 200, [JSON, BODY]);
     assert_eq!(call.dialect, Some("openai_moderations"));
     let body = r#"{"error":{"message":"no","type":"invalid_request_error","code":null}}"#;
-    let call = call_however_cut("/v1/moderations", [JSON, ask], 400, [JSON, body]);
+    let call = call_however_cut("/v1/moderations", [JSON, ASK], 400, [JSON, body]);
     assert_eq!(
         (call.outcome, call.error_type.as_deref()),
         (Outcome::ClientError, Some("invalid_request_error"))

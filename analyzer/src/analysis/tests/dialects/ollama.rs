@@ -2,9 +2,9 @@ use super::*;
 
 const LINES: &str = "application/x-ndjson";
 
-const ASK: &str = r#"{"model":"llama3.2:1b","messages":[{"role":"user","content":"hello world","images":["AAAA"]},{"role":"user","content":"","tool_calls":[{"function":{"name":"hello","arguments":{"city":"hello","n":3}}}]}],"tools":[{"type":"function","function":{"name":"get_weather"}}],"format":{"type":"object"},"options":{"temperature":0.1,"num_predict":99,"seed":1},"keep_alive":"5m"}"#;
+pub(super) const ASK: &str = r#"{"model":"llama3.2:1b","messages":[{"role":"user","content":"hello world","images":["AAAA"]},{"role":"user","content":"","tool_calls":[{"function":{"name":"hello","arguments":{"city":"hello","n":3}}}]}],"tools":[{"type":"function","function":{"name":"get_weather"}}],"format":{"type":"object"},"options":{"temperature":0.1,"num_predict":99,"seed":1},"keep_alive":"5m"}"#;
 
-const THINKING: [&str; 5] = [
+pub(super) const THINKING: [&str; 5] = [
     "{\"model\":\"llama3.2:1b\",\"created_at\":\"2025-08-04T08:52:19Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\",\"thinking\":\"hello\"},\"done\":false}\n",
     "{\"model\":\"llama3.2:1b\",\"created_at\":\"2025-08-04T08:52:19Z\",\"message\":{\"role\":\"assistant\",\"content\":\"hello wörld\"},\"done\":false}\n",
     "{\"model\":\"llama3.2:1b\",\"created_at\":\"2025-08-04T08:52:19Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"a\",\"arguments\":{\"x\":1}}},{\"function\":{\"index\":1,\"name\":\"b\",\"arguments\":{}}}]},\"done\":false}\n",

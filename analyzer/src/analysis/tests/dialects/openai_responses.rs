@@ -1,8 +1,8 @@
 use super::*;
 
-const PATH: &str = "/v1/responses";
+pub(super) const PATH: &str = "/v1/responses";
 
-const ASK: &str = r#"{"model":"gpt-5","instructions":"hello","input":[{"role":"user","content":[{"type":"input_text","text":"hello world"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},{"type":"function_call","call_id":"c","name":"hello","arguments":"hello"},{"type":"function_call_output","call_id":"c","output":"hello world"}],"max_output_tokens":300,"temperature":1,"stream":true,"safety_identifier":"u","tools":[{"type":"function","name":"f"},{"type":"web_search"}],"tool_choice":"auto","text":{"format":{"type":"json_schema","name":"x","schema":{}}}}"#;
+pub(super) const ASK: &str = r#"{"model":"gpt-5","instructions":"hello","input":[{"role":"user","content":[{"type":"input_text","text":"hello world"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},{"type":"function_call","call_id":"c","name":"hello","arguments":"hello"},{"type":"function_call_output","call_id":"c","output":"hello world"}],"max_output_tokens":300,"temperature":1,"stream":true,"safety_identifier":"u","tools":[{"type":"function","name":"f"},{"type":"web_search"}],"tool_choice":"auto","text":{"format":{"type":"json_schema","name":"x","schema":{}}}}"#;
 
 fn usage(cached: u64) -> String {
     format!(
@@ -23,7 +23,7 @@ fn event(data: &str) -> String {
     format!("event: {kind}\ndata: {data}\n\n")
 }
 
-fn stream() -> Vec<String> {
+pub(super) fn stream() -> Vec<String> {
     let with = |kind: &str, rest: &str| event(&format!(r#"{{"type":"response.{kind}",{rest}}}"#));
     let answer = |kind: &str, body: &str| with(kind, &format!(r#""response":{body}"#));
     vec![

@@ -1,11 +1,12 @@
 use super::*;
 
-const ASK: &str = r#"{"model":"rerank-x","query":"hello","documents":["hello world",{"text":"hello"}],"top_n":2}"#;
+pub(super) const BODY: &str = r#"{"model":"rerank-x","object":"list","usage":{"total_tokens":15,"prompt_tokens":14},"results":[{"index":0,"relevance_score":0.9,"document":{"text":"hello world"}}]}"#;
+
+pub(super) const ASK: &str = r#"{"model":"rerank-x","query":"hello","documents":["hello world",{"text":"hello"}],"top_n":2}"#;
 
 #[test]
 fn a_query_and_its_documents() {
-    let body = r#"{"model":"rerank-x","object":"list","usage":{"total_tokens":15,"prompt_tokens":14},"results":[{"index":0,"relevance_score":0.9,"document":{"text":"hello world"}}]}"#;
-    let call = call_however_cut("/v1/rerank", [JSON, ASK], 200, [JSON, body]);
+    let call = call_however_cut("/v1/rerank", [JSON, ASK], 200, [JSON, BODY]);
     assert_eq!(
         (call.dialect, call.operation),
         (Some("rerank"), Some("rerank"))

@@ -1,8 +1,8 @@
 use super::*;
 
-const ASK: &str = r#"{"text":"hello world","sampling_params":{"max_new_tokens":16,"temperature":0},"stream":true}"#;
+pub(super) const ASK: &str = r#"{"text":"hello world","sampling_params":{"max_new_tokens":16,"temperature":0},"stream":true}"#;
 
-const EVENTS: [&str; 4] = [
+pub(super) const EVENTS: [&str; 4] = [
     "data: {\"text\":\"hello\",\"output_ids\":[1],\"meta_info\":{\"id\":\"i\",\"finish_reason\":null,\"prompt_tokens\":2,\"completion_tokens\":1,\"cached_tokens\":1}}\n\n",
     "data: {\"text\":\"hello world\",\"output_ids\":[1,2],\"meta_info\":{\"id\":\"i\",\"finish_reason\":null,\"prompt_tokens\":2,\"completion_tokens\":2,\"cached_tokens\":1}}\n\n",
     "data: {\"text\":\"hello world\",\"output_ids\":[1,2],\"meta_info\":{\"id\":\"i\",\"finish_reason\":{\"type\":\"length\",\"length\":16},\"prompt_tokens\":2,\"completion_tokens\":3,\"cached_tokens\":1,\"e2e_latency\":0.25}}\n\n",

@@ -1,8 +1,8 @@
 use super::*;
 
-const ASK: &str = r#"{"inputs":"hello world","parameters":{"max_new_tokens":20,"temperature":0.7,"details":true}}"#;
+pub(super) const ASK: &str = r#"{"inputs":"hello world","parameters":{"max_new_tokens":20,"temperature":0.7,"details":true}}"#;
 
-const EVENTS: [&str; 3] = [
+pub(super) const EVENTS: [&str; 3] = [
     "data:{\"index\":1,\"token\":{\"id\":1,\"text\":\"hello\",\"logprob\":-0.5,\"special\":false},\"generated_text\":null,\"details\":null}\n\n",
     "data:{\"index\":2,\"token\":{\"id\":2,\"text\":\" world\",\"logprob\":-0.5,\"special\":false},\"generated_text\":null,\"details\":null}\n\n",
     "data:{\"index\":3,\"token\":{\"id\":3,\"text\":\"</s>\",\"logprob\":-0.5,\"special\":true},\"generated_text\":\"hello world\",\"details\":{\"finish_reason\":\"eos_token\",\"generated_tokens\":3,\"seed\":null,\"input_length\":4}}\n\n",

@@ -1,17 +1,18 @@
 use super::*;
 
-const ASK: &str =
+pub(super) const PATH: &str = "/v2/models/vllm_model/generate_stream";
+
+pub(super) const ASK: &str =
     r#"{"text_input":"hello world","parameters":{"stream":true,"temperature":0.5,"max_tokens":9}}"#;
 
-const EVENTS: [&str; 2] = [
+pub(super) const EVENTS: [&str; 2] = [
     "data: {\"model_name\":\"vllm_model\",\"model_version\":\"1\",\"text_output\":\"hello\"}\n\n",
     "data: {\"model_name\":\"vllm_model\",\"model_version\":\"1\",\"text_output\":\" world\"}\n\n",
 ];
 
 #[test]
 fn a_stream() {
-    let path = "/v2/models/vllm_model/generate_stream";
-    let call = call_however_cut(path, [JSON, ASK], 200, [SSE, &EVENTS.concat()]);
+    let call = call_however_cut(PATH, [JSON, ASK], 200, [SSE, &EVENTS.concat()]);
     assert_eq!(
         (call.dialect, call.stream, call.operation),
         (Some("triton"), Some(true), Some("text_completion"))
@@ -32,7 +33,7 @@ fn a_stream() {
         (call.output_tokens, call.output_source),
         (Some(2), TokenSource::Counted)
     );
-    let call = events(path, ASK, &EVENTS);
+    let call = events(PATH, ASK, &EVENTS);
     assert_eq!(
         (marks(&call), call.outcome),
         ([Some(0), Some(0), Some(1)], Outcome::Ok)
