@@ -102,7 +102,7 @@ impl Open {
     pub(super) fn read_anyway(&mut self, keep: bool) {
         let likely = self.request.as_ref().and_then(RequestChoice::likely);
         if likely.is_none() {
-            let chat = DIALECTS.into_iter().take(1).collect();
+            let chat = DIALECTS.iter().copied().take(1).collect();
             self.request = Some(RequestChoice::open(chat, None));
             self.request_body = keep.then(Keeper::default);
             self.response_body = keep.then(Keeper::default);

@@ -3,11 +3,21 @@
 //! "hello", " world" and "user" are one token each in cl100k_base, so that counts can be checked by eye.
 
 mod anthropic;
+mod audio;
 mod choice;
 mod embeddings;
+mod gemini;
+mod images;
+mod llamacpp;
+mod moderations;
+mod ollama;
 mod openai_chat;
 mod openai_completions;
 mod openai_responses;
+mod rerank;
+mod sglang;
+mod tgi;
+mod triton;
 
 use super::{splits::call_however_cut, *};
 
@@ -44,6 +54,24 @@ pub(super) fn examples() -> Vec<Example> {
             openai_responses::ASK,
             openai_responses::stream().concat(),
         ),
+        example("/api/chat", ollama::ASK, ollama::THINKING.concat()),
+        example(gemini::STREAM, gemini::ASK, gemini::sse().concat()),
+        example(llamacpp::PATH, llamacpp::ASK, llamacpp::EVENTS.concat()),
+        example("/generate_stream", tgi::ASK, tgi::EVENTS.concat()),
+        example("/generate", sglang::ASK, sglang::EVENTS.concat()),
+        example(triton::PATH, triton::ASK, triton::EVENTS.concat()),
+        example("/v1/rerank", rerank::ASK, rerank::BODY.to_owned()),
+        example(
+            "/v1/moderations",
+            moderations::ASK,
+            moderations::BODY.to_owned(),
+        ),
+        example(
+            "/v1/images/generations",
+            images::ASK,
+            images::STREAM.concat(),
+        ),
+        example(audio::PATH, audio::ASK, audio::EVENTS.concat()),
     ]
 }
 
