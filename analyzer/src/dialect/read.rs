@@ -110,6 +110,8 @@ pub(super) struct JsonAnswer<V: Visitor> {
     time: Timestamp,
     /// When a plain value was complete: it was a stream's first where another one follows.
     first_value: Option<Timestamp>,
+    /// Something else follows it.
+    junk_follows: bool,
 }
 
 /// Where the reading of lines (or of an array's elements) stands.
@@ -182,6 +184,7 @@ impl<V: Answer> JsonAnswer<V> {
             },
             time: Timestamp::default(),
             first_value: None,
+            junk_follows: false,
         }
     }
 
@@ -351,7 +354,8 @@ impl<V: Answer + Send> JsonAnswer<V> {
         let Some(rest) = next.and_then(|at| rest.get(at..)) else {
             return;
         };
-        if rest.first() == Some(&b'{') {
+        self.junk_follows |= rest.first() != Some(&b'{');
+        if !self.junk_follows {
             self.form = Form::Lines;
             self.line = Line::Between;
             self.read.end(b"", complete);

@@ -226,6 +226,13 @@ fn chunks_on_lines_are_a_stream_whatever_their_type_says() {
 }
 
 #[test]
+fn what_is_no_value_behind_a_plain_answer_makes_it_no_stream() {
+    let body = format!("{0}\0{0}\n{0}", answer("hello", "null"));
+    let call = call_however_cut(CHAT, [JSON, ASK], 200, [JSON, &body]);
+    assert_eq!((call.stream, call.output_tokens), (Some(false), Some(1)));
+}
+
+#[test]
 fn lines_go_on_behind_a_hole_and_behind_what_is_no_json() {
     let line = |text: &str| {
         format!(
