@@ -50,6 +50,7 @@ pub(super) static SPEECH: Dialect = Dialect {
 #[derive(Debug, Default)]
 struct Asking {
     facts: RequestFacts,
+    stream_format: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ impl Visitor for Asking {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
             Asks::Prompt => self.facts.prompt.push(piece),
-            Asks::StreamFormat => self.facts.stream = Some(piece == "sse"),
+            Asks::StreamFormat => cut_to(&mut self.stream_format, piece, MAX_WORD),
             Asks::Root => {}
         }
     }
@@ -108,8 +109,13 @@ impl Visitor for Asking {
     }
 
     fn end(&mut self, node: Asks, _kind: Kind) {
-        if let Asks::Prompt = node {
-            self.facts.prompt.end_part();
+        match node {
+            Asks::Prompt => self.facts.prompt.end_part(),
+            Asks::StreamFormat => {
+                let format = std::mem::take(&mut self.stream_format);
+                self.facts.stream = Some(format == "sse");
+            }
+            Asks::Root | Asks::Asked(_) => {}
         }
     }
 }

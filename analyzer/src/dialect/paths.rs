@@ -54,10 +54,11 @@ pub fn by_path(target: &str) -> PathSays {
         if end.len() < longest || fit(path, end).is_none() {
             continue;
         }
+        let alike = end.len() == longest;
         match &mut says {
-            PathSays::Perhaps(known) if end.len() == longest => known.push(dialect),
-            _ if end.len() == longest => {}
+            PathSays::Dialect(_) if alike => {}
             _ if sure => says = PathSays::Dialect(dialect),
+            PathSays::Perhaps(known) if alike => known.push(dialect),
             _ => says = PathSays::Perhaps(vec![dialect]),
         }
         longest = end.len();

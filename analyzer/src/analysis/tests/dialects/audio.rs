@@ -131,3 +131,14 @@ fn errors() {
         (Outcome::ServerAbort, true)
     );
 }
+
+#[test]
+fn a_refused_speech_says_whether_a_stream_was_asked_for() {
+    for (format, stream) in [("sse", true), ("audio", false)] {
+        let ask = format!(
+            r#"{{"model":"tts-x","input":"hello","voice":"v","stream_format":"{format}"}}"#
+        );
+        let call = call_however_cut("/v1/audio/speech", [JSON, &ask], 429, [JSON, "{}"]);
+        assert_eq!(call.stream, Some(stream), "{format}");
+    }
+}
