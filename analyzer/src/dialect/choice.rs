@@ -100,10 +100,12 @@ impl RequestChoice {
         texts.saturating_add(self.kept.len())
     }
 
+    /// Keeps no more, and holds nothing back: what the shape says so far has to do.
     pub(crate) fn stop_keeping(&mut self) {
         self.keeping = false;
-        for (_, reader) in self.readers.iter_mut().flatten() {
-            reader.stop_keeping();
+        match &mut self.readers {
+            Some(readers) => readers.iter_mut().for_each(|(_, r)| r.stop_keeping()),
+            None => self.decide(),
         }
     }
 
@@ -166,6 +168,9 @@ impl RequestChoice {
             if self.broken {
                 reader.hole();
             }
+            if !self.keeping {
+                reader.stop_keeping();
+            }
         }
         self.readers = Some(readers);
     }
@@ -173,9 +178,6 @@ impl RequestChoice {
     fn reader(&self, dialect: &'static Dialect) -> (&'static Dialect, Box<dyn RequestReader>) {
         let mut reader = (dialect.request)();
         reader.begin(self.content_type.as_deref());
-        if !self.keeping {
-            reader.stop_keeping();
-        }
         (dialect, reader)
     }
 }
@@ -286,10 +288,13 @@ impl AnswerChoice {
         }
     }
 
+    /// Keeps no more, and holds nothing back: it is read as its request.
     pub(crate) fn stop_keeping(&mut self) {
         self.keeping = false;
-        if let State::Reading { reader, .. } = &mut self.state {
-            reader.stop_keeping();
+        match &mut self.state {
+            State::Reading { reader, .. } => reader.stop_keeping(),
+            State::Probing(_) => self.read_as(self.likely, false),
+            State::GivenUp => {}
         }
     }
 
@@ -340,9 +345,6 @@ impl AnswerChoice {
             headers: &self.headers,
             stall_threshold: self.stall_threshold,
         });
-        if !self.keeping {
-            reader.stop_keeping();
-        }
         let mut rest = probing.bytes.as_slice();
         for piece in probing.pieces {
             match piece {
@@ -353,6 +355,9 @@ impl AnswerChoice {
                     rest = after;
                 }
             }
+        }
+        if !self.keeping {
+            reader.stop_keeping();
         }
         self.state = State::Reading {
             dialect,

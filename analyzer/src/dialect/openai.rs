@@ -1,6 +1,7 @@
 //! What the dialects of OpenAI's family have in common: the fields around the choices.
 
 use super::{
+    AnswerHead,
     answer::{AnswerFacts, ErrorFacts, MAX_WORD, ServerTimes, Unit, Usage},
     request::RequestFacts,
     text::cut_to,
@@ -191,6 +192,19 @@ pub(super) enum Fault {
     Error,
     Type,
     Code,
+}
+
+/// Fields of a response's head in which Text Generation Inference says where its time went.
+pub(super) const TIME_HEADERS: &[&str] = &["x-queue-time", "x-inference-time", "x-total-time"];
+
+/// Takes [`TIME_HEADERS`], in milliseconds.
+pub(super) fn times_of_head(facts: &mut AnswerFacts, head: &AnswerHead<'_>) {
+    let time = |name| ServerTimes::micros(head.headers.get(name)?, Unit::Milliseconds);
+    let times = &mut facts.server_times;
+    times.queue = time("x-queue-time");
+    // Prefill and decode together: the server does not part them.
+    times.decode = time("x-inference-time");
+    times.total = time("x-total-time");
 }
 
 /// Facts that mean something only with others.

@@ -2,9 +2,9 @@
 //! TGI, Mistral and many others serve it.
 
 use super::{
-    Answer, Dialect, Request,
+    Answer, AnswerHead, Dialect, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, FUNCTION_CALL, MAX_WORD, OutputKind, Staged, Text},
-    openai::{Around, Asked, Flat},
+    openai::{Around, Asked, Flat, TIME_HEADERS, times_of_head},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
@@ -24,7 +24,7 @@ pub(super) static DIALECT: Dialect = Dialect {
         &["choices[].delta"],
         &["choices[].message"],
     ],
-    headers: &[],
+    headers: TIME_HEADERS,
     answer_is_text: true,
     overhead: super::Overhead {
         message: 4,
@@ -164,6 +164,10 @@ enum Says {
 impl Answer for ChatAnswer {
     fn facts(&mut self) -> &mut AnswerFacts {
         &mut self.facts
+    }
+
+    fn head(&mut self, head: &AnswerHead<'_>) {
+        times_of_head(&mut self.facts, head);
     }
 
     fn end_event(&mut self, named_error: bool) {

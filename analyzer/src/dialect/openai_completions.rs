@@ -1,9 +1,9 @@
 //! `POST …/completions`, streamed and not: a plain prompt, or token ids, and its continuation.
 
 use super::{
-    Answer, Dialect, Request,
+    Answer, AnswerHead, Dialect, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text},
-    openai::{Around, Asked, Flat},
+    openai::{Around, Asked, Flat, TIME_HEADERS, times_of_head},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
@@ -19,7 +19,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     hints: &[],
     request_signs: &[&["prompt", "model"]],
     answer_signs: &[&["object=text_completion"], &["choices[].text"]],
-    headers: &[],
+    headers: TIME_HEADERS,
     answer_is_text: true,
     overhead: super::Overhead {
         message: 0,
@@ -142,6 +142,10 @@ enum Says {
 impl Answer for CompletionAnswer {
     fn facts(&mut self) -> &mut AnswerFacts {
         &mut self.facts
+    }
+
+    fn head(&mut self, head: &AnswerHead<'_>) {
+        times_of_head(&mut self.facts, head);
     }
 
     fn end_event(&mut self, named_error: bool) {

@@ -5,8 +5,8 @@
 
 use super::{
     Answer, AnswerHead, Dialect, Final, Overhead, Request,
-    answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, ServerTimes, Staged, Text, Unit, Usage},
-    openai::{Around, Asked, Flat},
+    answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text, Usage},
+    openai::{Around, Asked, Flat, times_of_head},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
@@ -170,14 +170,9 @@ impl Answer for Saying {
     /// The figures of a plain answer; a stream's head comes before them.
     fn head(&mut self, head: &AnswerHead<'_>) {
         let figure = |name| head.headers.get(name).and_then(Usage::figure);
-        let time = |name| ServerTimes::micros(head.headers.get(name)?, Unit::Milliseconds);
         self.facts.usage.input = figure("x-prompt-tokens");
         self.facts.usage.output = figure("x-generated-tokens");
-        let times = &mut self.facts.server_times;
-        times.queue = time("x-queue-time");
-        // Prefill and decode together: the API does not part them.
-        times.decode = time("x-inference-time");
-        times.total = time("x-total-time");
+        times_of_head(&mut self.facts, head);
     }
 
     fn end_event(&mut self, named_error: bool) {

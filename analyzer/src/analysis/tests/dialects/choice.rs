@@ -144,3 +144,28 @@ fn bodies_of_no_call_are_given_up() {
     }
     assert_eq!(analyzer.held, 0);
 }
+
+#[test]
+fn nothing_is_held_back_where_there_is_no_room() {
+    let mut analyzer = Analyzer::new(Arc::new(Settings::default()));
+    analyzer.held = MAX_HELD;
+    let script = Script::new()
+        .post("/llm", ASK)
+        .stream(1)
+        .delta(r#"{"content":"hello"}"#, 2)
+        .complete(3);
+    for event in &script.events {
+        analyzer.event(event);
+    }
+    assert_eq!(analyzer.held, MAX_HELD);
+    let end = Event {
+        id: ID,
+        kind: EventKind::End(script.end),
+    };
+    let call = analyzer.event(&end).unwrap().call.unwrap();
+    let call = call.count(&Tokenizers::by_model()).call;
+    assert_eq!(call.dialect, Some("openai_chat"));
+    assert_eq!(call.request_model.as_deref(), Some("m"));
+    assert_eq!((call.ttft, call.truncated), (Some(2), true));
+    assert_eq!(analyzer.counters().texts_shed, 1);
+}

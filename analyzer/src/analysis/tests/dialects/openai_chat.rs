@@ -175,6 +175,26 @@ fn servers_say_where_their_time_went() {
 }
 
 #[test]
+fn times_may_stand_in_the_head() {
+    let times = [
+        ("x-queue-time", "3"),
+        ("x-inference-time", "120"),
+        ("x-total-time", "124.5"),
+    ];
+    let script = Script::new()
+        .post(CHAT, ASK)
+        .head_with(200, JSON, &times, 100);
+    let call = script
+        .piece(answer("hello", "null"), 200)
+        .complete(200)
+        .call();
+    assert_eq!(
+        [call.server_queue, call.server_decode, call.server_total],
+        [Some(3_000), Some(120_000), Some(124_500)]
+    );
+}
+
+#[test]
 fn a_refusal_to_serve_says_when_to_try_again() {
     let refused = |retry: &str| {
         let script = Script::new()
