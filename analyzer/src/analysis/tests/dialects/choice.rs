@@ -157,7 +157,8 @@ fn nothing_is_held_back_where_there_is_no_room() {
     for event in &script.events {
         analyzer.event(event);
     }
-    assert_eq!(analyzer.held, MAX_HELD);
+    // The first piece's text alone, as the dialects that read along had taken it by then.
+    assert!(analyzer.held < MAX_HELD + ASK.len());
     let end = Event {
         id: ID,
         kind: EventKind::End(script.end),
