@@ -122,6 +122,10 @@ pub(super) enum Around {
     /// vLLM's `metrics`, where they are switched on.
     Metrics,
     Metric(Metric),
+    /// vLLM's lists of token ids, where they were asked for: those of the prompt, and those that the
+    /// event's choice adds.
+    PromptIds,
+    OutputIds,
     Error(Fault),
     /// `type`, `code` and `error_type` at the root: vLLM's flat errors and TGI's.
     FlatType,
@@ -213,6 +217,10 @@ pub(super) struct Flat {
     kind: Option<String>,
     code: Option<String>,
     detail: Option<ErrorFacts>,
+    /// Token ids so far, and those of generated tokens that were told of already.
+    prompt_ids: u64,
+    output_ids: u64,
+    output_ids_told: u64,
 }
 
 impl Around {
@@ -226,6 +234,8 @@ impl Around {
             "x_groq" => Self::XGroq,
             "timings" => Self::Timings(Timing::Timings),
             "metrics" => Self::Metrics,
+            "prompt_token_ids" => Self::PromptIds,
+            "token_ids" => Self::OutputIds,
             "error" => Self::Error(Fault::Error),
             "type" | "error_type" => Self::FlatType,
             "code" => Self::FlatCode,
@@ -254,6 +264,7 @@ impl Around {
                 "e2e_latency_ms" | "total_time_ms" => Span::Total,
                 _ => return None,
             })),
+            (Self::PromptIds | Self::OutputIds, Step::Index(_)) => self,
             (Self::Error(Fault::Error), Step::Key("type")) => Self::Error(Fault::Type),
             (Self::Error(Fault::Error), Step::Key("code")) => Self::Error(Fault::Code),
             (Self::Detail, Step::Index(0)) => Self::DetailItem,
@@ -304,6 +315,8 @@ impl Around {
             | Self::Timings(_)
             | Self::Metrics
             | Self::Metric(_)
+            | Self::PromptIds
+            | Self::OutputIds
             | Self::Detail
             | Self::DetailItem => return,
         };
@@ -318,6 +331,8 @@ impl Around {
             Self::Usage(figure) => figure.set(facts, number),
             Self::Timings(timing) => timing.set(facts, number),
             Self::Metric(Metric(span)) => span.set(facts, number, Unit::Milliseconds),
+            Self::PromptIds => flat.prompt_ids = flat.prompt_ids.saturating_add(1),
+            Self::OutputIds => flat.output_ids = flat.output_ids.saturating_add(1),
             Self::Error(Fault::Code) => {
                 facts.error.get_or_insert_default().code = Some(number.to_owned());
             }
@@ -399,6 +414,14 @@ impl Timing {
 impl Flat {
     /// The event is over. It is an error by its name, or by what its `object` field says.
     pub(super) fn settle(&mut self, facts: &mut AnswerFacts, named_error: bool) {
+        // The ids are as good as a usage, which may follow and then holds.
+        if self.output_ids > self.output_ids_told {
+            self.output_ids_told = self.output_ids;
+            facts.output_figure(self.output_ids);
+        }
+        if self.prompt_ids > 0 {
+            facts.usage.input.get_or_insert(self.prompt_ids);
+        }
         facts.end_event();
         let (kind, code) = (self.kind.take(), self.code.take());
         if named_error || facts.object == "error" {

@@ -226,7 +226,7 @@ impl Visitor for ChatAnswer {
                 "delta" | "message" => Says::Message,
                 "finish_reason" => Says::FinishReason,
                 // Moonshot's place for the one, OpenRouter's for the other.
-                "usage" | "error" => Says::Around(Around::of(key)?),
+                "usage" | "error" | "token_ids" => Says::Around(Around::of(key)?),
                 _ => return None,
             },
             (Says::Message, Step::Key(key)) => self.message(key)?,

@@ -188,7 +188,7 @@ impl Visitor for CompletionAnswer {
                     Says::Reasoning
                 }
                 "finish_reason" => Says::FinishReason,
-                "usage" | "error" => Says::Around(Around::of(key)?),
+                "usage" | "error" | "token_ids" => Says::Around(Around::of(key)?),
                 _ => return None,
             },
             _ => return None,

@@ -175,6 +175,29 @@ fn servers_say_where_their_time_went() {
 }
 
 #[test]
+fn token_ids_are_figures_where_no_usage_is() {
+    let ids = |prompt: &str, text: &str, ids: &str| {
+        data(&format!(
+            r#"{{"object":"chat.completion.chunk"{prompt},"choices":[{{"index":0,"delta":{{"content":"{text}"}},"token_ids":{ids}}}]}}"#
+        ))
+    };
+    let mut stream = vec![
+        ids(r#","prompt_token_ids":[1,2,3,4]"#, "", "null"),
+        ids("", "hello", "[10,11,12]"),
+        ids("", " world hello hello hello", "[13]"),
+    ];
+    let call = read(ASK, &stream);
+    assert_eq!((call.input_tokens, call.output_tokens), (Some(4), Some(4)));
+    assert_eq!(
+        (call.input_source, call.output_source),
+        (TokenSource::Reported, TokenSource::Reported)
+    );
+    stream.push(usage(""));
+    let call = read(ASK, &stream);
+    assert_eq!((call.input_tokens, call.output_tokens), (Some(11), Some(6)));
+}
+
+#[test]
 fn times_may_stand_in_the_head() {
     let times = [
         ("x-queue-time", "3"),
