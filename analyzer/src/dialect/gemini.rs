@@ -25,6 +25,7 @@ pub(super) static GENERATE: Dialect = Dialect {
     answer_signs: &[
         &["candidates[].content"],
         &["candidates[].finishReason"],
+        &["[].candidates[].content"],
         &["usageMetadata.promptTokenCount"],
     ],
     headers: &[],

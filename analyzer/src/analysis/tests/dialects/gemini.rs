@@ -229,4 +229,8 @@ fn an_unknown_path_is_known_by_its_shape() {
         (Some("openai_chat"), Some("gemini"))
     );
     assert_eq!(mixed.output_tokens, Some(12));
+    let array = format!("[{}]", CHUNKS.join(",\n"));
+    let mixed = call_however_cut(CHAT, [JSON, super::super::ASK], 200, [JSON, &array]);
+    assert_eq!(mixed.response_dialect, Some("gemini"));
+    assert_eq!((mixed.output_tokens, mixed.stream), (Some(12), Some(true)));
 }
