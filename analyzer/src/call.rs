@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{exchange::Source, time::Timestamp};
+use crate::{exchange::Source, time::Timestamp, timeline::Timeline};
 
 /// How a call ended; the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -198,6 +198,50 @@ pub struct Call {
     pub reported_timestamp: Option<String>,
     /// The call that this row shows from farther out, at a relay's other side: sums leave this row out.
     pub outer_of: Option<CallKey>,
+    /// The wire API that the answer follows, where that is another one than the request's.
+    pub response_dialect: Option<&'static str>,
+    /// The answer's own id.
+    pub response_id: Option<String>,
+    /// The most tokens that were to be generated.
+    pub max_tokens: Option<u64>,
+    /// The sampling temperature.
+    pub temperature: Option<f64>,
+    /// How many choices were asked for.
+    pub n: Option<u32>,
+    /// Messages of the prompt, where it has such.
+    pub message_count: Option<u64>,
+    /// Tools on offer, where the request has such a list.
+    pub tool_count: Option<u64>,
+    /// Whether and which tool must be called, in the wire's word.
+    pub tool_choice: Option<String>,
+    /// The form of the answer that was asked for, in the wire's word.
+    pub response_format: Option<String>,
+    /// Bytes of the files that were uploaded, where there are some.
+    pub file_bytes: Option<u64>,
+    /// The Content-Type of the first of them.
+    pub file_type: Option<String>,
+    /// Names of the tools that the answer calls, in order, over all choices.
+    pub tool_calls: Vec<String>,
+    /// Characters of the answer itself, refusals and transcripts included.
+    pub content_chars: Option<u64>,
+    /// Characters of its thoughts.
+    pub reasoning_chars: Option<u64>,
+    /// Characters of the arguments of its tool calls.
+    pub tool_chars: Option<u64>,
+    /// How long the call waited for its turn, as the server says.
+    pub server_queue: Option<i64>,
+    /// How long the prompt took, as the server says.
+    pub server_prefill: Option<i64>,
+    /// How long generating took, as the server says.
+    pub server_decode: Option<i64>,
+    /// How long loading the model took, as the server says.
+    pub server_load: Option<i64>,
+    /// How long all of it took, as the server says.
+    pub server_total: Option<i64>,
+    /// How long the client was asked to wait before it tries again.
+    pub retry_after: Option<i64>,
+    /// The events of a stream.
+    pub timeline: Option<Timeline>,
 }
 
 /// The marks of a call.
@@ -256,6 +300,26 @@ pub struct Bodies {
     pub request: StoredBody,
     /// The response's body.
     pub response: StoredBody,
+}
+
+impl Bodies {
+    /// The same with nothing kept of the response.
+    #[must_use]
+    pub(crate) fn without_answer(self) -> Self {
+        let StoredBody {
+            head,
+            tail,
+            omitted,
+        } = self.response;
+        let kept = head.len().saturating_add(tail.len()) as u64;
+        Self {
+            request: self.request,
+            response: StoredBody {
+                omitted: omitted.saturating_add(kept),
+                ..StoredBody::default()
+            },
+        }
+    }
 }
 
 /// A body as kept for storage: its first 256 KiB, its last 64 KiB, and what was left out between.

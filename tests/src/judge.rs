@@ -137,8 +137,15 @@ pub fn check_same(one: &BTreeMap<String, Row>, other: &BTreeMap<String, Row>, ke
 
 fn same_but_for_jitter(id: &str, live: &Row, replayed: &Row, keys: Keys) {
     // What is a tap's own: the row's number, the source, the hash over request_start and that of
-    // another row, and a rate of the clocks.
-    const OTHER: &[&str] = &["id", "source", "call_key", "outer_of", "tokens_per_second"];
+    // another row, a rate of the clocks, and the times of all events.
+    const OTHER: &[&str] = &[
+        "id",
+        "source",
+        "call_key",
+        "outer_of",
+        "tokens_per_second",
+        "timeline",
+    ];
     const CLOCKS: &[&str] = &[
         "request_start",
         "request_end",

@@ -10,6 +10,7 @@
 //! | `FineDuration` | REAL, microseconds | seconds | seconds |
 //! | `Bool` | INTEGER, 0 or 1 | `true`, `false` | `true`, `false` |
 //! | `List` | TEXT, a JSON array | array | joined with `;` |
+//! | `Json` | TEXT, a JSON value | the value | its text |
 //! | `Key`, `OtherKey` | BLOB, 16 bytes | 32 hexadecimal digits | the same |
 
 mod calls;
@@ -92,6 +93,8 @@ pub enum Kind {
     FineDuration,
     /// A list of texts.
     List,
+    /// A JSON value.
+    Json,
     /// A call's key: unique, and there in each row.
     Key,
     /// The key of another call.
@@ -104,7 +107,7 @@ impl Kind {
         match self {
             Self::Bool | Self::Integer | Self::Time | Self::Duration => "INTEGER",
             Self::Real | Self::FineDuration => "REAL",
-            Self::Text | Self::List => "TEXT",
+            Self::Text | Self::List | Self::Json => "TEXT",
             Self::Key | Self::OtherKey => "BLOB",
         }
     }
@@ -115,6 +118,7 @@ impl Kind {
             Self::Time => Some("microseconds since the Unix epoch"),
             Self::Duration | Self::FineDuration => Some("microseconds"),
             Self::List => Some("JSON array"),
+            Self::Json => Some("JSON"),
             _ => None,
         }
     }
@@ -141,6 +145,8 @@ pub enum Value<'a> {
     FineDuration(f64),
     /// A list of texts.
     List(&'a [String]),
+    /// A JSON value, as text.
+    Json(String),
     /// A call's key.
     Key(CallKey),
 }
@@ -158,6 +164,7 @@ impl Value<'_> {
             Self::Duration(micros) => Cow::Owned(micros_as_seconds(*micros)),
             Self::FineDuration(micros) => Cow::Owned((micros / 1e6).to_string()),
             Self::List(items) => Cow::Owned(items.join(";")),
+            Self::Json(text) => Cow::Borrowed(text),
             Self::Key(key) => Cow::Owned(key.to_string()),
         }
     }
@@ -174,6 +181,7 @@ impl Value<'_> {
             Self::Duration(micros) => Json::from(*micros as f64 / 1e6),
             Self::FineDuration(micros) => Json::from(micros / 1e6),
             Self::List(items) => Json::from(*items),
+            Self::Json(text) => serde_json::from_str(text).unwrap_or_default(),
             Self::Key(key) => Json::from(key.to_string()),
         }
     }
@@ -197,6 +205,7 @@ impl Serialize for Value<'_> {
                 }
                 list.end()
             }
+            Self::Json(_) => self.to_json().serialize(serializer),
             Self::Key(key) => serializer.collect_str(key),
         }
     }
@@ -284,6 +293,7 @@ pub fn row_json(call: &Call, id: Option<i64>) -> Map<String, Json> {
 pub(crate) fn text_bytes(call: &Call) -> usize {
     let sizes = CALL_COLUMNS.iter().map(|column| match (column.get)(call) {
         Value::Text(text) => text.len(),
+        Value::Json(text) => text.len(),
         Value::List(items) => items.iter().map(String::len).sum(),
         _ => 0,
     });

@@ -4,6 +4,46 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The call of these bodies, which is the same wherever the two are cut: each is cut in two at every
+/// byte, and in pieces of one byte and of seven. All bytes of the answer come at 100 µs.
+pub(super) fn call_however_cut(
+    target: &str,
+    request: [&str; 2],
+    status: u16,
+    response: [&str; 2],
+) -> Call {
+    let [request_type, request] = request;
+    let [response_type, response] = response;
+    let (request, response) = (request.as_bytes(), response.as_bytes());
+    let read = |request: &mut dyn Iterator<Item = &[u8]>,
+                response: &mut dyn Iterator<Item = &[u8]>| {
+        let head = [("Content-Type", request_type)];
+        let mut script = Script::new().request_head("POST", target, &head);
+        for piece in request.filter(|piece| !piece.is_empty()) {
+            script = script.request_piece(piece);
+        }
+        script = script.request_end().head(status, response_type, 50);
+        for piece in response.filter(|piece| !piece.is_empty()) {
+            script = script.piece(piece, 100);
+        }
+        let call = script.complete(200).finish().call;
+        call.map(|call| call.count(&Tokenizers::by_model()).call)
+    };
+    let whole = read(&mut [request].into_iter(), &mut [response].into_iter());
+    let longest = request.len().max(response.len());
+    for at in 0..=longest {
+        let (a, b) = request.split_at(at.min(request.len()));
+        let (c, d) = response.split_at(at.min(response.len()));
+        let cut = read(&mut [a, b].into_iter(), &mut [c, d].into_iter());
+        assert_eq!(cut, whole, "cut at {at}");
+    }
+    for size in [1, 7] {
+        let cut = read(&mut request.chunks(size), &mut response.chunks(size));
+        assert_eq!(cut, whole, "in pieces of {size}");
+    }
+    whole.expect("a call")
+}
+
 /// The exchange of these bodies in these pieces, all at one time.
 fn in_pieces<'a>(
     target: &str,
@@ -98,11 +138,35 @@ proptest! {
     }
 
     #[test]
+    fn damaged_exchanges_of_every_dialect_read_the_same_however_they_are_cut(
+        example in proptest::sample::select(dialects::examples()),
+        unknown_path: bool,
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        stop in any::<prop::sample::Index>(),
+        sizes in (1usize..40, 1usize..40),
+    ) {
+        let path = if unknown_path { "/any" } else { example.path };
+        let (mut request, mut response) = (example.request.into_bytes(), example.response.into_bytes());
+        for (at, byte) in damage {
+            let at_response = at.index(response.len());
+            response[at_response] = byte;
+            let at_request = at.index(request.len());
+            request[at_request] = byte;
+        }
+        response.truncate(stop.index(response.len() + 1));
+        let whole = in_pieces(path, [request.as_slice()].into_iter(), [response.as_slice()].into_iter(), Ending::ClientFin);
+        let cut = in_pieces(path, request.chunks(sizes.0), response.chunks(sizes.1), Ending::ClientFin);
+        prop_assert_eq!(cut, whole);
+    }
+
+    #[test]
     fn any_bytes_in_any_order_with_holes_never_panic(
         steps in proptest::collection::vec(
             (0u8..7, proptest::collection::vec(prop_oneof![3 => proptest::sample::select(b"{}[]\":,data \n\\u[DONE]".to_vec()), 1 => any::<u8>()], 1..40), -50i64..50),
             0..40),
-        target in proptest::sample::select(vec![CHAT, "/v1/completions", "/any", "", "x://", "\u{fffd}"]),
+        target in proptest::sample::select(vec![
+            CHAT, "/v1/completions", "/v1/messages", "/v1/responses", "/v1/embeddings", "/messages", "/any", "", "x://", "\u{fffd}",
+        ]),
     ) {
         let mut script = Script::new();
         for (step, bytes, at) in steps {

@@ -5,7 +5,8 @@
 
 use analyzer::{
     dialect::{
-        AnswerReader, DIALECTS, Dialect, Expected, MAX_TEXT, RequestReader, request::RequestFacts,
+        AnswerHead, AnswerReader, DIALECTS, Dialect, Expected, KeptHeaders, MAX_TEXT,
+        RequestReader, request::RequestFacts,
     },
     time::Timestamp,
 };
@@ -40,6 +41,8 @@ const STALL: i64 = 1_000_000;
 struct Setting<'b> {
     dialect: &'static Dialect,
     expected: Expected,
+    /// The request is a form.
+    is_form: bool,
     /// The body around what is missing, if anything is.
     parts: Vec<&'b [u8]>,
     /// Microseconds between lines of the body.
@@ -59,21 +62,29 @@ impl<'b> Setting<'b> {
         } else {
             vec![body]
         };
+        let (round, place) = (
+            usize::from(which) / DIALECTS.len(),
+            usize::from(which) % DIALECTS.len(),
+        );
         Self {
-            dialect: DIALECTS[usize::from(which) % DIALECTS.len()],
-            expected: if form & 2 > 0 {
-                Expected::Events
-            } else {
-                Expected::Anything
+            dialect: DIALECTS[place],
+            expected: match round {
+                _ if form & 2 > 0 => Expected::Events,
+                1 => Expected::Lines,
+                2 => Expected::Text,
+                3 => Expected::Binary,
+                _ => Expected::Anything,
             },
+            is_form: round == 1,
             parts,
             pace: if form & 4 > 0 { 1_100_000 } else { 0 },
         }
     }
 
-    /// The request's facts, whether it is this dialect's, and what it held.
-    fn request(&self, cut: Option<(u64, u64)>) -> (RequestFacts, bool, usize) {
+    /// The request's facts, and what it held.
+    fn request(&self, cut: Option<(u64, u64)>) -> (RequestFacts, usize) {
         let mut reader: Box<dyn RequestReader> = (self.dialect.request)();
+        reader.begin(self.is_form.then_some("multipart/form-data; boundary=b"));
         for (number, part) in self.parts.iter().enumerate() {
             if number > 0 {
                 reader.hole();
@@ -82,14 +93,18 @@ impl<'b> Setting<'b> {
                 reader.push(piece);
             }
         }
-        let (claims, held) = (reader.claims(), reader.held());
-        (reader.finish(), claims, held)
+        let held = reader.held();
+        (reader.finish(), held)
     }
 
-    /// The answer as text, whether it is this dialect's, and what it held.
-    fn answer(&self, asked: &RequestFacts, cut: Option<(u64, u64)>) -> (String, bool, usize) {
+    /// The answer as text, and what it held.
+    fn answer(&self, asked: &RequestFacts, cut: Option<(u64, u64)>) -> (String, usize) {
         let mut reader: Box<dyn AnswerReader> = (self.dialect.answer)();
-        reader.begin(self.expected, STALL);
+        reader.begin(&AnswerHead {
+            expected: self.expected,
+            headers: &KeptHeaders::default(),
+            stall_threshold: STALL,
+        });
         let mut time = Timestamp::from_micros(1_000_000);
         for (number, part) in self.parts.iter().enumerate() {
             if number > 0 {
@@ -102,8 +117,8 @@ impl<'b> Setting<'b> {
                 time = time.plus_micros(self.pace);
             }
         }
-        let (claims, held) = (reader.claims(), reader.held());
-        (format!("{:?}", reader.finish(asked)), claims, held)
+        let held = reader.held();
+        (format!("{:?}", reader.finish(asked)), held)
     }
 }
 
@@ -117,21 +132,16 @@ fn cut_as(bytes: &[u8], cut: Option<(u64, u64)>) -> Vec<&[u8]> {
 
 fn request(bytes: &[u8]) -> Features {
     let setting = Setting::new(bytes);
-    let (facts, claims, held) = setting.request(None);
-    let (other, also_claims, _) = setting.request(Some(cutting(bytes)));
+    let (facts, held) = setting.request(None);
+    let (other, _) = setting.request(Some(cutting(bytes)));
     let text = format!("{facts:?}");
     assert_eq!(text, format!("{other:?}"), "in other pieces");
-    assert_eq!(claims, also_claims, "in other pieces");
     assert!(
         held <= MAX_TEXT.min(bytes.len() * 3 + 4_096),
         "{held} bytes are held"
     );
 
     let mut features = shape(setting.dialect.name, &text);
-    features.followed(
-        setting.dialect.name,
-        if claims { "claims" } else { "does not" },
-    );
     features.count("prompts", u64::from(facts.prompt.prompts));
     features.count("ids", facts.prompt.token_ids);
     features.count("choices", u64::from(facts.expected_choices()));
@@ -141,20 +151,14 @@ fn request(bytes: &[u8]) -> Features {
 fn answer(bytes: &[u8]) -> Features {
     let setting = Setting::new(bytes);
     let asked = RequestFacts::default();
-    let (text, claims, held) = setting.answer(&asked, None);
-    let (other, also_claims, _) = setting.answer(&asked, Some(cutting(bytes)));
+    let (text, held) = setting.answer(&asked, None);
+    let (other, _) = setting.answer(&asked, Some(cutting(bytes)));
     assert_eq!(text, other, "in other pieces");
-    assert_eq!(claims, also_claims, "in other pieces");
     assert!(
         held <= MAX_TEXT.min(bytes.len() * 3 + 4_096),
         "{held} bytes are held"
     );
-    let mut features = shape(setting.dialect.name, &text);
-    features.followed(
-        setting.dialect.name,
-        if claims { "claims" } else { "does not" },
-    );
-    features
+    shape(setting.dialect.name, &text)
 }
 
 /// Which fields have a value: the field names of the text, with whether they are empty.
@@ -206,6 +210,9 @@ fn request_seeds() -> Vec<Vec<u8>> {
         r#"{"model":"m","prompt":["one","two"],"echo":true,"suffix":"s"}"#,
         r#"{"prompt":[[1,2,3],[4]]}"#,
         r#"{"prompt":[1,2,3],"max_tokens":5}"#,
+        r#"{"contents":[{"role":"user","parts":[{"text":"a"},{"functionResponse":{"name":"f","response":{"x":["y",1]}}}]}],"generationConfig":{"temperature":0.5,"maxOutputTokens":9}}"#,
+        r#"{"input":["a",[1,2]],"inputs":"b","text":["c"],"text_input":"d","query":"e","documents":["f",{"text":"g"}],"options":{"num_predict":3},"sampling_params":{"n":2},"parameters":{"max_new_tokens":4}}"#,
+        "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\nContent-Type: audio/wav\r\n\r\nRIFF\r\n--b--\r\n",
     ])
 }
 
@@ -217,6 +224,10 @@ fn answer_seeds() -> Vec<Vec<u8>> {
         r#"{"detail":[{"loc":["body"],"msg":"m","type":"t"}]}"#,
         r#"{"error":{"message":"m","type":"t","code":"c"}}"#,
         "<html>502 Bad Gateway</html>",
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"role\":\"assistant\",\"usage\":{\"input_tokens\":2,\"cache_read_input_tokens\":3,\"output_tokens\":1}}}\n\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"name\":\"f\",\"input\":{}}}\n\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"partial_json\":\"{\"}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":4}}\n\n",
+        "{\"model\":\"m\",\"created_at\":\"x\",\"message\":{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{\"x\":[1,null]}}}]},\"done\":false}\n{\"done\":true,\"eval_count\":3,\"prompt_eval_count\":2,\"load_duration\":5}\n",
+        "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\",\"thought\":true},{\"functionCall\":{\"name\":\"f\",\"args\":{}}}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":1,\"thoughtsTokenCount\":2}}\n,{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}]",
+        r#"{"generated_text":"a","text_output":"b","text":"c","results":[{"relevance_score":1}],"data":[{"b64_json":"A"}],"embedding":[1],"meta_info":{"prompt_tokens":1,"completion_tokens":2,"finish_reason":{"type":"stop"}},"content":"d","stop":true,"tokens_predicted":4}"#,
     ])
 }
 
