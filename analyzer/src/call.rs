@@ -196,6 +196,59 @@ pub struct Call {
     pub confidence: Confidence,
     /// A report's own `timestamp` text, unchanged.
     pub reported_timestamp: Option<String>,
+    /// What else the heads say of who called.
+    pub whose: Whose,
+    /// Secrets that were taken out of this row and its bodies.
+    pub redactions: u64,
+}
+
+impl Call {
+    /// Every text of the row that traffic wrote, for secrets to be taken out of. Texts that llmtap makes itself
+    /// (addresses, names of its own, hashes) are none of them.
+    pub(crate) fn wire_texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let optional = [
+            &mut self.method,
+            &mut self.path,
+            &mut self.error_type,
+            &mut self.error_code,
+            &mut self.request_model,
+            &mut self.response_model,
+            &mut self.user,
+            &mut self.reported_timestamp,
+            &mut self.whose.user_agent,
+            &mut self.whose.request_id,
+            &mut self.whose.server_request_id,
+        ];
+        let labels = self.whose.labels.iter_mut().map(|label| &mut label.value);
+        let lists = self.finish_reasons.iter_mut();
+        optional.into_iter().flatten().chain(lists).chain(labels)
+    }
+}
+
+/// What the heads of request and answer say of who called, beside the addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whose {
+    /// The request's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The trace that the request belongs to: 32 hexadecimal digits of its `traceparent`.
+    pub trace_id: Option<String>,
+    /// The caller's span in that trace: 16 hexadecimal digits.
+    pub span_id: Option<String>,
+    /// The request's name for itself, by `X-Request-Id` or the like.
+    pub request_id: Option<String>,
+    /// The answer's name for the request, by `x-request-id`, `request-id` or the like.
+    pub server_request_id: Option<String>,
+    /// Values of the headers that the operator listed, in the order of the list.
+    pub labels: Vec<Label>,
+}
+
+/// The value of a listed header, under the name that the operator gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
 }
 
 /// The marks of a call.

@@ -3,6 +3,7 @@
 use crate::{
     call::{
         Bodies, Call, CallKey, Confidence, ExchangeRow, Marks, Outcome, StoredBody, TokenSource,
+        Whose,
     },
     exchange::Source,
     record::Record,
@@ -74,6 +75,8 @@ pub(crate) fn call(number: u8) -> Call {
         truncated: false,
         confidence: Confidence::Complete,
         reported_timestamp: None,
+        whose: Whose::default(),
+        redactions: 0,
     }
 }
 

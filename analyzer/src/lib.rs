@@ -17,6 +17,7 @@ mod fixtures;
 pub mod json;
 pub mod metrics;
 pub mod record;
+pub mod redact;
 pub mod report;
 pub mod sse;
 pub mod store;

@@ -7,10 +7,10 @@ use super::{
     count::{Plain, Uncounted},
     open::{AnswerBody, Candidate, Chosen, Open},
     outcome::{Fault, Status, is_complete, outcome},
-    stored::Keeper,
+    stored::{Keeper, KeptBodies},
 };
 use crate::{
-    call::{Bodies, Call, CallKey, Confidence, ExchangeRow, Marks, TokenSource},
+    call::{Call, CallKey, Confidence, ExchangeRow, Marks, TokenSource, Whose},
     dialect::{
         Answered, DIALECTS, Dialect, Expected, Final, Form, RequestReader, answer::AnswerFacts,
         request::RequestFacts,
@@ -105,7 +105,10 @@ impl Open {
             client_port: self.begin.peer.map(|peer| peer.port()),
             server: self.begin.server.map(|server| server.to_string()),
             method: sender.map(|sender| sender.method.clone()),
-            target: self.target.clone(),
+            target: self
+                .target
+                .as_deref()
+                .map(|target| self.redactor.target(target)),
             version: self.version.map(Version::as_str),
             status: self.status,
             request_body_len: end.request.body_bytes,
@@ -196,7 +199,7 @@ impl Open {
         let stored = |keeper: Option<Keeper>| keeper.map(Keeper::finish);
         let bodies = stored(self.request_body)
             .zip(stored(self.response_body))
-            .map(|(request, response)| Bodies { request, response });
+            .map(|(request, response)| KeptBodies { request, response });
         let error = error.unwrap_or_default();
         let call = Call {
             call_key: key,
@@ -257,6 +260,11 @@ impl Open {
                 Confidence::Partial
             },
             reported_timestamp: None,
+            whose: Whose {
+                server_request_id: self.server_request_id,
+                ..sender.whose
+            },
+            redactions: 0,
         };
         Uncounted {
             call,
@@ -266,6 +274,7 @@ impl Open {
             bodies,
             form: answer.form,
             plain: Plain::default(),
+            redactor: self.redactor,
         }
     }
 

@@ -1,14 +1,17 @@
 //! One exchange in flight.
 
+use std::sync::Arc;
+
 use super::{
-    settings::{KeepBodies, Settings},
+    settings::Settings,
     stored::Keeper,
-    whose::{MAX_TARGET, Sender, cut},
+    whose::{MAX_TARGET, Sender, cut, server_request_id},
 };
 use crate::{
     call::Marks,
     dialect::{self, AnswerReader, DIALECTS, Dialect, Expected, PathSays, RequestReader},
     exchange::{Begin, EventKind, ExchangeId, Headers, Place, RequestHead, ResponseHead, Version},
+    redact::Redactor,
 };
 
 /// What is known of one exchange so far.
@@ -19,6 +22,7 @@ pub(super) struct Open {
     pub(super) target: Option<String>,
     pub(super) version: Option<Version>,
     pub(super) status: Option<u16>,
+    pub(super) server_request_id: Option<String>,
     pub(super) event_stream: Expected,
     pub(super) marks: Marks,
     pub(super) candidates: Vec<Candidate>,
@@ -32,6 +36,7 @@ pub(super) struct Open {
     pub(super) held: usize,
     keeping: bool,
     stall_threshold: i64,
+    pub(super) redactor: Arc<Redactor>,
 }
 
 /// A dialect that the exchange may follow, with its readers.
@@ -72,7 +77,6 @@ impl std::fmt::Debug for Open {
 
 impl Open {
     pub(super) fn new(id: ExchangeId, begin: Begin, settings: &Settings) -> Self {
-        let keeper = || (settings.bodies == KeepBodies::Yes).then(Keeper::default);
         Self {
             id,
             begin,
@@ -80,27 +84,29 @@ impl Open {
             target: None,
             version: None,
             status: None,
+            server_request_id: None,
             event_stream: Expected::Anything,
             marks: Marks::default(),
             candidates: Vec::new(),
             choice: Chosen::Unasked,
             answer: AnswerBody::Unseen,
-            request_body: keeper(),
-            response_body: keeper(),
+            request_body: Keeper::new(settings),
+            response_body: Keeper::new(settings),
             first_answer: None,
             held: 0,
             keeping: true,
             stall_threshold: settings.stall_threshold,
+            redactor: Arc::clone(&settings.redactor),
         }
     }
 
     /// Reads the bodies though the path says that they are no call: a report makes a row in any case.
-    pub(super) fn read_anyway(&mut self, keep: bool) {
+    pub(super) fn read_anyway(&mut self, settings: &Settings) {
         if self.choice == Chosen::NoCall {
             let chat = DIALECTS.into_iter().take(1);
             self.candidates = chat.map(Candidate::with_request).collect();
-            self.request_body = keep.then(Keeper::default);
-            self.response_body = keep.then(Keeper::default);
+            self.request_body = Keeper::new(settings);
+            self.response_body = Keeper::new(settings);
         }
     }
 
@@ -134,7 +140,7 @@ impl Open {
                 }
                 self.weigh();
             }
-            EventKind::Gap { place, .. } => self.gap(*place),
+            EventKind::Gap { place, length } => self.gap(*place, *length),
             EventKind::Begin(_) | EventKind::End(_) => {}
         }
     }
@@ -189,6 +195,7 @@ impl Open {
     fn response_head(&mut self, head: &ResponseHead) {
         self.first_answer.get_or_insert(head.first);
         self.status = Some(head.status);
+        self.server_request_id = server_request_id(&head.headers);
         self.version.get_or_insert(head.version);
         self.marks.response_head = Some(head.last);
         if is_type(&head.headers, "event-stream") {
@@ -232,9 +239,12 @@ impl Open {
         }
     }
 
-    fn gap(&mut self, place: Place) {
+    fn gap(&mut self, place: Place, length: u64) {
         match place {
             Place::RequestBody => {
+                if let Some(keeper) = &mut self.request_body {
+                    keeper.hole(length);
+                }
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.request {
                         reader.hole();
@@ -242,6 +252,9 @@ impl Open {
                 }
             }
             Place::ResponseBody => {
+                if let Some(keeper) = &mut self.response_body {
+                    keeper.hole(length);
+                }
                 self.want_answer();
                 for candidate in &mut self.candidates {
                     if let Some(reader) = &mut candidate.answer {

@@ -7,13 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::{
-    AnalyzerCounters,
-    finish::call_key,
-    open::Open,
-    settings::{KeepBodies, Settings},
-    whose::cut,
-};
+use super::{AnalyzerCounters, finish::call_key, open::Open, settings::Settings, whose::cut};
 use crate::{
     dialect::{Form, request::MAX_MODEL},
     exchange::{
@@ -108,7 +102,7 @@ fn read(report: &Report, start: Timestamp, ended: Timestamp, settings: &Settings
         last: start,
     };
     open.event(&EventKind::RequestHead(head), settings);
-    open.read_anyway(settings.bodies == KeepBodies::Yes);
+    open.read_anyway(settings);
     if !report.request_body.is_empty() {
         let bytes = Cow::Borrowed(report.request_body.as_bytes());
         open.event(&EventKind::RequestBody { bytes, time: start }, settings);

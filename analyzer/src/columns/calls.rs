@@ -64,7 +64,17 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     text("confidence", "complete or partial: whether the row rests on all bytes", |c| c.confidence.as_str().into()),
     text("provider", "the provider's name, by the dialect", |c| c.provider.into()),
     text("reported_timestamp", "a report's own timestamp, unchanged", |c| c.reported_timestamp.as_ref().into()),
+    text("user_agent", "the request's User-Agent", |c| c.whose.user_agent.as_ref().into()).since(WHOSE),
+    text("trace_id", "the trace of the request's traceparent", |c| c.whose.trace_id.as_ref().into()).since(WHOSE),
+    text("span_id", "the caller's span in that trace", |c| c.whose.span_id.as_ref().into()).since(WHOSE),
+    text("request_id", "the request's name for itself, by X-Request-Id or the like", |c| c.whose.request_id.as_ref().into()).since(WHOSE),
+    text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(WHOSE),
+    labels("labels", "values of the headers that --label names", |c| Value::Labels(&c.whose.labels)).since(WHOSE),
+    int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(WHOSE),
 ];
+
+/// The schema version that brought what the heads say of who called, and the redaction.
+const WHOSE: u32 = 4;
 
 type Get = for<'a> fn(&'a Call) -> Value<'a>;
 
@@ -86,6 +96,10 @@ const fn text(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
 
 const fn key(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
     Column::new(name, Kind::Key, doc, get)
+}
+
+const fn labels(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
+    Column::new(name, Kind::Labels, doc, get)
 }
 
 const fn time(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {

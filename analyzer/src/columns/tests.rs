@@ -16,7 +16,10 @@ fn columns_stand_in_the_order_of_the_design() {
     let names: Vec<_> = call_headings().collect();
     let design: Vec<_> = DESIGN.split(',').map(str::trim).collect();
     assert_eq!(names[..design.len()], design);
-    assert_eq!(names[design.len()..], ["provider", "reported_timestamp"]);
+    assert_eq!(
+        names[design.len()..design.len() + 2],
+        ["provider", "reported_timestamp"]
+    );
 }
 
 #[test]
@@ -45,6 +48,7 @@ fn values_match_their_columns_kind() {
             Value::Duration(_) => column.kind == Kind::Duration,
             Value::FineDuration(_) => column.kind == Kind::FineDuration,
             Value::List(_) => column.kind == Kind::List,
+            Value::Labels(_) => column.kind == Kind::Labels,
             Value::Key(_) => column.kind == Kind::Key,
         };
         assert!(fits, "{}: {value:?}", column.name);
