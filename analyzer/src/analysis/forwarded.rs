@@ -116,7 +116,6 @@ mod tests {
         client(&headers, trusted).map(|address| address.to_string())
     }
 
-    #[expect(clippy::too_many_lines, reason = "a chain a line")]
     #[test]
     fn the_client_is_whom_the_first_trusted_proxy_saw() {
         for (headers, expected) in [

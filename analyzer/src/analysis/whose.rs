@@ -193,16 +193,13 @@ fn query_key(target: &str) -> Option<String> {
     let mut rest = value.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         let digit = |at: usize| char::from(*tail.get(at)?).to_digit(16);
-        match (byte, digit(0).zip(digit(1))) {
-            (b'%', Some((high, low))) => {
-                bytes.push((high << 4 | low) as u8);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(byte);
-                rest = tail;
-            }
-        }
+        let escaped = digit(0).zip(digit(1)).filter(|_| byte == b'%');
+        let (byte, taken) = match escaped {
+            Some((high, low)) => ((high << 4 | low) as u8, 2),
+            None => (byte, 0),
+        };
+        bytes.push(byte);
+        rest = tail.get(taken..).unwrap_or_default();
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
     (!text.is_empty()).then_some(text)

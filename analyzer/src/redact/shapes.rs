@@ -209,7 +209,7 @@ pub(super) fn find(text: &[u8], edges: Edges, found: &mut Vec<Found>) {
     let missing = memchr::memmem::find(text, MISSING.as_bytes()).is_some();
     if missing || edges.ends_cut {
         each(&all.beginnings, text, |_, range| {
-            found.push((range, Kind::Cut))
+            found.push((range, Kind::Cut));
         });
     }
     if missing {

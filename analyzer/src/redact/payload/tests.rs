@@ -41,7 +41,9 @@ fn noise(length: usize) -> Vec<u8> {
 
 fn marker(media: &str, bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let space = if media.is_empty() { "" } else { " " };
     format!("[base64{space}{media} {} bytes sha256:{hash}]", bytes.len())
 }

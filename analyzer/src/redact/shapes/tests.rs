@@ -20,7 +20,6 @@ fn every_pattern_compiles_and_its_words_are_in_lower_case() {
 }
 
 /// Each is made up of its parts, so that no tool that looks for secrets takes this file for a leak.
-#[expect(clippy::too_many_lines, reason = "a shape a line")]
 #[test]
 fn known_shapes_are_taken_out_whole() {
     let abc = "Zq7Lm2Xw9Kd4Rt6Yb1Vn8Hs3Jf5Gp0Qc";
