@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{exchange::Source, time::Timestamp};
+use crate::{exchange::Source, time::Timestamp, timeline::Timeline};
 
 /// How a call ended; the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -196,6 +196,50 @@ pub struct Call {
     pub confidence: Confidence,
     /// A report's own `timestamp` text, unchanged.
     pub reported_timestamp: Option<String>,
+    /// The wire API that the answer follows, where that is another one than the request's.
+    pub response_dialect: Option<&'static str>,
+    /// The answer's own id.
+    pub response_id: Option<String>,
+    /// The most tokens that were to be generated.
+    pub max_tokens: Option<u64>,
+    /// The sampling temperature.
+    pub temperature: Option<f64>,
+    /// How many choices were asked for.
+    pub n: Option<u32>,
+    /// Messages of the prompt, where it has such.
+    pub message_count: Option<u64>,
+    /// Tools on offer, where the request has such a list.
+    pub tool_count: Option<u64>,
+    /// Whether and which tool must be called, in the wire's word.
+    pub tool_choice: Option<String>,
+    /// The form of the answer that was asked for, in the wire's word.
+    pub response_format: Option<String>,
+    /// Bytes of the files that were uploaded, where there are some.
+    pub file_bytes: Option<u64>,
+    /// The Content-Type of the first of them.
+    pub file_type: Option<String>,
+    /// Names of the tools that the answer calls, in order, over all choices.
+    pub tool_calls: Vec<String>,
+    /// Characters of the answer itself, refusals and transcripts included.
+    pub content_chars: Option<u64>,
+    /// Characters of its thoughts.
+    pub reasoning_chars: Option<u64>,
+    /// Characters of the arguments of its tool calls.
+    pub tool_chars: Option<u64>,
+    /// How long the call waited for its turn, as the server says.
+    pub server_queue: Option<i64>,
+    /// How long the prompt took, as the server says.
+    pub server_prefill: Option<i64>,
+    /// How long generating took, as the server says.
+    pub server_decode: Option<i64>,
+    /// How long loading the model took, as the server says.
+    pub server_load: Option<i64>,
+    /// How long all of it took, as the server says.
+    pub server_total: Option<i64>,
+    /// How long the client was asked to wait before it tries again.
+    pub retry_after: Option<i64>,
+    /// The events of a stream.
+    pub timeline: Option<Timeline>,
     /// What else the heads say of who called.
     pub whose: Whose,
     /// Secrets that were taken out of this row and its bodies.
@@ -203,26 +247,53 @@ pub struct Call {
 }
 
 impl Call {
-    /// Every text of the row that traffic wrote, for secrets to be taken out of. Texts that llmtap makes itself
-    /// (addresses, names of its own, hashes) are none of them.
+    /// Every text of the row that traffic wrote, for secrets to be taken out of.
     pub(crate) fn wire_texts(&mut self) -> impl Iterator<Item = &mut String> {
-        let optional = [
-            &mut self.method,
-            &mut self.path,
-            &mut self.error_type,
-            &mut self.error_code,
-            &mut self.request_model,
-            &mut self.response_model,
-            &mut self.user,
-            &mut self.reported_timestamp,
-            &mut self.whose.user_agent,
-            &mut self.whose.request_id,
-            &mut self.whose.server_request_id,
-        ];
-        let labels = self.whose.labels.iter_mut().map(|label| &mut label.value);
-        let lists = self.finish_reasons.iter_mut();
-        optional.into_iter().flatten().chain(lists).chain(labels)
+        let WireTexts {
+            fields,
+            lists,
+            labels,
+        } = self.wire_fields();
+        let fields = fields.into_iter().flatten();
+        let lists = lists.into_iter().flatten();
+        fields
+            .chain(lists)
+            .chain(labels.iter_mut().map(|label| &mut label.value))
     }
+
+    /// Where those texts stand. Texts that llmtap makes itself (addresses, names of its own, hashes) are none of
+    /// them.
+    fn wire_fields(&mut self) -> WireTexts<'_> {
+        let whose = &mut self.whose;
+        WireTexts {
+            fields: vec![
+                &mut self.method,
+                &mut self.path,
+                &mut self.error_type,
+                &mut self.error_code,
+                &mut self.request_model,
+                &mut self.response_model,
+                &mut self.user,
+                &mut self.reported_timestamp,
+                &mut self.response_id,
+                &mut self.tool_choice,
+                &mut self.response_format,
+                &mut self.file_type,
+                &mut whose.user_agent,
+                &mut whose.request_id,
+                &mut whose.server_request_id,
+            ],
+            lists: vec![&mut self.finish_reasons, &mut self.tool_calls],
+            labels: &mut whose.labels,
+        }
+    }
+}
+
+/// The places of a row in which text of the wire stands.
+struct WireTexts<'c> {
+    fields: Vec<&'c mut Option<String>>,
+    lists: Vec<&'c mut Vec<String>>,
+    labels: &'c mut Vec<Label>,
 }
 
 /// What the heads of request and answer say of who called, beside the addresses.
@@ -240,6 +311,17 @@ pub struct Whose {
     pub server_request_id: Option<String>,
     /// Values of the headers that the operator listed, in the order of the list.
     pub labels: Vec<Label>,
+}
+
+impl Whose {
+    /// The labels as a JSON object; `None` where there are none.
+    pub(crate) fn labels_json(&self) -> Option<String> {
+        let labels = self.labels.iter();
+        let object: serde_json::Map<_, _> = labels
+            .map(|label| (label.name.clone(), label.value.as_str().into()))
+            .collect();
+        (!object.is_empty()).then(|| serde_json::Value::from(object).to_string())
+    }
 }
 
 /// The value of a listed header, under the name that the operator gave it.
@@ -369,4 +451,71 @@ pub struct ExchangeRow {
     pub ending: &'static str,
     /// The dialect, if it is an LLM call.
     pub dialect: Option<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        columns::{CALL_COLUMNS, Value},
+        fixtures,
+    };
+
+    /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
+    const OWN: [&str; 16] = [
+        "source",
+        "dialect",
+        "operation",
+        "outcome",
+        "input_source",
+        "output_source",
+        "tokenizer",
+        "peer",
+        "client",
+        "key",
+        "server",
+        "confidence",
+        "provider",
+        "response_dialect",
+        "trace_id",
+        "span_id",
+    ];
+
+    #[test]
+    fn every_text_of_the_wire_is_looked_through() {
+        let mut call = fixtures::call(1);
+        call.whose.labels = vec![Label {
+            name: "team".to_owned(),
+            value: "blue".to_owned(),
+        }];
+        let places = call.wire_fields();
+        for field in places.fields {
+            *field = Some("SECRET".to_owned());
+        }
+        for list in places.lists {
+            *list = vec!["SECRET".to_owned(); 2];
+        }
+        for text in call.wire_texts() {
+            *text = text.replace("SECRET", "WIRE").replace("blue", "WIRE");
+        }
+        for column in CALL_COLUMNS {
+            let shown = match (column.get)(&call) {
+                Value::Text(text) => text.into_owned(),
+                Value::List(items) => items.concat(),
+                Value::Null if !OWN.contains(&column.name) && is_text(column.kind) => String::new(),
+                _ => continue,
+            };
+            let own = OWN.contains(&column.name);
+            assert!(own != shown.contains("WIRE"), "{}: {shown}", column.name);
+        }
+        assert_eq!(
+            call.whose.labels_json().as_deref(),
+            Some("{\"team\":\"WIRE\"}")
+        );
+    }
+
+    fn is_text(kind: crate::columns::Kind) -> bool {
+        use crate::columns::Kind;
+        matches!(kind, Kind::Text | Kind::List)
+    }
 }

@@ -8,6 +8,7 @@ use crate::{
     exchange::Source,
     record::Record,
     time::Timestamp,
+    timeline::{EventKind, Timeline},
 };
 
 /// A finished, streamed call; `number` makes its key.
@@ -75,9 +76,42 @@ pub(crate) fn call(number: u8) -> Call {
         truncated: false,
         confidence: Confidence::Complete,
         reported_timestamp: None,
+        response_dialect: None,
+        response_id: Some("chatcmpl-1".into()),
+        max_tokens: Some(256),
+        temperature: Some(0.7),
+        n: Some(2),
+        message_count: Some(3),
+        tool_count: Some(1),
+        tool_choice: Some("auto".into()),
+        response_format: None,
+        file_bytes: None,
+        file_type: None,
+        tool_calls: vec!["get_weather".into()],
+        content_chars: Some(80),
+        reasoning_chars: Some(0),
+        tool_chars: Some(15),
+        server_queue: Some(1_500),
+        server_prefill: Some(40_000),
+        server_decode: Some(1_300_000),
+        server_load: None,
+        server_total: None,
+        retry_after: None,
+        timeline: Some(timeline()),
         whose: Whose::default(),
         redactions: 0,
     }
+}
+
+fn timeline() -> Timeline {
+    let mut timeline = Timeline::default();
+    timeline.push(
+        EventKind::Content,
+        120,
+        Timestamp::from_micros(1_767_225_600_052_000),
+    );
+    timeline.set_start(Some(Timestamp::from_micros(1_767_225_600_000_000)));
+    timeline
 }
 
 /// A record with short bodies.

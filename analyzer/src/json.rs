@@ -218,8 +218,9 @@ impl<N: Copy> Reader<N> {
         self.damage
     }
 
-    /// Reads the next bytes.
-    pub fn push<V: Visitor<Node = N>>(&mut self, bytes: &[u8], visitor: &mut V) {
+    /// Reads the next bytes; what follows the end of the root value (or the place from which on the
+    /// bytes are no JSON) comes back.
+    pub fn push<'b, V: Visitor<Node = N>>(&mut self, bytes: &'b [u8], visitor: &mut V) -> &'b [u8] {
         if !self.started && !bytes.is_empty() {
             self.started = true;
             self.node = visitor.root();
@@ -243,9 +244,10 @@ impl<N: Copy> Reader<N> {
                 Lex::Bare => self.bare(rest, visitor),
                 Lex::SkipString { escaped } => self.skip_string(escaped, rest),
                 Lex::SkipNest { depth, string } => self.skip_nest(depth, string, rest),
-                Lex::Done | Lex::Invalid => return,
+                Lex::Done | Lex::Invalid => return rest,
             };
         }
+        rest
     }
 
     /// The document ends here: a number at the root is complete only now.

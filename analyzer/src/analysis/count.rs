@@ -134,12 +134,12 @@ impl Uncounted {
     fn settle(&mut self) {
         let call = &mut self.call;
         // A figure that output followed is too low; where ours is not higher, it is still the better one.
-        let reported_output = call.reported_output_tokens.filter(|reported| {
+        let usage = self.answer.usage;
+        let reported_output = usage.output.filter(|reported| {
             !self.answer.usage_is_behind
                 || call.counted_output_tokens.is_none_or(|c| c <= *reported)
         });
-        (call.input_tokens, call.input_source) =
-            effective(call.reported_input_tokens, call.counted_input_tokens);
+        (call.input_tokens, call.input_source) = effective(usage.input, call.counted_input_tokens);
         (call.output_tokens, call.output_source) =
             effective(reported_output, call.counted_output_tokens);
         call.total_tokens = sum(call.input_tokens, call.output_tokens);
@@ -155,7 +155,7 @@ impl Uncounted {
     fn tpot(&self) -> Option<f64> {
         let call = &self.call;
         let one_choice = self.answer.choices.len() <= 1 && self.request.choices.unwrap_or(1) <= 1;
-        if self.form != Form::Events
+        if !self.form.is_stream()
             || !one_choice
             || call.missing_response_bytes > 0
             || call.truncated

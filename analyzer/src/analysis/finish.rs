@@ -5,15 +5,15 @@ use sha2::{Digest, Sha256};
 use super::{
     AnalyzerCounters,
     count::{Plain, Uncounted},
-    open::{AnswerBody, Candidate, Chosen, Open},
+    open::{AnswerBody, Chosen, Open},
     outcome::{Fault, Status, is_complete, outcome},
     stored::{Keeper, KeptBodies},
 };
 use crate::{
     call::{Call, CallKey, Confidence, ExchangeRow, Marks, TokenSource, Whose},
     dialect::{
-        Answered, DIALECTS, Dialect, Expected, Final, Form, RequestReader, answer::AnswerFacts,
-        request::RequestFacts,
+        AnswerChoice, Answered, DIALECTS, Dialect, Expected, Final, Form, RequestChoice,
+        answer::AnswerFacts, request::RequestFacts,
     },
     exchange::{End, Transfer, Version},
     time::Timestamp,
@@ -44,6 +44,9 @@ impl Finished {
         }
         if let Some(call) = &mut self.call {
             call.call.marks.shift(micros);
+            if let Some(timeline) = &mut call.call.timeline {
+                timeline.shift(micros);
+            }
         }
     }
 }
@@ -55,44 +58,62 @@ impl Open {
         self.marks.response_end = end.response_end;
         self.marks.ended = Some(end.time);
         let mut exchange = self.exchange_row(end);
-        let call = self.chosen().map(|position| {
+        let call = self.is_call().then(|| {
             counters.calls = counters.calls.saturating_add(1);
-            let call = self.into_call(position, end, counters);
+            let call = self.into_call(end, counters);
             exchange.dialect = call.call.dialect;
             Box::new(call)
         });
         Finished { exchange, call }
     }
 
-    /// The candidate that the exchange follows, if it is a call.
-    pub(super) fn chosen(&self) -> Option<usize> {
+    /// Whether the exchange is a call.
+    pub(super) fn is_call(&self) -> bool {
+        let claimed = || {
+            self.request
+                .as_ref()
+                .and_then(RequestChoice::claimed)
+                .is_some()
+                || self
+                    .answer
+                    .as_ref()
+                    .and_then(AnswerChoice::claimed)
+                    .is_some()
+        };
         match self.choice {
-            Chosen::ByPath => Some(0),
-            Chosen::ByShape => self.candidates.iter().position(Candidate::claims),
-            Chosen::Unasked | Chosen::NoCall => None,
+            Chosen::ByPath => true,
+            Chosen::ByShape => claimed(),
+            Chosen::Unasked | Chosen::NoCall => false,
         }
     }
 
-    /// The call, as read by the candidate at this position.
-    pub(super) fn into_call(
-        mut self,
-        position: usize,
-        end: &End,
-        counters: &mut AnalyzerCounters,
-    ) -> Uncounted {
-        let chosen = if position < self.candidates.len() {
-            self.candidates.swap_remove(position)
-        } else {
-            Candidate::bare(DIALECTS[0])
-        };
+    /// The call, as the two sides are read.
+    pub(super) fn into_call(mut self, end: &End, counters: &mut AnalyzerCounters) -> Uncounted {
         self.marks.response_end = end.response_end;
         self.marks.ended = Some(end.time);
-        let request = chosen
-            .request
-            .map(RequestReader::finish)
-            .unwrap_or_default();
-        let answer = chosen.answer.map(|reader| reader.finish(&request));
-        self.call(chosen.dialect, request, answer, end, counters)
+        let mut answer = self.answer.take();
+        let request = self.request.take();
+        if let Some(answer) = &mut answer {
+            answer.settle(request.as_ref().and_then(RequestChoice::likely));
+        }
+        let answered_as = answer.as_ref().and_then(AnswerChoice::claimed);
+        let (asked_as, facts) = match request {
+            Some(request) => request.finish(answered_as),
+            None => (None, RequestFacts::default()),
+        };
+        let answer = answer.and_then(|answer| answer.finish(&facts));
+        let dialect = asked_as.or(answered_as).unwrap_or(DIALECTS[0]);
+        let response_dialect = answered_as
+            .map(|answered| answered.name)
+            .filter(|name| *name != dialect.name);
+        let answer = answer.map(|(_, answer)| answer);
+        let sides = Sides {
+            dialect,
+            response_dialect,
+            request: facts,
+            answer: answer.unwrap_or_else(|| unanswered(self.expected)),
+        };
+        self.call(sides, end, counters)
     }
 
     fn exchange_row(&self, end: &End) -> ExchangeRow {
@@ -136,7 +157,7 @@ impl Open {
     }
 
     fn status(&self, end: &End) -> Status {
-        let traces = self.answer == AnswerBody::Seen
+        let traces = self.answer_body == AnswerBody::Seen
             || end.response.missing_head > 0
             || end.response.missing_body > 0
             || end.response.body_bytes > 0;
@@ -148,17 +169,15 @@ impl Open {
     }
 
     #[expect(clippy::too_many_lines, reason = "a column of the row a line")]
-    fn call(
-        self,
-        dialect: &'static Dialect,
-        request: RequestFacts,
-        answer: Option<Answered>,
-        end: &End,
-        counters: &mut AnalyzerCounters,
-    ) -> Uncounted {
+    fn call(self, sides: Sides, end: &End, counters: &mut AnalyzerCounters) -> Uncounted {
         let key = self.key(end);
         let status = self.status(end);
-        let answer = answer.unwrap_or_else(|| unanswered(self.event_stream));
+        let Sides {
+            dialect,
+            response_dialect,
+            request,
+            mut answer,
+        } = sides;
         let refused = self.status.is_some_and(|status| status >= 400);
         let detail = answer.detail.filter(|_| refused);
         let error = answer.facts.error.clone().or(detail);
@@ -173,7 +192,7 @@ impl Open {
         let whole = seen && missing_request == 0 && missing_response == 0 && !truncated;
         let unread_request = self.sender.is_some() && !request.whole;
 
-        let streamed = answer.form == Form::Events;
+        let streamed = answer.form.is_stream();
         let mut marks = self.marks;
         if streamed {
             marks.first_event = answer.clocks.first_event;
@@ -181,7 +200,9 @@ impl Open {
             marks.last_token = answer.clocks.last_token;
         }
         let [elapsed, upload, ttft] = spans(&marks, counters);
-        let gaps = answer.clocks.gaps;
+        let mut timeline = std::mem::take(&mut answer.clocks.timeline);
+        timeline.set_start(marks.request_start);
+        let gaps = std::mem::take(&mut answer.clocks.gaps);
         let (gap_max, stalls) = (gaps.largest(), gaps.stalls());
         let [gap_p50, gap_p95] = gaps.percentiles([50, 95]);
 
@@ -194,12 +215,24 @@ impl Open {
             counters.json_too_deep = counters.json_too_deep.saturating_add(damage.too_deep);
         }
 
-        let usage = answer.facts.usage.or(answer.facts.timings.usage());
+        let facts = &mut answer.facts;
+        let usage = facts.usage.or(facts.timings.usage());
+        facts.usage = usage;
+        let output = Output::of(facts);
+        let times = facts.server_times;
         let sender = self.sender.unwrap_or_default();
         let stored = |keeper: Option<Keeper>| keeper.map(Keeper::finish);
         let bodies = stored(self.request_body)
             .zip(stored(self.response_body))
             .map(|(request, response)| KeptBodies { request, response });
+        let is_text = dialect.answer_is_text || refused || error.is_some();
+        let bodies = bodies.map(|bodies| {
+            if is_text {
+                bodies
+            } else {
+                bodies.without_answer()
+            }
+        });
         let error = error.unwrap_or_default();
         let call = Call {
             call_key: key,
@@ -215,15 +248,15 @@ impl Open {
             error_type: error.kind,
             error_code: error.code,
             request_model: request.model.clone().and_then(some).or(sender.model),
-            response_model: answer.facts.model.clone(),
+            response_model: facts.model.clone(),
             input_tokens: None,
             output_tokens: None,
             total_tokens: None,
             input_source: TokenSource::None,
             output_source: TokenSource::None,
             output_partial: !complete,
-            reported_input_tokens: usage.input,
-            reported_output_tokens: usage.output,
+            reported_input_tokens: facts.reported_input.or(usage.input),
+            reported_output_tokens: facts.reported_output.or(usage.output),
             counted_input_tokens: None,
             counted_output_tokens: None,
             tokenizer: None,
@@ -242,7 +275,7 @@ impl Open {
             gap_max,
             stalls: streamed.then_some(stalls),
             wasted: if complete { 0 } else { wasted(end) },
-            finish_reasons: answer.facts.finish_reasons(),
+            finish_reasons: facts.finish_reasons(),
             peer: self
                 .begin
                 .peer
@@ -260,6 +293,28 @@ impl Open {
                 Confidence::Partial
             },
             reported_timestamp: None,
+            response_dialect,
+            response_id: facts.id.take().and_then(some),
+            max_tokens: request.max_tokens,
+            temperature: request.temperature,
+            n: request.choices,
+            message_count: request.prompt.messages,
+            tool_count: request.tools,
+            tool_choice: request.tool_choice.clone().and_then(some),
+            response_format: request.response_format.clone().and_then(some),
+            file_bytes: (request.files.count > 0).then_some(request.files.bytes),
+            file_type: request.files.kind.clone().and_then(some),
+            tool_calls: output.tool_calls,
+            content_chars: output.content,
+            reasoning_chars: output.reasoning,
+            tool_chars: output.tools,
+            server_queue: times.queue,
+            server_prefill: times.prefill,
+            server_decode: times.decode,
+            server_load: times.load,
+            server_total: times.total,
+            retry_after: self.retry_after,
+            timeline: (streamed && !timeline.is_empty()).then_some(timeline),
             whose: Whose {
                 server_request_id: self.server_request_id,
                 ..sender.whose
@@ -321,15 +376,55 @@ pub(crate) fn call_key(
     CallKey(key)
 }
 
+/// What both sides of a call were read as, and what was read.
+struct Sides {
+    dialect: &'static Dialect,
+    response_dialect: Option<&'static str>,
+    request: RequestFacts,
+    answer: Answered,
+}
+
+/// An answer's output by kind, in characters; `None` where there is no choice.
+#[derive(Default)]
+struct Output {
+    content: Option<u64>,
+    reasoning: Option<u64>,
+    tools: Option<u64>,
+    tool_calls: Vec<String>,
+}
+
+impl Output {
+    fn of(facts: &AnswerFacts) -> Self {
+        let mut output = Self::default();
+        for choice in facts.choices.values() {
+            let content = [&choice.content, &choice.refusal, &choice.transcript];
+            let tools = choice.tools.values();
+            let arguments = tools.clone().map(|tool| &tool.arguments);
+            add_chars(&mut output.content, content.into_iter());
+            add_chars(&mut output.reasoning, [&choice.reasoning].into_iter());
+            add_chars(&mut output.tools, arguments);
+            let names = tools.map(|tool| tool.name.clone());
+            let room = MAX_NAMED_TOOLS.saturating_sub(output.tool_calls.len());
+            output.tool_calls.extend(names.take(room));
+        }
+        output
+    }
+}
+
+/// Tool calls that a row names, the first ones: a model that calls more in one answer is in a loop.
+const MAX_NAMED_TOOLS: usize = 64;
+
+fn add_chars<'a>(sum: &mut Option<u64>, texts: impl Iterator<Item = &'a String>) {
+    let chars: u64 = texts.map(|text| text.chars().count() as u64).sum();
+    *sum = Some(sum.unwrap_or(0).saturating_add(chars));
+}
+
 /// An answer of which no body was seen.
 fn unanswered(promised: Expected) -> Answered {
     Answered {
         facts: AnswerFacts::default(),
         detail: None,
-        form: match promised {
-            Expected::Events => Form::Events,
-            Expected::Anything => Form::Unseen,
-        },
+        form: promised.unseen(),
         ended: Final::Unseen,
         clocks: crate::dialect::StreamClocks::default(),
         damage: crate::json::Damage::default(),
@@ -341,7 +436,7 @@ fn unanswered(promised: Expected) -> Answered {
 fn streamed_or_asked(form: Form, status: Option<u16>, request: &RequestFacts) -> Option<bool> {
     let answered = status.is_some_and(|status| (200..300).contains(&status));
     match form {
-        Form::Events => Some(true),
+        Form::Events | Form::Lines | Form::Array => Some(true),
         Form::Json | Form::Other if answered => Some(false),
         Form::Json | Form::Other | Form::Unseen => {
             request.stream.or(request.whole.then_some(false))

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     call::Marks,
-    dialect::{self, AnswerReader, DIALECTS, Dialect, Expected, PathSays, RequestReader},
+    dialect::{
+        self, AnswerChoice, DIALECTS, Expected, KeptHeaders, PathSays, RequestChoice,
+        answer::{ServerTimes, Unit},
+    },
     exchange::{Begin, EventKind, ExchangeId, Headers, Place, RequestHead, ResponseHead, Version},
     redact::Redactor,
 };
@@ -23,11 +26,15 @@ pub(super) struct Open {
     pub(super) version: Option<Version>,
     pub(super) status: Option<u16>,
     pub(super) server_request_id: Option<String>,
-    pub(super) event_stream: Expected,
+    pub(super) expected: Expected,
+    /// How long the client is asked to wait before it tries again, in microseconds.
+    pub(super) retry_after: Option<i64>,
     pub(super) marks: Marks,
-    pub(super) candidates: Vec<Candidate>,
     pub(super) choice: Chosen,
-    pub(super) answer: AnswerBody,
+    pub(super) request: Option<RequestChoice>,
+    pub(super) answer: Option<AnswerChoice>,
+    headers: KeptHeaders,
+    pub(super) answer_body: AnswerBody,
     pub(super) request_body: Option<Keeper>,
     pub(super) response_body: Option<Keeper>,
     /// The time of the answer's first byte, which names a call whose request was lost.
@@ -39,21 +46,14 @@ pub(super) struct Open {
     pub(super) redactor: Arc<Redactor>,
 }
 
-/// A dialect that the exchange may follow, with its readers.
-pub(super) struct Candidate {
-    pub(super) dialect: &'static Dialect,
-    pub(super) request: Option<Box<dyn RequestReader>>,
-    pub(super) answer: Option<Box<dyn AnswerReader>>,
-}
-
 /// How the dialect is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chosen {
     /// No request head was seen yet.
     Unasked,
-    /// The path says it.
+    /// The path says that it is a call.
     ByPath,
-    /// The bodies' shape will say it, or that there is none.
+    /// The bodies' shape will say it, or that it is none.
     ByShape,
     /// It is no call.
     NoCall,
@@ -85,11 +85,14 @@ impl Open {
             version: None,
             status: None,
             server_request_id: None,
-            event_stream: Expected::Anything,
+            expected: Expected::Anything,
+            retry_after: None,
             marks: Marks::default(),
-            candidates: Vec::new(),
             choice: Chosen::Unasked,
-            answer: AnswerBody::Unseen,
+            request: None,
+            answer: None,
+            headers: KeptHeaders::default(),
+            answer_body: AnswerBody::Unseen,
             request_body: Keeper::new(settings),
             response_body: Keeper::new(settings),
             first_answer: None,
@@ -100,11 +103,12 @@ impl Open {
         }
     }
 
-    /// Reads the bodies though the path says that they are no call: a report makes a row in any case.
+    /// Reads the bodies though nothing says that they are a call, as chat unless their shape says
+    /// otherwise: a report makes a row in any case.
     pub(super) fn read_anyway(&mut self, settings: &Settings) {
-        if self.choice == Chosen::NoCall {
-            let chat = DIALECTS.into_iter().take(1);
-            self.candidates = chat.map(Candidate::with_request).collect();
+        if self.choice != Chosen::ByPath {
+            let chat = DIALECTS.into_iter().take(1).collect();
+            self.request = Some(RequestChoice::open(chat, None));
             self.request_body = Keeper::new(settings);
             self.response_body = Keeper::new(settings);
         }
@@ -114,10 +118,8 @@ impl Open {
         match event {
             EventKind::RequestHead(head) => self.request_head(head, settings),
             EventKind::RequestBody { bytes, .. } => {
-                for candidate in &mut self.candidates {
-                    if let Some(reader) = &mut candidate.request {
-                        reader.push(bytes);
-                    }
+                if let Some(request) = &mut self.request {
+                    request.push(bytes);
                 }
                 if let Some(keeper) = &mut self.request_body {
                     keeper.push(bytes);
@@ -128,13 +130,12 @@ impl Open {
             EventKind::ResponseHead(head) => self.response_head(head),
             EventKind::ResponseBody { bytes, time } => {
                 self.first_answer.get_or_insert(*time);
-                self.answer = AnswerBody::Seen;
+                self.answer_body = AnswerBody::Seen;
                 self.want_answer();
-                for candidate in &mut self.candidates {
-                    if let Some(reader) = &mut candidate.answer {
-                        reader.push(bytes, *time);
-                    }
+                if let Some(answer) = &mut self.answer {
+                    answer.push(bytes, *time);
                 }
+                self.give_up_unclaimed();
                 if let Some(keeper) = &mut self.response_body {
                     keeper.push(bytes);
                 }
@@ -147,13 +148,11 @@ impl Open {
 
     /// Keeps no more text or bodies; true the first time.
     pub(super) fn stop_keeping(&mut self) -> bool {
-        for candidate in &mut self.candidates {
-            if let Some(reader) = &mut candidate.request {
-                reader.stop_keeping();
-            }
-            if let Some(reader) = &mut candidate.answer {
-                reader.stop_keeping();
-            }
+        if let Some(request) = &mut self.request {
+            request.stop_keeping();
+        }
+        if let Some(answer) = &mut self.answer {
+            answer.stop_keeping();
         }
         let keepers = [&mut self.request_body, &mut self.response_body];
         keepers.into_iter().flatten().for_each(Keeper::close);
@@ -170,26 +169,31 @@ impl Open {
         } else {
             PathSays::NoCall
         };
-        self.candidates = match says {
+        let content_type = head.headers.get("content-type");
+        match says {
             PathSays::Dialect(dialect) => {
                 self.choice = Chosen::ByPath;
-                vec![Candidate::with_request(dialect)]
+                self.request = Some(RequestChoice::sure(dialect, content_type));
             }
-            PathSays::Nothing if may_be_json(&head.headers) => {
+            PathSays::Perhaps(dialects) => {
                 self.choice = Chosen::ByShape;
-                DIALECTS.into_iter().map(Candidate::with_request).collect()
+                self.request = Some(RequestChoice::open(dialects, content_type));
             }
             PathSays::Nothing => {
                 self.choice = Chosen::ByShape;
-                DIALECTS.into_iter().map(Candidate::bare).collect()
+                self.request = may_be_json(&head.headers)
+                    .then(|| RequestChoice::open(Vec::new(), content_type));
             }
-            PathSays::NoCall => {
-                self.choice = Chosen::NoCall;
-                self.request_body = None;
-                self.response_body = None;
-                Vec::new()
-            }
-        };
+            PathSays::NoCall => self.no_call(),
+        }
+    }
+
+    fn no_call(&mut self) {
+        self.choice = Chosen::NoCall;
+        self.request = None;
+        self.answer = None;
+        self.request_body = None;
+        self.response_body = None;
     }
 
     fn response_head(&mut self, head: &ResponseHead) {
@@ -198,44 +202,48 @@ impl Open {
         self.server_request_id = server_request_id(&head.headers);
         self.version.get_or_insert(head.version);
         self.marks.response_head = Some(head.last);
-        if is_type(&head.headers, "event-stream") {
-            self.event_stream = Expected::Events;
-        }
+        self.expected = head
+            .headers
+            .get("content-type")
+            .map_or(Expected::Anything, Expected::of);
+        self.headers = KeptHeaders::of(&head.headers);
+        // The other form of the field is a date, whose distance depends on two clocks.
+        self.retry_after = head
+            .headers
+            .get("retry-after")
+            .and_then(|seconds| ServerTimes::micros(seconds, Unit::Seconds));
         // An answer that only its shape could make a call must be of a form that has one.
         let shapeless = self.choice == Chosen::Unasked || self.choice == Chosen::ByShape;
-        if shapeless && !self.claimed() && !may_be_json(&head.headers) {
-            self.choice = Chosen::NoCall;
-            self.candidates.clear();
-            self.request_body = None;
-            self.response_body = None;
+        let is_hinted = self.request.as_ref().is_some_and(|r| r.likely().is_some());
+        if shapeless && !is_hinted && !may_be_json(&head.headers) {
+            self.no_call();
         }
         self.want_answer();
     }
 
-    fn claimed(&self) -> bool {
-        self.candidates.iter().any(Candidate::request_claims)
-    }
-
-    /// Makes the answer's readers, once.
+    /// Begins the answer, once.
     fn want_answer(&mut self) {
         if self.choice == Chosen::Unasked {
             self.choice = Chosen::ByShape;
-            self.candidates = DIALECTS.into_iter().map(Candidate::bare).collect();
         }
-        if self.candidates.iter().any(|c| c.answer.is_some()) {
+        if self.answer.is_some() || (self.choice == Chosen::NoCall && self.request.is_none()) {
             return;
         }
-        if self.choice == Chosen::ByShape && self.claimed() {
-            self.candidates.retain(Candidate::request_claims);
-            self.candidates.truncate(1);
+        let likely = self.request.as_ref().and_then(RequestChoice::likely);
+        let headers = std::mem::take(&mut self.headers);
+        let mut answer = AnswerChoice::new(self.expected, headers, self.stall_threshold, likely);
+        if !self.keeping {
+            answer.stop_keeping();
         }
-        for candidate in &mut self.candidates {
-            let mut reader = (candidate.dialect.answer)();
-            reader.begin(self.event_stream, self.stall_threshold);
-            if !self.keeping {
-                reader.stop_keeping();
-            }
-            candidate.answer = Some(reader);
+        self.answer = Some(answer);
+    }
+
+    /// An exchange of which neither side bears a sign in all that is probed is no call.
+    fn give_up_unclaimed(&mut self) {
+        if self.choice == Chosen::ByShape
+            && self.answer.as_ref().is_some_and(AnswerChoice::is_given_up)
+        {
+            self.no_call();
         }
     }
 
@@ -245,10 +253,8 @@ impl Open {
                 if let Some(keeper) = &mut self.request_body {
                     keeper.hole(length);
                 }
-                for candidate in &mut self.candidates {
-                    if let Some(reader) = &mut candidate.request {
-                        reader.hole();
-                    }
+                if let Some(request) = &mut self.request {
+                    request.hole();
                 }
             }
             Place::ResponseBody => {
@@ -256,10 +262,8 @@ impl Open {
                     keeper.hole(length);
                 }
                 self.want_answer();
-                for candidate in &mut self.candidates {
-                    if let Some(reader) = &mut candidate.answer {
-                        reader.hole();
-                    }
+                if let Some(answer) = &mut self.answer {
+                    answer.hole();
                 }
             }
             Place::RequestHead | Place::ResponseHead => {}
@@ -268,48 +272,15 @@ impl Open {
 
     /// Sums up what is held.
     fn weigh(&mut self) {
-        let texts: usize = self
-            .candidates
-            .iter_mut()
-            .map(|candidate| {
-                let request = candidate.request.as_mut().map_or(0, |r| r.held());
-                let answer = candidate.answer.as_mut().map_or(0, |r| r.held());
-                request.saturating_add(answer)
-            })
-            .sum();
+        let request = self.request.as_mut().map_or(0, RequestChoice::held);
+        let answer = self.answer.as_mut().map_or(0, AnswerChoice::held);
+        let texts = request.saturating_add(answer);
         let bodies: usize = [&self.request_body, &self.response_body]
             .into_iter()
             .flatten()
             .map(Keeper::held)
             .sum();
         self.held = texts.saturating_add(bodies);
-    }
-}
-
-impl Candidate {
-    fn with_request(dialect: &'static Dialect) -> Self {
-        Self {
-            dialect,
-            request: Some((dialect.request)()),
-            answer: None,
-        }
-    }
-
-    /// Without a reader for the request: it was lost, or is no JSON.
-    pub(super) fn bare(dialect: &'static Dialect) -> Self {
-        Self {
-            dialect,
-            request: None,
-            answer: None,
-        }
-    }
-
-    pub(super) fn request_claims(&self) -> bool {
-        self.request.as_ref().is_some_and(|reader| reader.claims())
-    }
-
-    pub(super) fn claims(&self) -> bool {
-        self.request_claims() || self.answer.as_ref().is_some_and(|reader| reader.claims())
     }
 }
 

@@ -36,9 +36,8 @@ pub fn analyze_report(
     let ended = ended.unwrap_or(now);
     let start = ended.plus_micros(micros(report.elapsed_time).saturating_neg());
     let open = read(&report, start, ended, settings);
-    let known = open.chosen();
+    let known = open.is_call();
     let mut call = open.into_call(
-        known.unwrap_or(0),
         &end(&report, ended),
         // Nothing is lost or negative in a report, so its counters would stay at zero.
         &mut AnalyzerCounters::default(),
@@ -56,10 +55,12 @@ pub fn analyze_report(
     row.marks.last_token = None;
     (row.ttft, row.gap_p50, row.gap_p95, row.gap_max) = (None, None, None, None);
     row.stalls = None;
-    if known.is_none() {
+    row.timeline = None;
+    if !known {
         row.dialect = None;
         row.operation = None;
         row.provider = None;
+        row.response_dialect = None;
     }
     let timestamp = report.timestamp;
     row.reported_timestamp = timestamp.map(|text| cut(&text, MAX_TIMESTAMP));
@@ -291,11 +292,11 @@ mod tests {
         assert_eq!((json.input_tokens, json.output_tokens), (Some(2), None));
         assert_eq!(json.input_source, TokenSource::Reported);
 
-        let other = analyze(Report {
-            path: Some("/v1/embeddings".to_owned()),
+        let tokens = analyze(Report {
+            path: Some("/tokenize".to_owned()),
             ..report(r#"{"input":"hello world"}"#, "")
         });
-        assert_eq!((other.dialect, other.total_tokens), (None, None));
+        assert_eq!((tokens.dialect, tokens.total_tokens), (None, None));
 
         let empty = analyze(report("", ""));
         assert_eq!(

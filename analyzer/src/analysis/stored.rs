@@ -155,6 +155,16 @@ impl Cut {
 }
 
 impl KeptBodies {
+    /// The same with nothing kept of the response.
+    #[must_use]
+    pub(crate) fn without_answer(mut self) -> Self {
+        let response = &mut self.response;
+        let kept = response.head.len().saturating_add(response.tail.len()) as u64;
+        response.omitted = response.omitted.saturating_add(kept);
+        (response.head, response.tail) = (Vec::new(), Vec::new());
+        self
+    }
+
     /// The bodies as they are stored, and how many secrets were taken out.
     pub(crate) fn redacted(self, redactor: &Redactor) -> (Bodies, u64) {
         let (request, in_request) = self.request.redacted(redactor);

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, net::SocketAddr};
 
 mod bounds;
+mod dialects;
 mod outcomes;
 mod servers;
 mod splits;

@@ -52,7 +52,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     span("gap_max", "the largest of those gaps", |c| micros(c.gap_max)),
     int("stalls", "how many of those gaps passed the stall threshold", |c| c.stalls.into()),
     span("wasted", "the server's last payload after the client left, minus that leaving; 0 where a complete answer followed, and else", |c| Value::Duration(c.wasted)),
-    Column::new("finish_reasons", Kind::List, "finish reasons in the order of the choices", |c| Value::List(&c.finish_reasons)),
+    list("finish_reasons", "finish reasons in the order of the choices", |c| Value::List(&c.finish_reasons)),
     text("peer", "the TCP client's address", |c| c.peer.as_ref().into()),
     text("client", "the client's address, by the headers of a trusted peer", |c| c.client.as_ref().into()),
     text("user", "the user, by the body's field or a configured header", |c| c.user.as_ref().into()),
@@ -64,12 +64,34 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     text("confidence", "complete or partial: whether the row rests on all bytes", |c| c.confidence.as_str().into()),
     text("provider", "the provider's name, by the dialect", |c| c.provider.into()),
     text("reported_timestamp", "a report's own timestamp, unchanged", |c| c.reported_timestamp.as_ref().into()),
+    text("response_dialect", "the wire API that the answer follows, where it is another one", |c| c.response_dialect.into()).since(2),
+    text("response_id", "the answer's own id", |c| c.response_id.as_ref().into()).since(2),
+    int("max_tokens", "the most tokens that were to be generated", |c| c.max_tokens.into()).since(2),
+    real("temperature", "the sampling temperature that was asked for", |c| c.temperature.into()).since(2),
+    int("n", "how many choices were asked for", |c| c.n.map(u64::from).into()).since(2),
+    int("message_count", "messages of the prompt", |c| c.message_count.into()).since(2),
+    int("tool_count", "tools on offer", |c| c.tool_count.into()).since(2),
+    text("tool_choice", "whether and which tool must be called, in the wire's word", |c| c.tool_choice.as_ref().into()).since(2),
+    text("response_format", "the form of the answer that was asked for, in the wire's word", |c| c.response_format.as_ref().into()).since(2),
+    int("file_bytes", "bytes of the files that were uploaded", |c| c.file_bytes.into()).since(2),
+    text("file_type", "the Content-Type of the first of them", |c| c.file_type.as_ref().into()).since(2),
+    list("tool_calls", "names of the tools that the answer calls", |c| Value::List(&c.tool_calls)).since(2),
+    int("content_chars", "characters of the answer itself", |c| c.content_chars.into()).since(2),
+    int("reasoning_chars", "characters of its thoughts", |c| c.reasoning_chars.into()).since(2),
+    int("tool_chars", "characters of the arguments of its tool calls", |c| c.tool_chars.into()).since(2),
+    span("server_queue", "waiting for its turn, as the server says", |c| micros(c.server_queue)).since(2),
+    span("server_prefill", "computing the prompt, as the server says", |c| micros(c.server_prefill)).since(2),
+    span("server_decode", "generating, as the server says", |c| micros(c.server_decode)).since(2),
+    span("server_load", "loading the model, as the server says", |c| micros(c.server_load)).since(2),
+    span("server_total", "all of it, as the server says", |c| micros(c.server_total)).since(2),
+    span("retry_after", "how long the client was asked to wait before it tries again", |c| micros(c.retry_after)).since(2),
+    json("timeline", "the stream's events as [wait, span, kind, events, bytes], microseconds", |c| c.timeline.as_ref().map_or(Value::Null, |t| Value::Json(t.to_json()))).since(2),
     text("user_agent", "the request's User-Agent", |c| c.whose.user_agent.as_ref().into()).since(WHOSE),
     text("trace_id", "the trace of the request's traceparent", |c| c.whose.trace_id.as_ref().into()).since(WHOSE),
     text("span_id", "the caller's span in that trace", |c| c.whose.span_id.as_ref().into()).since(WHOSE),
     text("request_id", "the request's name for itself, by X-Request-Id or the like", |c| c.whose.request_id.as_ref().into()).since(WHOSE),
     text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(WHOSE),
-    labels("labels", "values of the headers that --label names", |c| Value::Labels(&c.whose.labels)).since(WHOSE),
+    json("labels", "values of the headers that --label names", |c| c.whose.labels_json().map_or(Value::Null, Value::Json)).since(WHOSE),
     int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(WHOSE),
 ];
 
@@ -94,12 +116,16 @@ const fn text(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
     Column::new(name, Kind::Text, doc, get)
 }
 
-const fn key(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
-    Column::new(name, Kind::Key, doc, get)
+const fn list(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
+    Column::new(name, Kind::List, doc, get)
 }
 
-const fn labels(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
-    Column::new(name, Kind::Labels, doc, get)
+const fn json(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
+    Column::new(name, Kind::Json, doc, get)
+}
+
+const fn key(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
+    Column::new(name, Kind::Key, doc, get)
 }
 
 const fn time(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {

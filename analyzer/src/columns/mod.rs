@@ -10,7 +10,7 @@
 //! | `FineDuration` | REAL, microseconds | seconds | seconds |
 //! | `Bool` | INTEGER, 0 or 1 | `true`, `false` | `true`, `false` |
 //! | `List` | TEXT, a JSON array | array | joined with `;` |
-//! | `Labels` | TEXT, a JSON object | object | the same text |
+//! | `Json` | TEXT, a JSON value | the value | its text |
 //! | `Key` | BLOB, 16 bytes | 32 hexadecimal digits | the same |
 
 mod calls;
@@ -25,7 +25,7 @@ use serde::{
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    call::{Call, CallKey, ExchangeRow, Label},
+    call::{Call, CallKey, ExchangeRow},
     time::Timestamp,
 };
 
@@ -93,8 +93,8 @@ pub enum Kind {
     FineDuration,
     /// A list of texts.
     List,
-    /// Texts by name.
-    Labels,
+    /// A JSON value.
+    Json,
     /// A call's key.
     Key,
 }
@@ -105,7 +105,7 @@ impl Kind {
         match self {
             Self::Bool | Self::Integer | Self::Time | Self::Duration => "INTEGER",
             Self::Real | Self::FineDuration => "REAL",
-            Self::Text | Self::List | Self::Labels => "TEXT",
+            Self::Text | Self::List | Self::Json => "TEXT",
             Self::Key => "BLOB",
         }
     }
@@ -116,7 +116,7 @@ impl Kind {
             Self::Time => Some("microseconds since the Unix epoch"),
             Self::Duration | Self::FineDuration => Some("microseconds"),
             Self::List => Some("JSON array"),
-            Self::Labels => Some("JSON object"),
+            Self::Json => Some("JSON"),
             _ => None,
         }
     }
@@ -143,8 +143,8 @@ pub enum Value<'a> {
     FineDuration(f64),
     /// A list of texts.
     List(&'a [String]),
-    /// Texts by name.
-    Labels(&'a [Label]),
+    /// A JSON value, as text.
+    Json(String),
     /// A call's key.
     Key(CallKey),
 }
@@ -162,8 +162,7 @@ impl Value<'_> {
             Self::Duration(micros) => Cow::Owned(micros_as_seconds(*micros)),
             Self::FineDuration(micros) => Cow::Owned((micros / 1e6).to_string()),
             Self::List(items) => Cow::Owned(items.join(";")),
-            Self::Labels([]) => Cow::Borrowed(""),
-            Self::Labels(_) => Cow::Owned(self.to_json().to_string()),
+            Self::Json(text) => Cow::Borrowed(text),
             Self::Key(key) => Cow::Owned(key.to_string()),
         }
     }
@@ -180,10 +179,7 @@ impl Value<'_> {
             Self::Duration(micros) => Json::from(*micros as f64 / 1e6),
             Self::FineDuration(micros) => Json::from(micros / 1e6),
             Self::List(items) => Json::from(*items),
-            Self::Labels(labels) => labels
-                .iter()
-                .map(|label| (label.name.clone(), Json::from(label.value.as_str())))
-                .collect(),
+            Self::Json(text) => serde_json::from_str(text).unwrap_or_default(),
             Self::Key(key) => Json::from(key.to_string()),
         }
     }
@@ -207,13 +203,7 @@ impl Serialize for Value<'_> {
                 }
                 list.end()
             }
-            Self::Labels(labels) => {
-                let mut map = serializer.serialize_map(Some(labels.len()))?;
-                for label in *labels {
-                    map.serialize_entry(&label.name, &label.value)?;
-                }
-                map.end()
-            }
+            Self::Json(_) => self.to_json().serialize(serializer),
             Self::Key(key) => serializer.collect_str(key),
         }
     }
@@ -301,8 +291,8 @@ pub fn row_json(call: &Call, id: Option<i64>) -> Map<String, Json> {
 pub(crate) fn text_bytes(call: &Call) -> usize {
     let sizes = CALL_COLUMNS.iter().map(|column| match (column.get)(call) {
         Value::Text(text) => text.len(),
+        Value::Json(text) => text.len(),
         Value::List(items) => items.iter().map(String::len).sum(),
-        Value::Labels(labels) => labels.iter().map(|l| l.name.len() + l.value.len()).sum(),
         _ => 0,
     });
     sizes.sum()

@@ -17,7 +17,7 @@ fn columns_stand_in_the_order_of_the_design() {
     let design: Vec<_> = DESIGN.split(',').map(str::trim).collect();
     assert_eq!(names[..design.len()], design);
     assert_eq!(
-        names[design.len()..design.len() + 2],
+        names[design.len()..][..2],
         ["provider", "reported_timestamp"]
     );
 }
@@ -48,7 +48,7 @@ fn values_match_their_columns_kind() {
             Value::Duration(_) => column.kind == Kind::Duration,
             Value::FineDuration(_) => column.kind == Kind::FineDuration,
             Value::List(_) => column.kind == Kind::List,
-            Value::Labels(_) => column.kind == Kind::Labels,
+            Value::Json(_) => column.kind == Kind::Json,
             Value::Key(_) => column.kind == Kind::Key,
         };
         assert!(fits, "{}: {value:?}", column.name);

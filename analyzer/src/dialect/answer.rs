@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::text::{Room, cut_to};
+use super::{
+    Final,
+    text::{Room, cut_to},
+};
 
 /// Choices of one answer that are told apart; text of further ones is not counted. The API allows
 /// an `n` of 128, vLLM of 16,384, and people ask for ten at most.
@@ -26,14 +29,25 @@ pub const FUNCTION_CALL: u32 = u32::MAX;
 /// The facts of one answer.
 #[derive(Debug, Default)]
 pub struct AnswerFacts {
+    /// The answer's own id.
+    pub id: Option<String>,
     /// The model that answered.
     pub model: Option<String>,
     /// The body's own name for its kind of object.
     pub object: String,
     /// Choices by index.
     pub choices: BTreeMap<u32, Choice>,
-    /// The server's token figures.
+    /// The server's token figures. While the answer is read they are the wire's own;
+    /// `Answer::settle` brings them to the meaning that [`Usage`] states.
     pub usage: Usage,
+    /// The wire's own figure of prompt tokens, where it means another thing than [`Usage::input`].
+    pub reported_input: Option<u64>,
+    /// The wire's own figure of generated tokens, where it means another thing than [`Usage::output`].
+    pub reported_output: Option<u64>,
+    /// Where the server says that its time went.
+    pub server_times: ServerTimes,
+    /// Whether the dialect's own final event was read.
+    pub ended: Final,
     /// llama.cpp's figures, the last of each.
     pub timings: Timings,
     /// Whether output followed the last figure of generated tokens, which then is of a part only:
@@ -43,6 +57,8 @@ pub struct AnswerFacts {
     pub error: Option<ErrorFacts>,
     /// What the current event has carried so far.
     pub event: Carried,
+    /// The kind of output that the current event carried last.
+    pub event_kind: OutputKind,
     pub(super) room: Room,
     /// The current event has a figure of generated tokens.
     counts_output: bool,
@@ -62,6 +78,96 @@ pub enum Carried {
     Choice,
     /// Output.
     Output,
+}
+
+/// Kinds of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputKind {
+    /// The answer itself, a refusal, a transcript.
+    #[default]
+    Content,
+    /// Thoughts.
+    Reasoning,
+    /// A tool's name or arguments.
+    Tool,
+    /// Sound or pictures.
+    Media,
+}
+
+/// A place for a piece of output in a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// [`Choice::content`]
+    Content,
+    /// [`Choice::reasoning`]
+    Reasoning,
+    /// [`Choice::refusal`]
+    Refusal,
+    /// [`Choice::transcript`]
+    Transcript,
+    /// [`Tool::name`]
+    ToolName,
+    /// [`Tool::arguments`]
+    ToolArguments,
+}
+
+impl Text {
+    /// The kind of output that it is.
+    pub const fn kind(self) -> OutputKind {
+        match self {
+            Self::Content | Self::Refusal | Self::Transcript => OutputKind::Content,
+            Self::Reasoning => OutputKind::Reasoning,
+            Self::ToolName | Self::ToolArguments => OutputKind::Tool,
+        }
+    }
+}
+
+/// Where the server says that its time went, in microseconds; the last of each figure holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerTimes {
+    /// Waiting for its turn.
+    pub queue: Option<i64>,
+    /// Computing the prompt.
+    pub prefill: Option<i64>,
+    /// Generating.
+    pub decode: Option<i64>,
+    /// Loading the model.
+    pub load: Option<i64>,
+    /// All of it.
+    pub total: Option<i64>,
+}
+
+impl ServerTimes {
+    /// A figure of this unit as microseconds, rounded: `None` for what is no span of time, and for
+    /// one above 30 years, which nobody waits for.
+    pub fn micros(number: &str, unit: Unit) -> Option<i64> {
+        const LONGEST: f64 = 1e15;
+        let micros = number.trim().parse::<f64>().ok()? * unit.in_micros();
+        (0.0..LONGEST)
+            .contains(&micros)
+            .then_some(micros.round() as i64)
+    }
+}
+
+/// Units of time on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Ollama's.
+    Nanoseconds,
+    /// Those of most others.
+    Milliseconds,
+    /// Groq's and SGLang's.
+    Seconds,
+}
+
+impl Unit {
+    const fn in_micros(self) -> f64 {
+        match self {
+            Self::Nanoseconds => 1e-3,
+            Self::Milliseconds => 1e3,
+            Self::Seconds => 1e6,
+        }
+    }
 }
 
 /// One choice's text by kind, pieces joined.
@@ -90,7 +196,33 @@ pub struct Tool {
     pub arguments: String,
 }
 
+impl Tool {
+    /// Takes a piece of its name or arguments.
+    pub fn append(&mut self, text: Text, piece: &str) {
+        match text {
+            Text::ToolName => cut_to(&mut self.name, piece, MAX_TOOL_NAME),
+            _ => self.arguments.push_str(piece),
+        }
+    }
+}
+
 impl Choice {
+    /// Takes a piece of text; those of tool calls have their own place.
+    pub fn append(&mut self, text: Text, piece: &str) {
+        match text {
+            Text::Content => self.content.push_str(piece),
+            Text::Reasoning => self.reasoning.push_str(piece),
+            Text::Refusal => self.refusal.push_str(piece),
+            Text::Transcript => self.transcript.push_str(piece),
+            Text::ToolName | Text::ToolArguments => {}
+        }
+    }
+
+    /// Takes a piece of its finish reason.
+    pub fn finish_piece(&mut self, piece: &str) {
+        cut_to(self.finish_reason.get_or_insert_default(), piece, MAX_WORD);
+    }
+
     /// Every text that is counted on its own.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         [
@@ -107,6 +239,9 @@ impl Choice {
 }
 
 /// The server's own token figures, the last of each.
+///
+/// By the design's definition: `input` is all of the prompt, `cached` and `cache_write` included;
+/// `output` is all that was generated, `reasoning` included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Prompt tokens.
@@ -198,6 +333,7 @@ impl AnswerFacts {
     /// Begins the current event.
     pub fn begin_event(&mut self) {
         self.event = Carried::Nothing;
+        self.event_kind = OutputKind::default();
     }
 
     /// The current event is over: its figures hold for its own output too, wherever they stand in it.
@@ -227,10 +363,64 @@ impl AnswerFacts {
         self.event = self.event.max(what);
     }
 
+    /// The current event carries output of this kind.
+    pub fn carries_output(&mut self, kind: OutputKind) {
+        self.event = Carried::Output;
+        self.event_kind = kind;
+    }
+
     /// A non-empty piece of output, to be kept where there is room.
-    pub fn output<'a>(&mut self, piece: &'a str) -> &'a str {
-        self.carries(Carried::Output);
+    pub fn output<'a>(&mut self, text: Text, piece: &'a str) -> &'a str {
+        self.carries_output(text.kind());
         self.room.take(piece)
+    }
+
+    /// Adds a non-empty piece of output to the choice (and tool call) of this index: for dialects
+    /// that say the index before the text. Others stage it: see [`Staged`].
+    pub fn add(&mut self, choice: u32, tool: u32, text: Text, piece: &str) {
+        let kept = self.output(text, piece);
+        match text {
+            Text::ToolName | Text::ToolArguments => {
+                if let Some(into) = self.tool(choice, tool) {
+                    into.append(text, kept);
+                }
+            }
+            _ => {
+                if let Some(into) = self.choice(choice) {
+                    into.append(text, kept);
+                }
+            }
+        }
+    }
+
+    /// The choice of this index, made where it is new; `None` past [`MAX_CHOICES`].
+    pub fn choice(&mut self, index: u32) -> Option<&mut Choice> {
+        if self.choices.len() >= MAX_CHOICES && !self.choices.contains_key(&index) {
+            self.left_out = true;
+            return None;
+        }
+        Some(self.choices.entry(index).or_default())
+    }
+
+    /// The tool call of this index, made where it is new; `None` past [`MAX_TOOL_CALLS`].
+    pub fn tool(&mut self, choice: u32, index: u32) -> Option<&mut Tool> {
+        let known = self
+            .choices
+            .get(&choice)
+            .is_some_and(|choice| choice.tools.contains_key(&index));
+        if !known {
+            if self.tool_calls >= MAX_TOOL_CALLS {
+                self.left_out = true;
+                return None;
+            }
+            self.tool_calls += 1;
+        }
+        Some(self.choice(choice)?.tools.entry(index).or_default())
+    }
+
+    /// Takes a piece of the answer's id.
+    pub fn id_piece(&mut self, piece: &str) {
+        cut_to(self.id.get_or_insert_default(), piece, MAX_WORD);
     }
 
     /// Takes a piece of the model's name.
@@ -302,6 +492,14 @@ impl AnswerFacts {
 }
 
 impl Staged {
+    /// Takes a piece of output that there was room for.
+    pub fn append(&mut self, text: Text, kept: &str) {
+        self.choice.append(text, kept);
+        if matches!(text, Text::ToolName | Text::ToolArguments) {
+            self.tool.tool.append(text, kept);
+        }
+    }
+
     /// Begins the choice at this position of its array.
     pub fn begin(&mut self, position: u32) {
         self.index = None;

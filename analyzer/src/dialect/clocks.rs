@@ -1,7 +1,10 @@
 //! The clocks of a stream: when its events came.
 
-use super::answer::Carried;
-use crate::time::Timestamp;
+use super::answer::{Carried, OutputKind};
+use crate::{
+    time::Timestamp,
+    timeline::{EventKind, Timeline},
+};
 
 /// Gaps of one stream that are kept for its percentiles: 256 KiB a call. A longer stream keeps an
 /// even sample of at least half as many, so its percentiles are those of the sample; the largest
@@ -22,13 +25,24 @@ pub struct StreamClocks {
     pub last_token: Option<Timestamp>,
     /// Gaps between events with output.
     pub gaps: Gaps,
+    /// Every event.
+    pub timeline: Timeline,
     /// The last event with output, unless bytes are missing since.
     previous: Option<Timestamp>,
 }
 
 impl StreamClocks {
-    /// An event that carried this was complete at this time.
-    pub fn event(&mut self, carried: Carried, time: Timestamp) {
+    /// An event that carried this, in so many bytes, was complete at this time.
+    pub fn event(&mut self, carried: Carried, kind: OutputKind, bytes: u64, time: Timestamp) {
+        let kind = match (carried, kind) {
+            (Carried::Nothing, _) => EventKind::Other,
+            (Carried::Choice, _) => EventKind::Empty,
+            (Carried::Output, OutputKind::Content) => EventKind::Content,
+            (Carried::Output, OutputKind::Reasoning) => EventKind::Reasoning,
+            (Carried::Output, OutputKind::Tool) => EventKind::Tool,
+            (Carried::Output, OutputKind::Media) => EventKind::Media,
+        };
+        self.timeline.push(kind, bytes, time);
         if carried >= Carried::Choice {
             self.first_event.get_or_insert(time);
         }
@@ -180,18 +194,18 @@ mod tests {
     #[test]
     fn marks_follow_what_events_carry() {
         let mut clocks = StreamClocks::default();
-        clocks.event(Carried::Nothing, at(1));
-        clocks.event(Carried::Choice, at(2));
-        clocks.event(Carried::Output, at(5));
-        clocks.event(Carried::Output, at(9));
-        clocks.event(Carried::Choice, at(20));
+        clocks.event(Carried::Nothing, OutputKind::Content, 1, at(1));
+        clocks.event(Carried::Choice, OutputKind::Content, 1, at(2));
+        clocks.event(Carried::Output, OutputKind::Content, 1, at(5));
+        clocks.event(Carried::Output, OutputKind::Content, 1, at(9));
+        clocks.event(Carried::Choice, OutputKind::Content, 1, at(20));
         assert_eq!(clocks.first_event, Some(at(2)));
         assert_eq!(clocks.first_token, Some(at(5)));
         assert_eq!(clocks.last_token, Some(at(9)));
         assert_eq!(clocks.gaps.largest(), Some(4));
         clocks.hole();
-        clocks.event(Carried::Output, at(1_000));
-        clocks.event(Carried::Output, at(1_001));
+        clocks.event(Carried::Output, OutputKind::Content, 1, at(1_000));
+        clocks.event(Carried::Output, OutputKind::Content, 1, at(1_001));
         assert_eq!(clocks.gaps.largest(), Some(4));
         assert_eq!(clocks.last_token, Some(at(1_001)));
     }

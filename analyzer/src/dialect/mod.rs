@@ -1,70 +1,50 @@
-//! Dialects: one file a wire API, and the choice of one for an exchange.
+//! Dialects: one file a wire API, and the choice of one for a request and one for its answer.
 //!
 //! A dialect is two incremental readers, one for the request's body and one for the answer's, which
 //! keep the fields and the text that a call needs. Adding one is one file and one line in
 //! [`DIALECTS`].
 //!
-//! The path chooses where it says something (its end counts, so that a proxy's prefix changes
-//! nothing). Where it says nothing, every dialect reads along and the bodies' shape decides.
+//! The path chooses where it says something surely (its end counts, so that a proxy's prefix changes
+//! nothing). Where it does not, the bodies' shape decides: see [`shape`] for the signs, [`choice`]
+//! for how they are used.
 
 pub mod answer;
+mod anthropic;
+mod choice;
 mod clocks;
+mod embeddings;
+mod form;
 mod openai;
 mod openai_chat;
 mod openai_completions;
+mod paths;
 mod read;
 pub mod request;
+mod rewrite;
+mod shape;
 mod text;
 
+pub(crate) use choice::{AnswerChoice, RequestChoice};
+pub use choice::{MAX_ANSWER_PROBED, MAX_REQUEST_PROBED};
 pub use clocks::{Gaps, MAX_GAPS, STALL_THRESHOLD, StreamClocks};
+pub use paths::{PathSays, by_path, model_of_path, path_of};
+pub use shape::Sign;
 pub use text::MAX_TEXT;
 
 use crate::{
+    exchange::Headers,
     json::{Damage, Visitor},
     time::Timestamp,
 };
 use answer::{AnswerFacts, ErrorFacts};
 use request::RequestFacts;
 
-/// Every dialect. Where two suffixes fit a path, the earlier one holds.
-pub static DIALECTS: [&Dialect; 2] = [&openai_chat::DIALECT, &openai_completions::DIALECT];
-
-/// Ends of paths that are known to be no call of [`DIALECTS`], though their bodies may look like one.
-const OTHER_SUFFIXES: [&str; 34] = [
-    "/tokenize",
-    "/detokenize",
-    "/count_tokens",
-    "/apply-template",
-    "/apply_template",
-    "/embeddings",
-    "/embedding",
-    "/embed",
-    "/rerank",
-    "/score",
-    "/classify",
-    "/pooling",
-    "/moderations",
-    "/responses",
-    "/messages",
-    "/batches",
-    "/files",
-    "/api/chat",
-    "/api/generate",
-    "/api/embed",
-    "/api/show",
-    "/api/pull",
-    "/generate",
-    "/generate_stream",
-    "/completion",
-    "/infill",
-    "/images/generations",
-    "/images/edits",
-    "/images/variations",
-    "/audio/speech",
-    "/audio/transcriptions",
-    "/audio/translations",
-    ":generateContent",
-    ":streamGenerateContent",
+/// Every dialect. Where a path or a shape fits several alike, the earlier one holds.
+pub static DIALECTS: [&Dialect; 4] = [
+    &openai_chat::DIALECT,
+    &openai_completions::DIALECT,
+    &anthropic::DIALECT,
+    &embeddings::DIALECT,
 ];
 
 /// One wire API.
@@ -76,8 +56,19 @@ pub struct Dialect {
     pub operation: &'static str,
     /// The family: the provider's name unless one is set.
     pub provider: &'static str,
-    /// Ends of the paths at which it is served.
-    pub suffixes: &'static [&'static str],
+    /// Ends of paths at which nothing else is served: what is posted there is a call of this dialect.
+    /// `{model}` stands for the model's name.
+    pub paths: &'static [&'static str],
+    /// Ends of paths that others use too: a call is what bears a sign besides.
+    pub hints: &'static [&'static str],
+    /// Signs of a request's body: any one of them is enough.
+    pub request_signs: &'static [Sign],
+    /// Signs of an answer's body, or of one event of it; errors, which many APIs write alike, are none.
+    pub answer_signs: &'static [Sign],
+    /// Fields of the response's head that the answer's reader wants to see, in lower case.
+    pub headers: &'static [&'static str],
+    /// Whether a good answer is text that is worth storing; vectors, sound and pictures are not.
+    pub answer_is_text: bool,
     /// What a prompt costs besides its text.
     pub overhead: Overhead,
     /// A reader for a request's body.
@@ -95,55 +86,14 @@ pub struct Overhead {
     pub prompt: u64,
 }
 
-/// What a path says of the calls made to it.
-#[derive(Clone, Copy, Debug)]
-pub enum PathSays {
-    /// They follow this dialect.
-    Dialect(&'static Dialect),
-    /// They are no calls.
-    NoCall,
-    /// Nothing: the shape decides.
-    Nothing,
-}
-
-/// Reads a request target (its query does not count).
-pub fn by_path(target: &str) -> PathSays {
-    let path = path_of(target).trim_end_matches('/');
-    let known = DIALECTS
-        .iter()
-        .find(|dialect| dialect.suffixes.iter().any(|end| path.ends_with(end)));
-    match known {
-        Some(dialect) => PathSays::Dialect(dialect),
-        None if OTHER_SUFFIXES.iter().any(|end| path.ends_with(end)) => PathSays::NoCall,
-        None => PathSays::Nothing,
-    }
-}
-
-/// The path of a request target: without its query, and without scheme and host where a proxy
-/// sent the absolute form.
-pub fn path_of(target: &str) -> &str {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    match path.split_once("://") {
-        Some((_, rest)) if !path.starts_with('/') => rest.find('/').map_or("/", |at| &rest[at..]),
-        _ => path,
-    }
-}
-
-/// The model that a path names, as Azure's deployments and the old engines do.
-pub fn model_of_path(path: &str) -> Option<&str> {
-    let mut segments = path.split('/');
-    segments.find(|segment| matches!(*segment, "deployments" | "engines"))?;
-    segments.next().filter(|model| !model.is_empty())
-}
-
 /// Reads a request's body, in pieces.
 pub trait RequestReader: Send {
+    /// Before the first byte: what the head says of the body.
+    fn begin(&mut self, content_type: Option<&str>);
     /// The next bytes.
     fn push(&mut self, bytes: &[u8]);
     /// Bytes are missing here.
     fn hole(&mut self);
-    /// Whether the shape read so far is this dialect's.
-    fn claims(&self) -> bool;
     /// Bytes of text kept so far.
     fn held(&mut self) -> usize;
     /// Keeps no more text.
@@ -154,15 +104,12 @@ pub trait RequestReader: Send {
 
 /// Reads an answer's body, in pieces.
 pub trait AnswerReader: Send {
-    /// Before the first byte: what the answer's head promises, and above how many microseconds a
-    /// gap between events is a stall.
-    fn begin(&mut self, form: Expected, stall_threshold: i64);
+    /// Before the first byte.
+    fn begin(&mut self, head: &AnswerHead<'_>);
     /// The next bytes, and when they were there.
     fn push(&mut self, bytes: &[u8], time: Timestamp);
     /// Bytes are missing here.
     fn hole(&mut self);
-    /// Whether the shape read so far is this dialect's.
-    fn claims(&self) -> bool;
     /// Bytes of text kept so far.
     fn held(&mut self) -> usize;
     /// Keeps no more text.
@@ -171,14 +118,101 @@ pub trait AnswerReader: Send {
     fn finish(self: Box<Self>, asked: &RequestFacts) -> Answered;
 }
 
+/// What is known of an answer before its body.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerHead<'a> {
+    /// What its Content-Type promises.
+    pub expected: Expected,
+    /// The fields that some dialect wants to see.
+    pub headers: &'a KeptHeaders,
+    /// Above how many microseconds a gap between events is a stall.
+    pub stall_threshold: i64,
+}
+
+/// Bytes of one field's value that are kept: they are figures and words.
+const MAX_HEADER: usize = 128;
+
+/// Fields of a response's head that dialects want to see.
+#[derive(Clone, Debug, Default)]
+pub struct KeptHeaders(Vec<(&'static str, String)>);
+
+impl KeptHeaders {
+    /// Those of the head's fields that some dialect names: the first value of each.
+    pub fn of(headers: &Headers) -> Self {
+        let names = DIALECTS.iter().flat_map(|dialect| dialect.headers);
+        let mut kept: Vec<(&'static str, String)> = Vec::new();
+        for name in names {
+            if let Some(value) = headers.get(name)
+                && !kept.iter().any(|(known, _)| known == name)
+            {
+                let end = value.floor_char_boundary(MAX_HEADER);
+                kept.push((name, value.get(..end).unwrap_or_default().to_owned()));
+            }
+        }
+        Self(kept)
+    }
+
+    /// The value of this field, by its name in lower case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let field = self.0.iter().find(|(known, _)| *known == name);
+        field.map(|(_, value)| value.trim())
+    }
+}
+
 /// What a Content-Type promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expected {
     /// `text/event-stream`
     Events,
+    /// `application/x-ndjson` and its other names.
+    Lines,
+    /// Sound, pictures and other bytes.
+    Binary,
+    /// Plain text, subtitles and the like (some servers call JSON that, too).
+    Text,
     /// Anything else, or nothing.
     #[default]
     Anything,
+}
+
+impl Expected {
+    /// What this Content-Type promises.
+    pub fn of(content_type: &str) -> Self {
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        let kind = kind.to_ascii_lowercase();
+        if kind.contains("event-stream") {
+            return Self::Events;
+        }
+        match kind.as_str() {
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+            | "application/jsonlines"
+            | "application/json-lines"
+            | "application/stream+json"
+            | "application/x-json-stream" => Self::Lines,
+            "application/octet-stream" => Self::Binary,
+            "application/x-subrip" => Self::Text,
+            _ if kind.starts_with("text/") => Self::Text,
+            _ if ["audio/", "image/", "video/"]
+                .iter()
+                .any(|t| kind.starts_with(t)) =>
+            {
+                Self::Binary
+            }
+            _ => Self::Anything,
+        }
+    }
+
+    /// The form of an answer that promises this and of which no byte was seen.
+    pub const fn unseen(self) -> Form {
+        match self {
+            Self::Events => Form::Events,
+            Self::Lines => Form::Lines,
+            Self::Binary | Self::Text | Self::Anything => Form::Unseen,
+        }
+    }
 }
 
 /// The form that an answer's body had.
@@ -190,16 +224,28 @@ pub enum Form {
     Json,
     /// Server-sent events.
     Events,
-    /// Neither, such as an error page.
+    /// JSON values, each on a line (NDJSON).
+    Lines,
+    /// A JSON array whose elements are sent one by one.
+    Array,
+    /// None of these: sound, plain text, an error page.
     Other,
 }
 
+impl Form {
+    /// Whether it is a stream of events.
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Events | Self::Lines | Self::Array)
+    }
+}
+
 /// Whether an answer came to its own end, whatever the transport did later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Final {
     /// The dialect's final event (or the end of its JSON value) was read.
     Seen,
     /// It was not.
+    #[default]
     Unseen,
 }
 
@@ -223,77 +269,28 @@ pub struct Answered {
 /// The dialect's side of a request's reader.
 pub(crate) trait Request: Visitor + Default {
     fn facts(&mut self) -> &mut RequestFacts;
-    fn claims(&self) -> bool;
+    /// The body is over.
+    fn settle(&mut self) {}
 }
 
 /// The dialect's side of an answer's reader.
 pub(crate) trait Answer: Visitor + Default {
+    /// Whether the elements of an array at the root are events of a stream.
+    const ARRAY_IS_STREAM: bool = false;
+    /// Whether a body whose type is text is just that, however it begins.
+    const PLAIN_TEXT: bool = false;
+
     fn facts(&mut self) -> &mut AnswerFacts;
-    fn claims(&self) -> bool;
+    /// Before the first byte.
+    fn head(&mut self, _head: &AnswerHead<'_>) {}
+    /// Bytes of a body that is neither JSON nor a stream.
+    fn other(&mut self, _bytes: &[u8], _time: Timestamp) {}
     /// An event (or the plain body) is over, at its end or cut off.
     fn end_event(&mut self, named_error: bool);
-    fn detail(&mut self) -> Option<ErrorFacts>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(target: &str) -> &'static str {
-        match by_path(target) {
-            PathSays::Dialect(dialect) => dialect.name,
-            PathSays::NoCall => "no call",
-            PathSays::Nothing => "nothing",
-        }
-    }
-
-    #[test]
-    fn the_end_of_the_path_chooses() {
-        for (target, expected) in [
-            ("/v1/chat/completions", "openai_chat"),
-            ("/v1/chat/completions/", "openai_chat"),
-            (
-                "/proxy/a/v1/chat/completions?api-version=1&x=/tokenize",
-                "openai_chat",
-            ),
-            ("/chat/completions", "openai_chat"),
-            ("http://llm:8000/v1/chat/completions", "openai_chat"),
-            (
-                "/openai/deployments/gpt/chat/completions?api-version=2",
-                "openai_chat",
-            ),
-            ("/v1/completions", "openai_completions"),
-            ("/completions", "openai_completions"),
-            ("/engines/davinci/completions", "openai_completions"),
-            ("/v1/xcompletions", "nothing"),
-            ("/v1/chat/completions/extra", "nothing"),
-            ("/", "nothing"),
-            ("", "nothing"),
-            ("*", "nothing"),
-            ("http://host", "nothing"),
-            ("/tokenize", "no call"),
-            ("/v1/messages", "no call"),
-            ("/v1/messages/count_tokens", "no call"),
-            ("/completion", "no call"),
-            ("/api/chat", "no call"),
-            ("/v1beta/models/g:streamGenerateContent?alt=sse", "no call"),
-            ("/v1/embeddings", "no call"),
-        ] {
-            assert_eq!(name(target), expected, "{target}");
-        }
-    }
-
-    #[test]
-    fn a_deployments_path_names_the_model() {
-        assert_eq!(
-            model_of_path("/openai/deployments/my-gpt/chat/completions"),
-            Some("my-gpt")
-        );
-        assert_eq!(
-            model_of_path("/v1/engines/davinci/completions"),
-            Some("davinci")
-        );
-        assert_eq!(model_of_path("/v1/chat/completions"), None);
-        assert_eq!(model_of_path("/deployments//x"), None);
+    /// The body is over: brings the figures to the meaning that [`answer::Usage`] states.
+    fn settle(&mut self) {}
+    /// FastAPI's `detail`, an error only where the status is one.
+    fn detail(&mut self) -> Option<ErrorFacts> {
+        None
     }
 }

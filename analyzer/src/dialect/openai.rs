@@ -1,19 +1,30 @@
 //! What the dialects of OpenAI's family have in common: the fields around the choices.
 
 use super::{
-    answer::{AnswerFacts, ErrorFacts, MAX_WORD, Usage},
+    answer::{AnswerFacts, ErrorFacts, MAX_WORD, ServerTimes, Unit, Usage},
     request::RequestFacts,
     text::cut_to,
 };
 use crate::json::{Kind, Scalar, Step};
 
-/// A field of a request that is read the same in every dialect of the family.
+/// A field of a request that is read the same in every dialect of the family, and in its cousins.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Asked {
     Model,
     User,
     Stream,
     N,
+    MaxTokens,
+    Temperature,
+    Tools,
+    Tool,
+    /// A word, or an object that names a tool.
+    ToolChoice,
+    ToolChoiceType,
+    ToolChoiceName,
+    /// A word, or an object with a `type`.
+    ResponseFormat,
+    ResponseFormatType,
 }
 
 impl Asked {
@@ -24,6 +35,26 @@ impl Asked {
             "user" => Self::User,
             "stream" => Self::Stream,
             "n" => Self::N,
+            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => Self::MaxTokens,
+            "temperature" => Self::Temperature,
+            "tools" | "functions" => Self::Tools,
+            "tool_choice" | "function_call" => Self::ToolChoice,
+            "response_format" => Self::ResponseFormat,
+            _ => return None,
+        })
+    }
+
+    /// The place one step below.
+    pub(super) fn child(self, facts: &RequestFacts, step: Step<'_>) -> Option<Self> {
+        Some(match (self, step) {
+            (Self::Tools, Step::Index(_)) => Self::Tool,
+            // A tool's name says more than that it is one.
+            (Self::ToolChoice, Step::Key("type")) if facts.tool_choice.is_none() => {
+                Self::ToolChoiceType
+            }
+            (Self::ToolChoice, Step::Key("function" | "custom")) => Self::ToolChoice,
+            (Self::ToolChoice, Step::Key("name")) => Self::ToolChoiceName,
+            (Self::ResponseFormat, Step::Key("type")) => Self::ResponseFormatType,
             _ => return None,
         })
     }
@@ -32,6 +63,14 @@ impl Asked {
         match (self, kind) {
             (Self::Model, Kind::String) => facts.model = None,
             (Self::User, Kind::String) => facts.user = None,
+            (Self::Tools, Kind::Array) => facts.tools = Some(0),
+            (Self::Tool, Kind::Object) => facts.one_tool(),
+            (Self::ToolChoice, Kind::String) | (Self::ToolChoiceName, _) => {
+                facts.tool_choice = Some(String::new());
+            }
+            (Self::ResponseFormat, Kind::String) | (Self::ResponseFormatType, _) => {
+                facts.response_format = None;
+            }
             _ => {}
         }
     }
@@ -40,7 +79,16 @@ impl Asked {
         match self {
             Self::Model => facts.model_piece(piece),
             Self::User => facts.user_piece(piece),
-            Self::Stream | Self::N => {}
+            Self::ToolChoice | Self::ToolChoiceType | Self::ToolChoiceName => {
+                facts.tool_choice_piece(piece);
+            }
+            Self::ResponseFormat | Self::ResponseFormatType => facts.response_format_piece(piece),
+            Self::Stream
+            | Self::N
+            | Self::MaxTokens
+            | Self::Temperature
+            | Self::Tools
+            | Self::Tool => {}
         }
     }
 
@@ -49,6 +97,10 @@ impl Asked {
             (Self::Stream, Scalar::Bool(value)) => facts.stream = Some(value),
             (Self::N, Scalar::Number(number)) => {
                 facts.choices = Usage::figure(number).and_then(|n| u32::try_from(n).ok());
+            }
+            (Self::MaxTokens, Scalar::Number(number)) => facts.max_tokens = Usage::figure(number),
+            (Self::Temperature, Scalar::Number(number)) => {
+                facts.temperature = number.parse().ok().filter(|t: &f64| t.is_finite());
             }
             _ => {}
         }
@@ -59,12 +111,16 @@ impl Asked {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Around {
     Object,
+    Id,
     Model,
     Usage(Figure),
     /// `x_groq`, which holds a usage, or the error that broke a stream off.
     XGroq,
     /// llama.cpp's `timings`, which hold the figures where no usage was asked for.
     Timings(Timing),
+    /// vLLM's `metrics`, where they are switched on.
+    Metrics,
+    Metric(Metric),
     Error(Fault),
     /// `type`, `code` and `error_type` at the root: vLLM's flat errors and TGI's.
     FlatType,
@@ -88,6 +144,34 @@ pub(super) enum Figure {
     Reasoning,
     AudioInput,
     AudioOutput,
+    /// Groq's times, which stand beside its figures.
+    Time(Span),
+}
+
+/// One of vLLM's metrics, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Metric(Span);
+
+/// A span of the server's time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Span {
+    Queue,
+    Prefill,
+    Decode,
+    Total,
+}
+
+impl Span {
+    fn set(self, facts: &mut AnswerFacts, number: &str, unit: Unit) {
+        let times = &mut facts.server_times;
+        let slot = match self {
+            Self::Queue => &mut times.queue,
+            Self::Prefill => &mut times.prefill,
+            Self::Decode => &mut times.decode,
+            Self::Total => &mut times.total,
+        };
+        *slot = ServerTimes::micros(number, unit).or(*slot);
+    }
 }
 
 /// A place in llama.cpp's timings.
@@ -98,6 +182,7 @@ pub(super) enum Timing {
     Prompt,
     Cache,
     Predicted,
+    Time(Span),
 }
 
 /// A place in an error.
@@ -121,10 +206,12 @@ impl Around {
     pub(super) fn of(key: &str) -> Option<Self> {
         Some(match key {
             "object" => Self::Object,
+            "id" => Self::Id,
             "model" => Self::Model,
             "usage" => Self::Usage(Figure::Usage),
             "x_groq" => Self::XGroq,
             "timings" => Self::Timings(Timing::Timings),
+            "metrics" => Self::Metrics,
             "error" => Self::Error(Fault::Error),
             "type" | "error_type" => Self::FlatType,
             "code" => Self::FlatCode,
@@ -142,8 +229,17 @@ impl Around {
                 "prompt_n" => Timing::Prompt,
                 "cache_n" => Timing::Cache,
                 "predicted_n" => Timing::Predicted,
+                "prompt_ms" => Timing::Time(Span::Prefill),
+                "predicted_ms" => Timing::Time(Span::Decode),
                 _ => return None,
             }),
+            (Self::Metrics, Step::Key(key)) => Self::Metric(Metric(match key {
+                "queue_time_ms" => Span::Queue,
+                "prefill_time_ms" => Span::Prefill,
+                "generation_time_ms" | "decode_time_ms" => Span::Decode,
+                "e2e_latency_ms" | "total_time_ms" => Span::Total,
+                _ => return None,
+            })),
             (Self::Error(Fault::Error), Step::Key("type")) => Self::Error(Fault::Type),
             (Self::Error(Fault::Error), Step::Key("code")) => Self::Error(Fault::Code),
             (Self::Detail, Step::Index(0)) => Self::DetailItem,
@@ -172,6 +268,7 @@ impl Around {
     pub(super) fn text(self, facts: &mut AnswerFacts, flat: &mut Flat, piece: &str) {
         let word = match self {
             Self::Object => &mut facts.object,
+            Self::Id => return facts.id_piece(piece),
             Self::Model => return facts.model_piece(piece),
             Self::Error(fault) => {
                 let error = facts.error.get_or_insert_default();
@@ -188,9 +285,13 @@ impl Around {
                 let detail = flat.detail.get_or_insert_default();
                 detail.kind.get_or_insert_default()
             }
-            Self::Usage(_) | Self::XGroq | Self::Timings(_) | Self::Detail | Self::DetailItem => {
-                return;
-            }
+            Self::Usage(_)
+            | Self::XGroq
+            | Self::Timings(_)
+            | Self::Metrics
+            | Self::Metric(_)
+            | Self::Detail
+            | Self::DetailItem => return,
         };
         cut_to(word, piece, MAX_WORD);
     }
@@ -202,6 +303,7 @@ impl Around {
         match self {
             Self::Usage(figure) => figure.set(facts, number),
             Self::Timings(timing) => timing.set(facts, number),
+            Self::Metric(Metric(span)) => span.set(facts, number, Unit::Milliseconds),
             Self::Error(Fault::Code) => {
                 facts.error.get_or_insert_default().code = Some(number.to_owned());
             }
@@ -225,11 +327,18 @@ impl Figure {
             (Self::InputDetails, "audio_tokens") => Self::AudioInput,
             (Self::Usage | Self::OutputDetails, "reasoning_tokens") => Self::Reasoning,
             (Self::OutputDetails, "audio_tokens") => Self::AudioOutput,
+            (Self::Usage, "queue_time") => Self::Time(Span::Queue),
+            (Self::Usage, "prompt_time") => Self::Time(Span::Prefill),
+            (Self::Usage, "completion_time") => Self::Time(Span::Decode),
+            (Self::Usage, "total_time") => Self::Time(Span::Total),
             _ => return None,
         })
     }
 
     fn set(self, facts: &mut AnswerFacts, number: &str) {
+        if let Self::Time(span) = self {
+            return span.set(facts, number, Unit::Seconds);
+        }
         let Some(figure) = Usage::figure(number) else {
             return;
         };
@@ -242,7 +351,7 @@ impl Figure {
             Self::Reasoning => &mut usage.reasoning,
             Self::AudioInput => &mut usage.audio_input,
             Self::AudioOutput => &mut usage.audio_output,
-            Self::Usage | Self::InputDetails | Self::OutputDetails => return,
+            Self::Usage | Self::InputDetails | Self::OutputDetails | Self::Time(_) => return,
         };
         *slot = Some(figure);
     }
@@ -250,6 +359,9 @@ impl Figure {
 
 impl Timing {
     fn set(self, facts: &mut AnswerFacts, number: &str) {
+        if let Self::Time(span) = self {
+            return span.set(facts, number, Unit::Milliseconds);
+        }
         let Some(figure) = Usage::figure(number) else {
             return;
         };
@@ -257,7 +369,7 @@ impl Timing {
             Self::Prompt => facts.timings.prompt = Some(figure),
             Self::Cache => facts.timings.cache = Some(figure),
             Self::Predicted => facts.predicted_figure(figure),
-            Self::Timings => {}
+            Self::Timings | Self::Time(_) => {}
         }
     }
 }

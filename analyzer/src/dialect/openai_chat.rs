@@ -3,9 +3,7 @@
 
 use super::{
     Answer, Dialect, Request,
-    answer::{
-        AnswerFacts, Carried, Choice, ErrorFacts, FUNCTION_CALL, MAX_TOOL_NAME, MAX_WORD, Staged,
-    },
+    answer::{AnswerFacts, Carried, ErrorFacts, FUNCTION_CALL, MAX_WORD, OutputKind, Staged, Text},
     openai::{Around, Asked, Flat},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
@@ -18,7 +16,16 @@ pub(super) static DIALECT: Dialect = Dialect {
     name: "openai_chat",
     operation: "chat",
     provider: "openai",
-    suffixes: &["/chat/completions"],
+    paths: &["/chat/completions"],
+    hints: &[],
+    request_signs: &[&["messages[].role"]],
+    answer_signs: &[
+        &["object=chat.completion"],
+        &["choices[].delta"],
+        &["choices[].message"],
+    ],
+    headers: &[],
+    answer_is_text: true,
     overhead: super::Overhead {
         message: 4,
         prompt: 2,
@@ -30,8 +37,6 @@ pub(super) static DIALECT: Dialect = Dialect {
 #[derive(Debug, Default)]
 struct ChatRequest {
     facts: RequestFacts,
-    /// A message with a role was seen: only then the shape alone makes it a chat.
-    has_role: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +61,6 @@ impl Request for ChatRequest {
     fn facts(&mut self) -> &mut RequestFacts {
         &mut self.facts
     }
-
-    fn claims(&self) -> bool {
-        self.has_role
-    }
 }
 
 impl Visitor for ChatRequest {
@@ -73,6 +74,7 @@ impl Visitor for ChatRequest {
         Some(match (node, step) {
             (Asks::Root, Step::Key("messages")) => Asks::Messages,
             (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
+            (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
             (Asks::Messages, Step::Index(_)) => Asks::Message,
             (Asks::Message, Step::Key("role")) => Asks::Role,
             (Asks::Message, Step::Key("content")) => Asks::Content,
@@ -100,7 +102,6 @@ impl Visitor for ChatRequest {
                 let messages = prompt.messages.get_or_insert_default();
                 *messages = messages.saturating_add(1);
             }
-            (Asks::Role, Kind::String) => self.has_role = true,
             _ => {}
         }
     }
@@ -160,24 +161,9 @@ enum Says {
     AudioData,
 }
 
-/// A kind of output text.
-#[derive(Clone, Copy, Debug)]
-enum Text {
-    Content,
-    Reasoning,
-    Refusal,
-    Transcript,
-    ToolName,
-    ToolArguments,
-}
-
 impl Answer for ChatAnswer {
     fn facts(&mut self) -> &mut AnswerFacts {
         &mut self.facts
-    }
-
-    fn claims(&self) -> bool {
-        self.facts.object.starts_with("chat.completion")
     }
 
     fn end_event(&mut self, named_error: bool) {
@@ -191,24 +177,9 @@ impl Answer for ChatAnswer {
 }
 
 impl ChatAnswer {
-    fn append(&mut self, kind: Text, piece: &str) {
-        let kept = self.facts.output(piece);
-        let Choice {
-            content,
-            reasoning,
-            refusal,
-            transcript,
-            ..
-        } = &mut self.staged.choice;
-        let tool = &mut self.staged.tool.tool;
-        match kind {
-            Text::Content => content.push_str(kept),
-            Text::Reasoning => reasoning.push_str(kept),
-            Text::Refusal => refusal.push_str(kept),
-            Text::Transcript => transcript.push_str(kept),
-            Text::ToolName => cut_to(&mut tool.name, kept, MAX_TOOL_NAME),
-            Text::ToolArguments => tool.arguments.push_str(kept),
-        }
+    fn append(&mut self, text: Text, piece: &str) {
+        let kept = self.facts.output(text, piece);
+        self.staged.append(text, kept);
     }
 
     /// The child of a `message` or `delta`.
@@ -240,7 +211,8 @@ impl Visitor for ChatAnswer {
     fn child(&mut self, node: Says, step: Step<'_>) -> Option<Says> {
         Some(match (node, step) {
             (Says::Root, Step::Key("choices")) => Says::Choices,
-            // The first name holds: a stream repeats it in every event.
+            // The first id and name hold: a stream repeats them in every event.
+            (Says::Root, Step::Key("id")) if self.facts.id.is_some() => return None,
             (Says::Root, Step::Key("model")) if self.facts.model.is_some() => return None,
             (Says::Root, Step::Key(key)) => Says::Around(Around::of(key)?),
             (Says::Around(around), step) => Says::Around(around.child(step)?),
@@ -298,7 +270,7 @@ impl Visitor for ChatAnswer {
             Says::Text(kind) | Says::Part(kind) => self.append(kind, piece),
             Says::FinishReason => cut_to(&mut self.staged.reason, piece, MAX_WORD),
             // The sound itself is not kept; that there is some makes the event output.
-            Says::AudioData => self.facts.carries(Carried::Output),
+            Says::AudioData => self.facts.carries_output(OutputKind::Media),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Dialect, Request,
-    answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged},
+    answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text},
     openai::{Around, Asked, Flat},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
@@ -15,7 +15,12 @@ pub(super) static DIALECT: Dialect = Dialect {
     name: "openai_completions",
     operation: "text_completion",
     provider: "openai",
-    suffixes: &["/completions"],
+    paths: &["/completions"],
+    hints: &[],
+    request_signs: &[&["prompt", "model"]],
+    answer_signs: &[&["object=text_completion"], &["choices[].text"]],
+    headers: &[],
+    answer_is_text: true,
     overhead: super::Overhead {
         message: 0,
         prompt: 0,
@@ -46,11 +51,6 @@ impl Request for CompletionRequest {
     fn facts(&mut self) -> &mut RequestFacts {
         &mut self.facts
     }
-
-    /// Other APIs have a `prompt` too; with a model's name beside it, it is taken for this one.
-    fn claims(&self) -> bool {
-        self.facts.prompt.present && self.facts.model.is_some()
-    }
 }
 
 impl CompletionRequest {
@@ -73,6 +73,7 @@ impl Visitor for CompletionRequest {
             (Asks::Root, Step::Key("suffix")) => Asks::Suffix,
             (Asks::Root, Step::Key("echo")) => Asks::Echo,
             (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
+            (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
             (Asks::Prompt, Step::Index(_)) => Asks::Element,
             (Asks::Element, Step::Index(_)) => Asks::Token,
             _ => return None,
@@ -143,10 +144,6 @@ impl Answer for CompletionAnswer {
         &mut self.facts
     }
 
-    fn claims(&self) -> bool {
-        self.facts.object.starts_with("text_completion")
-    }
-
     fn end_event(&mut self, named_error: bool) {
         self.facts.commit(&mut self.staged);
         self.flat.settle(&mut self.facts, named_error);
@@ -154,6 +151,13 @@ impl Answer for CompletionAnswer {
 
     fn detail(&mut self) -> Option<ErrorFacts> {
         self.flat.detail()
+    }
+}
+
+impl CompletionAnswer {
+    fn append(&mut self, text: Text, piece: &str) {
+        let kept = self.facts.output(text, piece);
+        self.staged.append(text, kept);
     }
 }
 
@@ -167,7 +171,8 @@ impl Visitor for CompletionAnswer {
     fn child(&mut self, node: Says, step: Step<'_>) -> Option<Says> {
         Some(match (node, step) {
             (Says::Root, Step::Key("choices")) => Says::Choices,
-            // The first name holds: a stream repeats it in every event.
+            // The first id and name hold: a stream repeats them in every event.
+            (Says::Root, Step::Key("id")) if self.facts.id.is_some() => return None,
             (Says::Root, Step::Key("model")) if self.facts.model.is_some() => return None,
             (Says::Root, Step::Key(key)) => Says::Around(Around::of(key)?),
             (Says::Around(around), step) => Says::Around(around.child(step)?),
@@ -200,16 +205,8 @@ impl Visitor for CompletionAnswer {
     fn text(&mut self, node: Says, piece: &str) {
         match node {
             Says::Around(around) => around.text(&mut self.facts, &mut self.flat, piece),
-            Says::Text => self
-                .staged
-                .choice
-                .content
-                .push_str(self.facts.output(piece)),
-            Says::Reasoning => self
-                .staged
-                .choice
-                .reasoning
-                .push_str(self.facts.output(piece)),
+            Says::Text => self.append(Text::Content, piece),
+            Says::Reasoning => self.append(Text::Reasoning, piece),
             Says::FinishReason => cut_to(&mut self.staged.reason, piece, MAX_WORD),
             _ => {}
         }

@@ -1,9 +1,9 @@
-//! From a body's bytes to a dialect's visitor: JSON requests, and answers that are JSON or a stream
-//! of JSON events.
+//! From a body's bytes to a dialect's visitor: requests that are JSON or a form, and answers that are
+//! JSON, a stream of JSON events, lines or elements, or neither.
 
 use super::{
-    Answer, AnswerReader, Answered, Expected, Final, Form, Request, RequestReader, StreamClocks,
-    answer::Carried, clocks::Gaps, request::RequestFacts,
+    Answer, AnswerHead, AnswerReader, Answered, Expected, Final, Form, Request, RequestReader,
+    StreamClocks, clocks::Gaps, form::FormRequest, request::RequestFacts,
 };
 use crate::{
     json::{self, State, Visitor},
@@ -11,10 +11,11 @@ use crate::{
     time::Timestamp,
 };
 
-/// Reads a request's body as one JSON value.
+/// Reads a request's body as one JSON value, or as a form where its Content-Type says so.
 #[derive(Debug)]
 pub(super) struct JsonRequest<V: Visitor> {
     reader: json::Reader<V::Node>,
+    form: Option<FormRequest>,
     visitor: V,
     input: Input,
 }
@@ -28,29 +29,46 @@ enum Input {
     Broken,
 }
 
-impl<V: Visitor + Default> Default for JsonRequest<V> {
+impl<V: Request> Default for JsonRequest<V> {
     fn default() -> Self {
+        Self::of(V::default())
+    }
+}
+
+impl<V: Request> JsonRequest<V> {
+    pub(super) fn of(visitor: V) -> Self {
         Self {
             reader: json::Reader::new(),
-            visitor: V::default(),
+            form: None,
+            visitor,
             input: Input::Whole,
         }
+    }
+
+    pub(super) fn visitor(&self) -> &V {
+        &self.visitor
     }
 }
 
 impl<V: Request + Send> RequestReader for JsonRequest<V> {
+    fn begin(&mut self, content_type: Option<&str>) {
+        self.form = content_type.and_then(FormRequest::for_type);
+    }
+
     fn push(&mut self, bytes: &[u8]) {
-        if self.input == Input::Whole {
-            self.reader.push(bytes, &mut self.visitor);
+        if self.input == Input::Broken {
+            return;
+        }
+        match &mut self.form {
+            Some(form) => form.push(bytes, &mut self.visitor),
+            None => {
+                self.reader.push(bytes, &mut self.visitor);
+            }
         }
     }
 
     fn hole(&mut self) {
         self.input = Input::Broken;
-    }
-
-    fn claims(&self) -> bool {
-        self.visitor.claims()
     }
 
     fn held(&mut self) -> usize {
@@ -62,9 +80,16 @@ impl<V: Request + Send> RequestReader for JsonRequest<V> {
     }
 
     fn finish(mut self: Box<Self>) -> RequestFacts {
-        let state = self.reader.finish(&mut self.visitor);
+        let done = match &self.form {
+            Some(form) => form.is_done(),
+            None => self.reader.finish(&mut self.visitor) == State::Done,
+        };
+        self.visitor.settle();
         let mut facts = std::mem::take(self.visitor.facts());
-        facts.whole = state == State::Done && self.input == Input::Whole;
+        if let Some(form) = self.form {
+            facts.files = form.files;
+        }
+        facts.whole = done && self.input == Input::Whole;
         facts.damage = self.reader.damage();
         facts
     }
@@ -79,9 +104,24 @@ pub(super) struct JsonAnswer<V: Visitor> {
     opening: Vec<u8>,
     input: Input,
     sse: sse::Reader,
+    line: Line,
     read: Read<V>,
     /// The time of the last bytes.
     time: Timestamp,
+    /// When a plain value was complete: it was a stream's first where another one follows.
+    first_value: Option<Timestamp>,
+}
+
+/// Where the reading of lines (or of an array's elements) stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Between,
+    Value,
+    /// No JSON: passed over up to the line's end.
+    Junk,
+    /// Behind a hole: a value is known by its brace at the beginning of a line.
+    Lost,
+    LostAtStart,
 }
 
 /// What reads the JSON, of a plain body or of each event.
@@ -91,6 +131,8 @@ struct Read<V: Visitor> {
     visitor: V,
     clocks: StreamClocks,
     event: EventData,
+    /// Bytes of the current event's data.
+    bytes: u64,
     done: Final,
 }
 
@@ -112,39 +154,56 @@ const STREAM_STARTS: [&[u8]; 6] = [b"data:", b"event:", b"error:", b"id:", b"ret
 
 impl<V: Answer> Default for JsonAnswer<V> {
     fn default() -> Self {
+        Self::of(V::default())
+    }
+}
+
+impl<V: Answer> JsonAnswer<V> {
+    pub(super) fn of(visitor: V) -> Self {
         Self {
             form: Form::Unseen,
             expected: Expected::Anything,
             opening: Vec::new(),
             input: Input::Whole,
             sse: sse::Reader::new(),
+            line: Line::Between,
             read: Read {
                 reader: json::Reader::new(),
-                visitor: V::default(),
+                visitor,
                 clocks: StreamClocks::default(),
                 event: EventData::Blank,
+                bytes: 0,
                 done: Final::Unseen,
             },
             time: Timestamp::default(),
+            first_value: None,
         }
+    }
+
+    pub(super) fn visitor(&self) -> &V {
+        &self.read.visitor
     }
 }
 
 impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
-    fn begin(&mut self, form: Expected, stall_threshold: i64) {
-        self.expected = form;
-        self.read.clocks.gaps = Gaps::new(stall_threshold);
+    fn begin(&mut self, head: &AnswerHead<'_>) {
+        self.expected = head.expected;
+        self.read.clocks.gaps = Gaps::new(head.stall_threshold);
+        self.read.visitor.head(head);
+        if head.expected == Expected::Binary || V::PLAIN_TEXT && head.expected == Expected::Text {
+            self.form = Form::Other;
+        }
     }
 
     fn push(&mut self, bytes: &[u8], time: Timestamp) {
         self.time = time;
         match self.form {
             Form::Unseen => self.open(bytes),
-            Form::Json if self.input == Input::Whole => {
-                self.read.reader.push(bytes, &mut self.read.visitor);
-            }
+            Form::Json if self.input == Input::Whole => self.value(bytes),
             Form::Events => self.sse.push(bytes, &mut Events(&mut self.read, time)),
-            Form::Json | Form::Other => {}
+            Form::Lines | Form::Array => self.lines(bytes),
+            Form::Other => self.read.visitor.other(bytes, time),
+            Form::Json => {}
         }
     }
 
@@ -155,6 +214,10 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
                 self.form = Form::Events;
                 self.sse.hole();
             }
+            Form::Unseen if self.expected == Expected::Lines => {
+                self.form = Form::Lines;
+                self.line = Line::Lost;
+            }
             Form::Unseen => self.form = Form::Other,
             Form::Events => {
                 if self.sse.hole() {
@@ -164,12 +227,16 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
                 }
                 self.read.clocks.hole();
             }
+            Form::Lines | Form::Array => {
+                if self.line == Line::Value {
+                    self.read.visitor.end_event(false);
+                    self.read.next_event();
+                }
+                self.line = Line::Lost;
+                self.read.clocks.hole();
+            }
             Form::Json | Form::Other => {}
         }
-    }
-
-    fn claims(&self) -> bool {
-        self.read.visitor.claims()
     }
 
     fn held(&mut self) -> usize {
@@ -189,23 +256,25 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
             }
             Form::Json => {
                 let state = read.reader.finish(&mut read.visitor);
-                read.visitor.end_event(false);
                 if state == State::Done {
                     read.done = Final::Seen;
                 }
             }
-            Form::Unseen | Form::Other => {}
+            Form::Unseen | Form::Lines | Form::Array | Form::Other => {}
         }
-        // Half an event at the end of a broken stream: its text was sent.
+        // The plain body, or half an event at the end of a broken stream: its text was sent.
         read.visitor.end_event(false);
+        read.visitor.settle();
         let detail = read.visitor.detail();
         let facts = std::mem::take(read.visitor.facts());
-        if self.form == Form::Events && facts.all_finished(asked.expected_choices()) {
+        if facts.ended == Final::Seen
+            || self.form.is_stream() && facts.all_finished(asked.expected_choices())
+        {
             read.done = Final::Seen;
         }
         let form = match self.form {
             Form::Unseen if !self.opening.is_empty() => Form::Other,
-            Form::Unseen if self.expected == Expected::Events => Form::Events,
+            Form::Unseen => self.expected.unseen(),
             form => form,
         };
         Answered {
@@ -251,6 +320,8 @@ impl<V: Answer + Send> JsonAnswer<V> {
     fn form_of_opening(&self) -> Option<Form> {
         let opening = self.opening.as_slice();
         match opening.first()? {
+            b'[' if V::ARRAY_IS_STREAM => return Some(Form::Array),
+            b'{' | b'[' if self.expected == Expected::Lines => return Some(Form::Lines),
             b'{' | b'[' => return Some(Form::Json),
             _ if self.expected == Expected::Events => return Some(Form::Events),
             _ => {}
@@ -261,20 +332,101 @@ impl<V: Answer + Send> JsonAnswer<V> {
         let open = STREAM_STARTS.iter().any(|start| start.starts_with(opening));
         (!open).then_some(Form::Other)
     }
+
+    /// Reads the bytes of one value. Where another one follows it, the two are lines of a stream.
+    fn value(&mut self, bytes: &[u8]) {
+        let rest = self.read.reader.push(bytes, &mut self.read.visitor);
+        self.read.bytes += (bytes.len() - rest.len()) as u64;
+        if self.read.reader.state() != State::Done {
+            return;
+        }
+        let complete = *self.first_value.get_or_insert(self.time);
+        let next = rest.iter().position(|b| !b.is_ascii_whitespace());
+        let Some(rest) = next.and_then(|at| rest.get(at..)) else {
+            return;
+        };
+        if rest.first() == Some(&b'{') {
+            self.form = Form::Lines;
+            self.line = Line::Between;
+            self.read.end(b"", complete);
+            self.lines(rest);
+        }
+    }
+
+    fn lines(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((&byte, tail)) = rest.split_first() {
+            match self.line {
+                Line::Between => match byte {
+                    b'{' => {
+                        self.read.reader.reset();
+                        self.read.event = EventData::Json;
+                        self.line = Line::Value;
+                    }
+                    b']' if self.form == Form::Array => {
+                        self.read.done = Final::Seen;
+                        rest = tail;
+                    }
+                    b'[' | b',' if self.form == Form::Array => rest = tail,
+                    _ if byte.is_ascii_whitespace() => rest = tail,
+                    _ => self.line = Line::Junk,
+                },
+                Line::Value => {
+                    let after = self.read.reader.push(rest, &mut self.read.visitor);
+                    self.read.bytes += (rest.len() - after.len()) as u64;
+                    rest = after;
+                    match self.read.reader.state() {
+                        State::Incomplete => {}
+                        State::Done => {
+                            self.read.end(b"", self.time);
+                            self.line = Line::Between;
+                        }
+                        // What was read of it stays, without a time.
+                        State::Invalid => {
+                            self.read.visitor.end_event(false);
+                            self.read.next_event();
+                            self.line = Line::Junk;
+                        }
+                    }
+                }
+                Line::Junk | Line::Lost => {
+                    let end = memchr::memchr(b'\n', rest);
+                    rest = end.and_then(|at| rest.get(at + 1..)).unwrap_or_default();
+                    if end.is_some() {
+                        self.line = match self.line {
+                            Line::Junk => Line::Between,
+                            _ => Line::LostAtStart,
+                        };
+                    }
+                }
+                Line::LostAtStart => {
+                    self.line = match byte {
+                        b'{' => Line::Between,
+                        _ => Line::Lost,
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl<V: Answer> Read<V> {
     fn next_event(&mut self) {
         self.reader.reset();
         self.event = EventData::Blank;
+        self.bytes = 0;
         self.visitor.facts().begin_event();
     }
 
     fn data(&mut self, piece: &[u8]) {
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             match self.event {
-                EventData::Json => return self.reader.push(rest, &mut self.visitor),
+                EventData::Json => {
+                    self.reader.push(rest, &mut self.visitor);
+                    return;
+                }
                 EventData::Other => return,
                 EventData::Blank => match byte {
                     b' ' | b'\t' | b'\n' | b'\r' => rest = tail,
@@ -297,12 +449,12 @@ impl<V: Answer> Read<V> {
 
     fn end(&mut self, name: &[u8], time: Timestamp) {
         self.visitor.end_event(name == b"error");
-        let carried = self.visitor.facts().event;
-        if carried > Carried::Nothing {
-            self.clocks.event(carried, time);
-        }
         if self.event == EventData::Done(DONE.len()) {
             self.done = Final::Seen;
+        } else {
+            let facts = self.visitor.facts();
+            let (carried, kind) = (facts.event, facts.event_kind);
+            self.clocks.event(carried, kind, self.bytes, time);
         }
         self.next_event();
     }

@@ -1,6 +1,9 @@
 //! What a dialect reads from a request.
 
-use super::text::{Room, cut_to};
+use super::{
+    answer::MAX_WORD,
+    text::{Room, cut_to},
+};
 use crate::json::Damage;
 
 /// Strings of one prompt that are counted apart; from there on texts are joined, which changes the
@@ -24,6 +27,18 @@ pub struct RequestFacts {
     pub stream: Option<bool>,
     /// How many choices were asked for (for each prompt, where there are several), where the body says so.
     pub choices: Option<u32>,
+    /// The most tokens that may be generated.
+    pub max_tokens: Option<u64>,
+    /// The sampling temperature.
+    pub temperature: Option<f64>,
+    /// Tools on offer, where the body has such a list.
+    pub tools: Option<u64>,
+    /// Whether and which tool must be called: the wire's word, or the name of a tool.
+    pub tool_choice: Option<String>,
+    /// The form of the answer that was asked for: the wire's word, such as `json_schema` or `srt`.
+    pub response_format: Option<String>,
+    /// Files that were uploaded with a form.
+    pub files: Files,
     /// Whether the answer begins with the prompt, as the old completions can be asked to.
     pub echo: bool,
     /// The prompt.
@@ -46,10 +61,41 @@ impl RequestFacts {
         cut_to(self.model.get_or_insert_default(), piece, MAX_MODEL);
     }
 
+    /// Takes a piece of the word for the tool choice.
+    pub fn tool_choice_piece(&mut self, piece: &str) {
+        cut_to(self.tool_choice.get_or_insert_default(), piece, MAX_WORD);
+    }
+
+    /// Takes a piece of the word for the answer's form.
+    pub fn response_format_piece(&mut self, piece: &str) {
+        cut_to(
+            self.response_format.get_or_insert_default(),
+            piece,
+            MAX_WORD,
+        );
+    }
+
+    /// One more tool is on offer.
+    pub fn one_tool(&mut self) {
+        let tools = self.tools.get_or_insert_default();
+        *tools = tools.saturating_add(1);
+    }
+
     /// Takes a piece of the user's name.
     pub fn user_piece(&mut self, piece: &str) {
         cut_to(self.user.get_or_insert_default(), piece, MAX_USER);
     }
+}
+
+/// Files that came with a form; they are not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// How many.
+    pub count: u64,
+    /// Their bytes in all.
+    pub bytes: u64,
+    /// The Content-Type of the first one, without its parameters.
+    pub kind: Option<String>,
 }
 
 /// A prompt's text, compactly: one string and the ends of its parts, each of which is counted on its own.
@@ -69,6 +115,13 @@ pub struct Prompt {
 }
 
 impl Prompt {
+    /// One more message.
+    pub fn one_message(&mut self) {
+        self.present = true;
+        let messages = self.messages.get_or_insert_default();
+        *messages = messages.saturating_add(1);
+    }
+
     /// Adds text to the current part.
     pub fn push(&mut self, piece: &str) {
         self.text.push_str(self.room.take(piece));

@@ -57,6 +57,40 @@ pub(super) fn cut_to(field: &mut String, piece: &str, cap: usize) {
     field.push_str(piece.get(..end).unwrap_or_default());
 }
 
+/// Bytes that come in pieces, as text: what is no UTF-8 becomes U+FFFD, and a character that a piece's
+/// end cuts in two waits for its rest.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Utf8 {
+    partial: Vec<u8>,
+}
+
+impl Utf8 {
+    /// The text of the next bytes.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> String {
+        let mut all = std::mem::take(&mut self.partial);
+        all.extend_from_slice(bytes);
+        let cut = all.utf8_chunks().last().map_or(0, |chunk| {
+            let invalid = chunk.invalid();
+            // Only a beginning at the very end may yet become a character.
+            let unfinished = std::str::from_utf8(invalid)
+                .err()
+                .is_some_and(|e| e.error_len().is_none());
+            if unfinished { invalid.len() } else { 0 }
+        });
+        self.partial = all.split_off(all.len() - cut);
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
+    /// What stands for a character that never came to its end.
+    pub(super) fn finish(&mut self) -> &'static str {
+        if std::mem::take(&mut self.partial).is_empty() {
+            ""
+        } else {
+            "\u{FFFD}"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +108,21 @@ mod tests {
         cut_to(&mut field, "abc", 5);
         cut_to(&mut field, "你", 5);
         assert_eq!(field, "abc");
+    }
+
+    #[test]
+    fn text_in_pieces_is_the_text() {
+        for bytes in [
+            &b"a\xe4\xbd\xa0\xf0\x9f\x98\x80b"[..],
+            b"\xff\xe4\xbdz\xf0\x9f",
+            b"\xc3",
+        ] {
+            for size in 1..=bytes.len() {
+                let mut utf8 = Utf8::default();
+                let mut text: String = bytes.chunks(size).map(|piece| utf8.push(piece)).collect();
+                text.push_str(utf8.finish());
+                assert_eq!(text, String::from_utf8_lossy(bytes), "in pieces of {size}");
+            }
+        }
     }
 }

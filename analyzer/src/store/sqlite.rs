@@ -233,9 +233,10 @@ impl ToSql for Cell<'_> {
             Value::Integer(n) | Value::Duration(n) => ValueRef::Integer(*n),
             Value::Real(x) | Value::FineDuration(x) => ValueRef::Real(*x),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Json(text) => ValueRef::Text(text.as_bytes()),
             Value::Time(time) => ValueRef::Integer(time.as_micros()),
             Value::Key(key) => ValueRef::Blob(&key.0),
-            list @ (Value::List(_) | Value::Labels(_)) => {
+            list @ Value::List(_) => {
                 return Ok(list.to_json().to_string().into());
             }
         };

@@ -361,8 +361,10 @@ fn what_is_a_call() {
             html(Script::new().request_head("HEAD", "/v1/completions", &[])),
         ),
         (false, json(Script::new().post("/tokenize", ASK), &chat)),
-        (false, json(Script::new().post("/v1/messages", ASK), &chat)),
-        (false, json(Script::new().post("/api/chat", ASK), &chat)),
+        (
+            false,
+            json(Script::new().post("/v1/messages/count_tokens", ASK), &chat),
+        ),
         // The path says nothing.
         (true, html(Script::new().post("/llm", ASK))),
         (true, json(Script::new().post("/llm", "{}"), &chat)),

@@ -4,6 +4,46 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The call of these bodies, which is the same wherever the two are cut: each is cut in two at every
+/// byte, and in pieces of one byte and of seven. All bytes of the answer come at 100 µs.
+pub(super) fn call_however_cut(
+    target: &str,
+    request: [&str; 2],
+    status: u16,
+    response: [&str; 2],
+) -> Call {
+    let [request_type, request] = request;
+    let [response_type, response] = response;
+    let (request, response) = (request.as_bytes(), response.as_bytes());
+    let read = |request: &mut dyn Iterator<Item = &[u8]>,
+                response: &mut dyn Iterator<Item = &[u8]>| {
+        let head = [("Content-Type", request_type)];
+        let mut script = Script::new().request_head("POST", target, &head);
+        for piece in request.filter(|piece| !piece.is_empty()) {
+            script = script.request_piece(piece);
+        }
+        script = script.request_end().head(status, response_type, 50);
+        for piece in response.filter(|piece| !piece.is_empty()) {
+            script = script.piece(piece, 100);
+        }
+        let call = script.complete(200).finish().call;
+        call.map(|call| call.count(&Tokenizers::by_model()).call)
+    };
+    let whole = read(&mut [request].into_iter(), &mut [response].into_iter());
+    let longest = request.len().max(response.len());
+    for at in 0..=longest {
+        let (a, b) = request.split_at(at.min(request.len()));
+        let (c, d) = response.split_at(at.min(response.len()));
+        let cut = read(&mut [a, b].into_iter(), &mut [c, d].into_iter());
+        assert_eq!(cut, whole, "cut at {at}");
+    }
+    for size in [1, 7] {
+        let cut = read(&mut request.chunks(size), &mut response.chunks(size));
+        assert_eq!(cut, whole, "in pieces of {size}");
+    }
+    whole.expect("a call")
+}
+
 /// The exchange of these bodies in these pieces, all at one time.
 fn in_pieces<'a>(
     target: &str,
