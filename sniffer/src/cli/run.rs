@@ -25,7 +25,7 @@ use sniffer::{
 use super::{
     args::{Format, LiveFormat, Rows, RunArgs},
     backend,
-    daemon::{Capturing, Daemon},
+    daemon::{Capturing, Daemon, Redactions},
     print::Printer,
     summary,
 };
@@ -59,7 +59,7 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
         named: BTreeSet::new(),
     };
     sink.print(Printer::begin);
-    let mut watch = Watch::new(daemon.metrics());
+    let mut watch = Watch::new(daemon.metrics(), Arc::clone(daemon.redactions()));
     let settings = daemon.setup().pipeline(source, Pace::Live, targets.ports);
     let result = pipeline::run(
         packets.as_mut(),
@@ -157,6 +157,7 @@ struct Watch {
     tcp: Publisher,
     http: Publisher,
     analysis: Publisher,
+    redactions: Arc<Redactions>,
     connections: Publisher,
     seen: u64,
     packets: u64,
@@ -166,7 +167,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(metrics: &Metrics) -> Self {
+    fn new(metrics: &Metrics, redactions: Arc<Redactions>) -> Self {
         let capture = metrics.capture();
         Self {
             dropped: capture.dropped.publisher(),
@@ -174,6 +175,7 @@ impl Watch {
             tcp: capture.tcp_events.publisher(),
             http: capture.http_events.publisher(),
             analysis: metrics.analysis_events().publisher(),
+            redactions,
             connections: capture.connections.publisher(),
             seen: 0,
             packets: 0,
@@ -214,6 +216,7 @@ impl Watch {
         let mut analysis: Vec<_> = seen.totals.analysis.iter().collect();
         analysis.push(("uncounted", seen.totals.uncounted));
         self.analysis.publish(&analysis);
+        self.redactions.publish();
         self.connections.publish(&seen.totals.http.protocols());
         self.metrics
             .in_flight()
