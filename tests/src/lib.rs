@@ -4,12 +4,13 @@
 //! [`pcap`] builds captures packet by packet with exact times, [`model_server`] is a server that
 //! streams as uvicorn does and knows what it sent, [`clients`] is a trickle of traffic for the
 //! demonstration; [`openai`] is the real client, [`traefik`] the real proxy, [`namespace`] a network
-//! of the test's own, and [`traffic`] makes much traffic and damages its capture. [`process`] runs the
+//! of the test's own, [`traffic`] makes much traffic and damages its capture, and [`canary`] plants secrets. [`process`] runs the
 //! binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads its rows, [`judge`]
 //! compares them, [`http`] fetches from its API, [`metrics`] reads a scrape, and [`tools`] finds the
 //! programs that `cargo xtask test` put in place.
 #![forbid(unsafe_code)]
 
+pub mod canary;
 pub mod clients;
 pub mod http;
 pub mod judge;
