@@ -7,6 +7,7 @@
 
 use std::{
     borrow::Cow,
+    io::{self, Write as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,7 +27,7 @@ const PIECE: usize = 1_448;
 
 const ROUNDS: u32 = 20;
 
-fn main() {
+fn main() -> io::Result<()> {
     let prose =
         "The albatross said \\\"good morning\\\" to the key keeper, and went on its way.\\n";
     let text = prose.repeat(300 * 1024 / prose.len());
@@ -42,10 +43,14 @@ fn main() {
         .collect();
     let image = chat.replacen("good morning", &format!("data:image/png;base64,{noise}"), 1);
     let words: Vec<_> = text.split_inclusive(' ').collect();
-    let stream: String = words
-        .iter()
-        .map(|word| format!("data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{word}\"}}}}]}}\n\n"))
-        .collect();
+    let event = |word: &&str| {
+        format!(
+            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\
+             \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{word}\"}}}}]}}\n\n"
+        )
+    };
+    let stream: Vec<_> = words.iter().map(event).collect();
+    let stream = stream.concat();
     let short: String = stream.chars().take(300 * 1024).collect();
     let answer = "{\"object\":\"chat.completion\",\"choices\":[]}";
     for (name, asked, told) in [
@@ -64,12 +69,14 @@ fn main() {
                 size / cost.max(1e-9)
             )
         };
-        println!(
+        writeln!(
+            io::stdout(),
             "{name:18} {size:5.2} MB  follow {}  close {}",
             rate(with[0], without[0]),
             rate(with[1], without[1])
-        );
+        )?;
     }
+    Ok(())
 }
 
 /// The least time that following and closing a call took.

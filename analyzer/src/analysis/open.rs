@@ -170,6 +170,9 @@ impl Open {
             PathSays::NoCall
         };
         let content_type = head.headers.get("content-type");
+        if let (Some(keeper), Some(content_type)) = (&mut self.request_body, content_type) {
+            keeper.content_type(content_type);
+        }
         match says {
             PathSays::Dialect(dialect) => {
                 self.choice = Chosen::ByPath;

@@ -10,6 +10,7 @@ use crate::{
     call::{Bodies, StoredBody},
     redact::{
         Part, Redactor,
+        form::Form,
         payload::{Leave, Payloads},
     },
 };
@@ -27,6 +28,10 @@ const MARGIN: usize = 16 << 10;
 /// A body as it comes, cut to what is stored.
 #[derive(Debug)]
 pub(super) struct Keeper {
+    /// Takes uploads out of a form.
+    form: Option<Box<Form>>,
+    /// Bytes of the form so far.
+    form_bytes: u64,
     payloads: Payloads,
     kept: Cut,
     closed: bool,
@@ -68,6 +73,8 @@ impl Keeper {
             KeepBodies::No => return None,
         };
         Some(Self {
+            form: None,
+            form_bytes: 0,
             payloads: Payloads::new(leave),
             kept: Cut {
                 head_cap: settings.stored_head,
@@ -80,6 +87,11 @@ impl Keeper {
         })
     }
 
+    /// Before the first bytes: what the head says that they are.
+    pub(super) fn content_type(&mut self, content_type: &str) {
+        self.form = Form::for_type(content_type).map(Box::new);
+    }
+
     /// Bytes kept so far.
     pub(super) fn held(&self) -> usize {
         let cut = &self.kept;
@@ -89,7 +101,7 @@ impl Keeper {
 
     /// Keeps nothing more; what comes is omitted.
     pub(super) fn close(&mut self) {
-        self.end_data();
+        self.end();
         self.closed = true;
     }
 
@@ -98,21 +110,31 @@ impl Keeper {
             self.kept.omit(bytes.len());
             return;
         }
-        let kept = &mut self.kept;
-        self.payloads.push(bytes, |text| kept.push(text));
+        let (kept, payloads) = (&mut self.kept, &mut self.payloads);
+        match &mut self.form {
+            Some(form) => {
+                self.form_bytes = self.form_bytes.saturating_add(bytes.len() as u64);
+                form.push(bytes, |field| payloads.push(field, |text| kept.push(text)));
+            }
+            None => payloads.push(bytes, |text| kept.push(text)),
+        }
     }
 
     /// Bytes are missing here. It says so, for whoever reads it and for the redaction.
     pub(super) fn hole(&mut self, length: u64) {
         if !self.closed {
-            self.end_data();
+            let kept = &mut self.kept;
+            self.payloads.end(|text| kept.push(text));
             let missing = format!("[... {length} {}", crate::redact::MISSING);
             self.kept.push(missing.as_bytes());
         }
     }
 
     pub(super) fn finish(mut self) -> Kept {
-        self.end_data();
+        self.end();
+        if self.form.as_ref().is_some_and(|form| !form.has_parts()) {
+            self.kept.omitted = self.kept.omitted.saturating_add(self.form_bytes);
+        }
         let Cut {
             head_cap,
             tail_cap,
@@ -129,9 +151,12 @@ impl Keeper {
         }
     }
 
-    fn end_data(&mut self) {
+    fn end(&mut self) {
         let kept = &mut self.kept;
         self.payloads.end(|text| kept.push(text));
+        if let Some(form) = &mut self.form {
+            form.end(|text| kept.push(text));
+        }
     }
 }
 

@@ -14,8 +14,10 @@
 //! What it cannot see: secrets without a known shape, or in another coding (base64, URL-encoded, token ids,
 //! spelt out). It lowers the risk of a store; it does not make it public.
 
+pub(crate) mod form;
 mod json_path;
 mod kind;
+mod media;
 pub(crate) mod payload;
 mod shapes;
 mod view;
@@ -313,6 +315,17 @@ impl Marked {
             edit.range.end = text.ceil_char_boundary(edit.range.end);
         }
     }
+}
+
+/// Bytes as hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn marker(kind: Kind) -> String {

@@ -111,6 +111,34 @@ fn a_closed_keeper_keeps_nothing_more() {
     assert!(Keeper::new(&none).is_none());
 }
 
+#[test]
+fn uploads_are_told_by_their_hash() {
+    let settings = settings();
+    let mut keeper = Keeper::new(&settings).unwrap();
+    keeper.content_type("multipart/form-data; boundary=b");
+    keeper
+        .push(b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n\x00\xff");
+    keeper.hole(7);
+    keeper.push(
+        b"\x00more\r\n--b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nhello\r\n--b--",
+    );
+    let stored = keeper.finish().redacted(&settings.redactor).0;
+    let text = String::from_utf8(stored.head).unwrap();
+    assert!(
+        text.contains("[file 7 bytes sha256:")
+            && !text.contains("more")
+            && text.contains("\r\nhello\r\n"),
+        "{text}"
+    );
+    assert!(text.contains("[... 7 bytes missing ...]"), "{text}");
+
+    let mut none = Keeper::new(&settings).unwrap();
+    none.content_type("multipart/form-data; boundary=b");
+    none.push(b"{}");
+    let stored = none.finish().redacted(&settings.redactor).0;
+    assert_eq!((stored.head.len(), stored.omitted), (0, 2));
+}
+
 /// Rules by path cannot tell what the end of a document is in the middle of.
 #[test]
 fn a_tail_that_rules_cannot_judge_is_not_stored() {
