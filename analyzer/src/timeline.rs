@@ -10,14 +10,21 @@
 //! | `events` | how many events it stands for |
 //! | `bytes` | bytes of their data |
 //!
-//! Up to [`MAX_ENTRIES`] events stand for themselves. Beyond, the closest neighbours are joined, so that
-//! the first and the last event, the sums and every long silence stay exact.
+//! Up to [`MAX_ENTRIES`] events stand for themselves. Of a longer stream, neighbours are joined, those first
+//! that take the least time together, so that the bars come out about alike. The first event, the
+//! end of the last one, the sums and the [`MAX_SILENCES`] longest silences stay exact.
 
 use crate::time::Timestamp;
 
 /// Entries of one timeline: more bars than that cannot be told apart in a waterfall, and a row
 /// stays near 1 KiB.
 pub const MAX_ENTRIES: usize = 64;
+
+/// The longest silences, which stay visible however long the stream.
+pub const MAX_SILENCES: usize = 16;
+
+/// Entries that remain when neighbours have been joined for want of room.
+const THINNED: usize = 48;
 
 /// What events carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,24 +148,51 @@ impl Timeline {
         json
     }
 
-    /// Joins the closest half of the neighbours, all but the first entry, so that its time stays its own.
+    /// Joins neighbours until few enough remain; never into the first entry, whose time stays its own.
     fn thin(&mut self) {
-        let mut gaps: Vec<i64> = self.gaps().skip(1).collect();
-        let middle = gaps.len() / 2;
-        let (_, limit, _) = gaps.select_nth_unstable(middle);
-        let limit = *limit;
-        let mut room = self.entries.len() - MAX_ENTRIES / 2;
-        let mut thinned: Vec<Entry> = Vec::with_capacity(MAX_ENTRIES);
-        for entry in &self.entries {
-            match thinned.as_mut_slice() {
-                [_, .., last] if room > 0 && entry.first.micros_since(last.last) <= limit => {
-                    last.join(entry);
-                    room -= 1;
+        let mut silences: Vec<i64> = self.gaps().skip(1).collect();
+        silences.sort_unstable_by(|a, b| b.cmp(a));
+        // Of alike ones, none is long.
+        let long = silences.get(MAX_SILENCES).copied().unwrap_or(i64::MAX);
+        while self.entries.len() > THINNED {
+            let mut spans: Vec<i64> = self
+                .entries
+                .windows(2)
+                .skip(1)
+                .filter_map(|pair| joined_span(pair.first()?, pair.last()?, long))
+                .collect();
+            spans.sort_unstable();
+            let Some(limit) = spans.get(spans.len() / 2).copied() else {
+                return;
+            };
+            self.join_pairs(limit, long);
+        }
+    }
+
+    /// Joins pairs that take at most so long together, until few enough entries remain.
+    fn join_pairs(&mut self, limit: i64, long: i64) {
+        let mut excess = self.entries.len().saturating_sub(THINNED);
+        let mut joined: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        // A pair's entries are taken once: bars would grow from one end else.
+        let mut may_join = false;
+        for entry in self.entries.drain(..) {
+            let span = joined
+                .get(1..)
+                .and_then(<[Entry]>::last)
+                .and_then(|last| joined_span(last, &entry, long));
+            match joined.last_mut() {
+                Some(last) if may_join && excess > 0 && span.is_some_and(|s| s <= limit) => {
+                    last.join(&entry);
+                    excess -= 1;
+                    may_join = false;
                 }
-                _ => thinned.push(*entry),
+                _ => {
+                    joined.push(entry);
+                    may_join = true;
+                }
             }
         }
-        self.entries = thinned;
+        self.entries = joined;
     }
 
     /// The silence before each entry but the first.
@@ -166,6 +200,12 @@ impl Timeline {
         let pairs = self.entries.iter().zip(self.entries.iter().skip(1));
         pairs.map(|(a, b)| b.first.micros_since(a.last))
     }
+}
+
+/// How long two neighbours take together; `None` where the silence between them is a long one.
+fn joined_span(a: &Entry, b: &Entry, long: i64) -> Option<i64> {
+    let silence = b.first.micros_since(a.last);
+    (silence <= long).then(|| b.last.micros_since(a.first))
 }
 
 #[cfg(test)]
@@ -211,7 +251,7 @@ mod tests {
                 timeline.push(EventKind::Content, 3, at(time));
             }
             assert!(timeline.entries.len() <= MAX_ENTRIES);
-            assert!(timeline.entries.len() >= MAX_ENTRIES / 4);
+            assert!(timeline.entries.len() >= THINNED);
             assert_eq!(
                 timeline.entries.iter().map(|e| e.events).sum::<u64>(),
                 u64::from(count as u32)
@@ -225,6 +265,40 @@ mod tests {
             assert_eq!(timeline.entries.last().unwrap().last, at(time));
             assert_eq!(timeline.gaps().max(), Some(2_000_000));
         }
+    }
+
+    #[test]
+    fn bars_of_an_even_stream_come_out_about_alike() {
+        let mut timeline = Timeline::default();
+        for event in 0..10_000 {
+            timeline.push(EventKind::Content, 1, at(event * 20_000));
+        }
+        let longest = timeline.entries.iter().map(|e| e.events).max();
+        // 10,000 events in 48 to 64 bars, the newest of them fresh.
+        assert!(longest <= Some(10_000 / 16), "{longest:?}");
+    }
+
+    #[test]
+    fn the_longest_silences_stay_whatever_surrounds_them() {
+        let mut timeline = Timeline::default();
+        let mut time = 0;
+        let mut state = 1u64;
+        let mut silences = Vec::new();
+        for _ in 0..5_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let silence = (state >> 40) as i64;
+            time += silence;
+            silences.push(silence);
+            timeline.push(EventKind::Content, 1, at(time));
+        }
+        silences.remove(0);
+        silences.sort_unstable();
+        let mut told: Vec<_> = timeline.gaps().collect();
+        told.sort_unstable();
+        let longest = |all: &[i64]| all[all.len() - MAX_SILENCES..].to_vec();
+        assert_eq!(longest(&told), longest(&silences));
     }
 
     #[test]

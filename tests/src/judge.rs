@@ -136,9 +136,9 @@ pub fn check_same(one: &BTreeMap<String, Row>, other: &BTreeMap<String, Row>, ke
 }
 
 fn same_but_for_jitter(id: &str, live: &Row, replayed: &Row, keys: Keys) {
-    // What is a tap's own: the row's number, the source, the hash over request_start, and a rate of
-    // the clocks.
-    const OTHER: &[&str] = &["id", "source", "call_key", "tokens_per_second"];
+    // What is a tap's own: the row's number, the source, the hash over request_start, a rate of the
+    // clocks, and the times of all events.
+    const OTHER: &[&str] = &["id", "source", "call_key", "tokens_per_second", "timeline"];
     const CLOCKS: &[&str] = &[
         "request_start",
         "request_end",

@@ -12,7 +12,7 @@ use llmtap_tests::{
 };
 
 /// Columns that follow the clock, or the order of the rows.
-const MOVING: [&str; 20] = [
+const MOVING: [&str; 21] = [
     "id",
     "call_key",
     "request_start",
@@ -33,6 +33,7 @@ const MOVING: [&str; 20] = [
     "gap_max",
     "stalls",
     "wasted",
+    "timeline",
 ];
 
 /// Columns in which a row counts those before it: also in its key, those of its connection.

@@ -1,5 +1,5 @@
-//! Golden captures: each `data/golden/NAME.pcap.gz` (and the README's `data/demo.pcap.gz`) with the rows that are
-//! expected of it in `NAME.ndjson` beside it. `LLMTAP_RENEW=1 cargo test -p llmtap-tests --test golden`
+//! Golden captures: each `NAME.pcap.gz` in `data/golden` and `data/clients` (and the README's `data/demo.pcap.gz`) with the
+//! rows that are expected of it in `NAME.ndjson` beside it. `LLMTAP_RENEW=1 cargo test -p llmtap-tests --test golden`
 //! writes the rows anew; read the difference before you commit it.
 
 use std::{env, fs, path::PathBuf};
@@ -10,10 +10,12 @@ use llmtap_tests::{process, tools};
 #[test]
 fn captures_give_their_expected_rows() -> Result<()> {
     let mut captures = vec![tools::file("data/demo.pcap.gz")];
-    let folder = tools::file("data/golden");
-    if folder.is_dir() {
-        for entry in fs::read_dir(folder)? {
-            captures.push(entry?.path());
+    for folder in ["data/golden", "data/clients"] {
+        let folder = tools::file(folder);
+        if folder.is_dir() {
+            for entry in fs::read_dir(folder)? {
+                captures.push(entry?.path());
+            }
         }
     }
     captures.retain(|path| path.to_string_lossy().ends_with(".pcap.gz"));

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod captures;
 mod deny;
 mod ebpf;
 mod run;
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
   test          all that CI runs; the last line is `N passed, N failed`
   ebpf          build the kernel side, or say whether the committed object is stale
   bench         measure
+  captures      record the real client libraries anew, for the tests
   deny          licences, bans and sources of the dependencies
   advisories    known faults of the dependencies (needs the advisory database, from GitHub)
   help          this text; `cargo xtask COMMAND --help` tells more
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         "ebpf" => ebpf::run(&rest),
         "bench" if help => shell::print(bench::USAGE),
         "bench" => bench::run(&rest),
+        "captures" if help => shell::print(captures::USAGE),
+        "captures" => captures::run(&rest),
         "deny" if help => shell::print(deny::USAGE),
         "deny" => deny::run(deny::Check::Policy, &rest),
         "advisories" if help => shell::print(deny::ADVISORIES_USAGE),

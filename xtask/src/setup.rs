@@ -94,11 +94,6 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
     if shell::answers(&installed, &["--version"]) {
         return Ok(installed);
     }
-    packages(
-        TO_TEST
-            .iter()
-            .filter(|need| need.package.starts_with("python3")),
-    )?;
     Ok(virtual_environment()?.join("bin/cargo-deny"))
 }
 
@@ -200,14 +195,20 @@ fn rust_components() -> Result<()> {
     Ok(())
 }
 
-/// The virtual environment with the packages of the requirements files; made anew when these change.
+/// The virtual environment of the tests.
 fn virtual_environment() -> Result<PathBuf> {
-    let folder = shell::state().join("venv");
+    environment(
+        "venv",
+        &["tests/requirements.txt", "xtask/requirements.txt"],
+    )
+}
+
+/// The virtual environment of this name with the packages of these requirements files; made anew when
+/// they change.
+pub(crate) fn environment(name: &str, files: &[&str]) -> Result<PathBuf> {
+    let folder = shell::state().join(name);
     let stamp = folder.join("requirements.done");
-    let files = [
-        shell::root().join("tests/requirements.txt"),
-        shell::root().join("xtask/requirements.txt"),
-    ];
+    let files: Vec<_> = files.iter().map(|file| shell::root().join(file)).collect();
     let mut wanted = String::new();
     for file in &files {
         wanted +=
@@ -216,9 +217,14 @@ fn virtual_environment() -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|done| done == wanted) {
         return Ok(folder);
     }
+    packages(
+        TO_TEST
+            .iter()
+            .filter(|need| need.package.starts_with("python3")),
+    )?;
     let python = python().context("there is no python3 with the modules venv and ensurepip")?;
     say(&format!(
-        "installing: Python packages for the tests, into {}",
+        "installing: Python packages, into {}",
         folder.display()
     ));
     must(command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;

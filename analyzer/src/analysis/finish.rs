@@ -403,7 +403,9 @@ impl Output {
             add_chars(&mut output.content, content.into_iter());
             add_chars(&mut output.reasoning, [&choice.reasoning].into_iter());
             add_chars(&mut output.tools, arguments);
-            let names = tools.map(|tool| tool.name.clone());
+            let names = tools
+                .map(|tool| tool.name.clone())
+                .filter(|n| !n.is_empty());
             let room = MAX_NAMED_TOOLS.saturating_sub(output.tool_calls.len());
             output.tool_calls.extend(names.take(room));
         }

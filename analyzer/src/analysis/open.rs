@@ -106,8 +106,9 @@ impl Open {
     /// Reads the bodies though nothing says that they are a call, as chat unless their shape says
     /// otherwise: a report makes a row in any case.
     pub(super) fn read_anyway(&mut self, settings: &Settings) {
-        if self.choice != Chosen::ByPath {
-            let chat = DIALECTS.into_iter().take(1).collect();
+        let likely = self.request.as_ref().and_then(RequestChoice::likely);
+        if likely.is_none() {
+            let chat = DIALECTS.iter().copied().take(1).collect();
             self.request = Some(RequestChoice::open(chat, None));
             self.request_body = Keeper::new(settings);
             self.response_body = Keeper::new(settings);

@@ -99,10 +99,15 @@ impl Script {
     }
 
     fn head(self, status: u16, content_type: &str, at: i64) -> Self {
+        self.head_with(status, content_type, &[], at)
+    }
+
+    fn head_with(self, status: u16, content_type: &str, more: &[(&str, &str)], at: i64) -> Self {
+        let headers = [&[("Content-Type", content_type)], more].concat();
         self.add(EventKind::ResponseHead(ResponseHead {
             status,
             version: Version::Http11,
-            headers: fields(&[("Content-Type", content_type)]),
+            headers: fields(&headers),
             first: t(at),
             last: t(at),
         }))

@@ -353,8 +353,11 @@ impl AnswerFacts {
 
     /// A figure of generated tokens.
     pub fn output_figure(&mut self, figure: u64) {
-        // Figures are cumulative where they repeat: the last one wins.
-        self.usage.output = Some(figure);
+        // Figures are cumulative where they repeat: the last one wins. A zero behind another figure
+        // is some proxy's filling.
+        if figure > 0 || self.usage.output.is_none() {
+            self.usage.output = Some(figure);
+        }
         self.counts_output = true;
     }
 

@@ -24,7 +24,7 @@ pub const MAX_ANSWER_PROBED: usize = 16 << 10;
 const MAX_PIECES: usize = 1_024;
 
 /// Dialects that read a request along where its shape leaves several.
-const MAX_ALONG: usize = 3;
+const MAX_ALONG: usize = 4;
 
 /// The choice of a request's dialect, and its readers.
 pub(crate) struct RequestChoice {
@@ -269,7 +269,9 @@ impl AnswerChoice {
         match &mut self.state {
             State::Probing(probing) => {
                 probing.probe.hole();
-                probing.pieces.push(Piece::Hole);
+                if !matches!(probing.pieces.last(), Some(Piece::Hole)) {
+                    probing.pieces.push(Piece::Hole);
+                }
             }
             State::Reading { reader, .. } => reader.hole(),
             State::GivenUp => {}

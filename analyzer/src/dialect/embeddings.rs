@@ -126,7 +126,7 @@ impl Visitor for EmbeddingsRequest {
 }
 
 #[derive(Debug, Default)]
-struct EmbeddingsAnswer {
+pub(super) struct EmbeddingsAnswer {
     facts: AnswerFacts,
     flat: Flat,
 }

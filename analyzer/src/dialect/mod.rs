@@ -10,19 +10,30 @@
 
 pub mod answer;
 mod anthropic;
+mod audio;
 mod choice;
 mod clocks;
 mod embeddings;
 mod form;
+mod gemini;
+mod images;
+mod llamacpp;
+mod moderations;
+mod ollama;
 mod openai;
 mod openai_chat;
 mod openai_completions;
+mod openai_responses;
 mod paths;
 mod read;
 pub mod request;
+mod rerank;
 mod rewrite;
+mod sglang;
 mod shape;
 mod text;
+mod tgi;
+mod triton;
 
 pub(crate) use choice::{AnswerChoice, RequestChoice};
 pub use choice::{MAX_ANSWER_PROBED, MAX_REQUEST_PROBED};
@@ -40,11 +51,29 @@ use answer::{AnswerFacts, ErrorFacts};
 use request::RequestFacts;
 
 /// Every dialect. Where a path or a shape fits several alike, the earlier one holds.
-pub static DIALECTS: [&Dialect; 4] = [
+pub static DIALECTS: &[&Dialect] = &[
     &openai_chat::DIALECT,
     &openai_completions::DIALECT,
+    &openai_responses::DIALECT,
     &anthropic::DIALECT,
     &embeddings::DIALECT,
+    &ollama::CHAT,
+    &ollama::GENERATE,
+    &ollama::EMBED,
+    &llamacpp::COMPLETION,
+    &llamacpp::EMBEDDING,
+    &gemini::GENERATE,
+    &gemini::STREAM,
+    &gemini::EMBED,
+    &tgi::DIALECT,
+    &sglang::DIALECT,
+    &triton::GENERATE,
+    &triton::STREAM,
+    &rerank::DIALECT,
+    &audio::TRANSCRIPTION,
+    &audio::SPEECH,
+    &images::DIALECT,
+    &moderations::DIALECT,
 ];
 
 /// One wire API.

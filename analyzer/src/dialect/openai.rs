@@ -316,10 +316,16 @@ impl Around {
 impl Figure {
     fn child(self, key: &str) -> Option<Self> {
         Some(match (self, key) {
-            (Self::Usage, "prompt_tokens") => Self::Input,
-            (Self::Usage, "completion_tokens") => Self::Output,
-            (Self::Usage, "prompt_tokens_details") => Self::InputDetails,
-            (Self::Usage, "completion_tokens_details") => Self::OutputDetails,
+            (Self::Usage, "prompt_tokens" | "input_tokens") => Self::Input,
+            (Self::Usage, "completion_tokens" | "output_tokens") => Self::Output,
+            (
+                Self::Usage,
+                "prompt_tokens_details" | "input_tokens_details" | "input_token_details",
+            ) => Self::InputDetails,
+            (
+                Self::Usage,
+                "completion_tokens_details" | "output_tokens_details" | "output_token_details",
+            ) => Self::OutputDetails,
             // DeepSeek's name for it.
             (Self::Usage, "prompt_cache_hit_tokens")
             | (Self::Usage | Self::InputDetails, "cached_tokens") => Self::Cached,
@@ -345,6 +351,8 @@ impl Figure {
         let usage = &mut facts.usage;
         let slot = match self {
             Self::Output => return facts.output_figure(figure),
+            // Some proxies write both families' names, and a zero under one of them: no prompt is empty.
+            Self::Input if figure == 0 && usage.input.is_some() => return,
             Self::Input => &mut usage.input,
             Self::Cached => &mut usage.cached,
             Self::CacheWrite => &mut usage.cache_write,

@@ -3,7 +3,7 @@
 use super::{DIALECTS, Dialect};
 
 /// Ends of paths that are known to be no call, though their bodies may look like one.
-const NO_CALLS: [&str; 19] = [
+const NO_CALLS: [&str; 17] = [
     "/tokenize",
     "/detokenize",
     "/count_tokens",
@@ -21,8 +21,6 @@ const NO_CALLS: [&str; 19] = [
     "/api/push",
     "/api/create",
     "/api/copy",
-    "/infill",
-    "/images/variations",
 ];
 
 /// The part of a pattern that stands for a model's name: one or more segments.
@@ -90,7 +88,9 @@ pub fn model_of_path(path: &str) -> Option<&str> {
         .filter(|pattern| pattern.contains(MODEL));
     let named = patterns
         .filter_map(|pattern| fit(trimmed, pattern))
-        .find(|model| !model.is_empty());
+        .find(|model| !model.is_empty())
+        // Triton's paths may name a version as well.
+        .and_then(|model| model.split("/versions/").next());
     named.or_else(|| {
         let mut segments = path.split('/');
         segments.find(|segment| matches!(*segment, "deployments" | "engines"))?;

@@ -3,7 +3,7 @@
 
 use super::{
     Answer, AnswerHead, AnswerReader, Answered, Expected, Final, Form, Request, RequestReader,
-    StreamClocks, clocks::Gaps, form::FormRequest, request::RequestFacts,
+    StreamClocks, answer::Carried, clocks::Gaps, form::FormRequest, request::RequestFacts,
 };
 use crate::{
     json::{self, State, Visitor},
@@ -134,6 +134,9 @@ struct Read<V: Visitor> {
     /// Bytes of the current event's data.
     bytes: u64,
     done: Final,
+    has_error: bool,
+    /// The error ended the stream: no output followed it.
+    failed: bool,
 }
 
 /// What the current event's data is.
@@ -174,6 +177,8 @@ impl<V: Answer> JsonAnswer<V> {
                 event: EventData::Blank,
                 bytes: 0,
                 done: Final::Unseen,
+                has_error: false,
+                failed: false,
             },
             time: Timestamp::default(),
             first_value: None,
@@ -268,6 +273,7 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
         let detail = read.visitor.detail();
         let facts = std::mem::take(read.visitor.facts());
         if facts.ended == Final::Seen
+            || read.failed
             || self.form.is_stream() && facts.all_finished(asked.expected_choices())
         {
             read.done = Final::Seen;
@@ -321,7 +327,7 @@ impl<V: Answer + Send> JsonAnswer<V> {
         let opening = self.opening.as_slice();
         match opening.first()? {
             b'[' if V::ARRAY_IS_STREAM => return Some(Form::Array),
-            b'{' | b'[' if self.expected == Expected::Lines => return Some(Form::Lines),
+            b'{' if self.expected == Expected::Lines => return Some(Form::Lines),
             b'{' | b'[' => return Some(Form::Json),
             _ if self.expected == Expected::Events => return Some(Form::Events),
             _ => {}
@@ -449,6 +455,13 @@ impl<V: Answer> Read<V> {
 
     fn end(&mut self, name: &[u8], time: Timestamp) {
         self.visitor.end_event(name == b"error");
+        let facts = self.visitor.facts();
+        if facts.error.is_some() && !self.has_error {
+            self.has_error = true;
+            self.failed = true;
+        } else if facts.event == Carried::Output {
+            self.failed = false;
+        }
         if self.event == EventData::Done(DONE.len()) {
             self.done = Final::Seen;
         } else {

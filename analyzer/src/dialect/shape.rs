@@ -15,7 +15,8 @@ use super::{
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
-/// Conditions that together are a dialect's sign.
+/// Conditions that together are a dialect's sign. The first one tells the most: without it, the
+/// others are no trace of the dialect.
 pub type Sign = &'static [&'static str];
 
 /// Conditions of all signs of one side; far above what there are, and checked by a test.
@@ -35,13 +36,28 @@ impl Conditions {
         }
     }
 
-    /// How many of the conditions of `sign` are here, and whether all are.
-    fn of(&self, sign: &Self) -> (u32, bool) {
-        let words = self.0.iter().zip(&sign.0);
+    fn contains(&self, condition: usize) -> bool {
+        let word = self.0.get(condition / 64).copied().unwrap_or_default();
+        word >> (condition % 64) & 1 == 1
+    }
+
+    /// How many of the conditions of `sign` are here, and whether all are; none without its first one.
+    fn of(&self, sign: &Known) -> (u32, bool) {
+        if !self.contains(sign.first) {
+            return (0, false);
+        }
+        let words = self.0.iter().zip(&sign.all.0);
         let here = words.map(|(here, sign)| (here & sign).count_ones()).sum();
-        let wanted: u32 = sign.0.iter().map(|word| word.count_ones()).sum();
+        let wanted: u32 = sign.all.0.iter().map(|word| word.count_ones()).sum();
         (here, here == wanted)
     }
+}
+
+/// A sign, by the numbers of its conditions.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    first: usize,
+    all: Conditions,
 }
 
 /// All signs of one side.
@@ -49,7 +65,7 @@ impl Conditions {
 struct Signs {
     tree: Vec<Node>,
     /// In the order of [`DIALECTS`].
-    dialects: Vec<(&'static Dialect, Vec<Conditions>)>,
+    dialects: Vec<(&'static Dialect, Vec<Known>)>,
     conditions: usize,
 }
 
@@ -77,12 +93,15 @@ impl Signs {
         for dialect in DIALECTS {
             let sets = side(dialect)
                 .iter()
-                .map(|sign| {
-                    let mut set = Conditions::default();
-                    for condition in *sign {
-                        set.insert(signs.condition(condition));
+                .filter_map(|sign| {
+                    let numbers = sign.iter().map(|condition| signs.condition(condition));
+                    let numbers: Vec<_> = numbers.collect();
+                    let mut all = Conditions::default();
+                    for number in &numbers {
+                        all.insert(*number);
                     }
-                    set
+                    let first = *numbers.first()?;
+                    Some(Known { first, all })
                 })
                 .collect();
             signs.dialects.push((dialect, sets));
@@ -225,11 +244,15 @@ impl Shape {
     }
 
     fn find(&mut self, condition: usize) {
+        // Nothing new: a body that repeats a key a million times costs no more than its bytes.
+        if self.found.contains(condition) {
+            return;
+        }
         self.found.insert(condition);
         if self.first.is_some() {
             return;
         }
-        let whole = |signs: &[Conditions]| signs.iter().any(|sign| self.found.of(sign).1);
+        let whole = |signs: &[Known]| signs.iter().any(|sign| self.found.of(sign).1);
         let mut fitting = self
             .signs
             .dialects
@@ -325,5 +348,65 @@ impl Answer for Shape {
 
     fn detail(&mut self) -> Option<ErrorFacts> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Reader;
+
+    fn shape(mut shape: Shape, json: &str) -> Shape {
+        Reader::new().push(json.as_bytes(), &mut shape);
+        shape
+    }
+
+    fn likely(json: &str) -> Vec<(&'static str, bool)> {
+        let shape = shape(Shape::of_request(), json);
+        let likenesses = shape.likenesses(&[]).into_iter();
+        likenesses.map(|(d, like)| (d.name, like.whole)).collect()
+    }
+
+    #[test]
+    fn there_is_room_for_all_conditions() {
+        for signs in [&REQUESTS, &ANSWERS] {
+            assert!(signs.conditions <= MAX_CONDITIONS, "{}", signs.conditions);
+            assert!(signs.tree.len() < usize::from(u16::MAX));
+            for (dialect, signs) in &signs.dialects {
+                assert!(!signs.is_empty(), "{}", dialect.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_whole_sign_is_the_likeliest() {
+        assert_eq!(likely(r#"{"messages":[]}"#), []);
+        assert_eq!(likely(r#"{"model":"m","messages":[{"role":null}]}"#), []);
+        let chat = likely(r#"{"messages":[{"role":"user"}]}"#);
+        assert_eq!(chat.first(), Some(&("openai_chat", true)));
+        assert!(chat.contains(&("anthropic", false)));
+        let system = likely(r#"{"system":"a","messages":[{"role":"user"}]}"#);
+        assert_eq!(
+            system.get(..2),
+            Some(&[("anthropic", true), ("openai_chat", true)][..])
+        );
+        assert_eq!(likely(r#"{"messages":[{"to":"a"},{"role":"user"}]}"#), []);
+    }
+
+    #[test]
+    fn an_answers_first_sign_decides_and_of_equals_the_preferred_one() {
+        let first = |preferred: Option<&'static Dialect>, json: &str| {
+            let shape = shape(Shape::of_answer(preferred), json);
+            shape.first().map(|dialect| dialect.name)
+        };
+        let chat = r#"{"object":"chat.completion.chunk","type":"message_start"}"#;
+        assert_eq!(first(None, chat), Some("openai_chat"));
+        assert_eq!(first(None, r#"{"object":"chat"}"#), None);
+        assert_eq!(first(None, r#"{"type":"message"}"#), None);
+        assert_eq!(
+            first(None, r#"{"type":"message","role":"assistant"}"#),
+            Some("anthropic")
+        );
+        assert_eq!(first(None, r#"{"error":{"type":"message_"}}"#), None);
     }
 }

@@ -138,11 +138,35 @@ proptest! {
     }
 
     #[test]
+    fn damaged_exchanges_of_every_dialect_read_the_same_however_they_are_cut(
+        example in proptest::sample::select(dialects::examples()),
+        unknown_path: bool,
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        stop in any::<prop::sample::Index>(),
+        sizes in (1usize..40, 1usize..40),
+    ) {
+        let path = if unknown_path { "/any" } else { example.path };
+        let (mut request, mut response) = (example.request.into_bytes(), example.response.into_bytes());
+        for (at, byte) in damage {
+            let at_response = at.index(response.len());
+            response[at_response] = byte;
+            let at_request = at.index(request.len());
+            request[at_request] = byte;
+        }
+        response.truncate(stop.index(response.len() + 1));
+        let whole = in_pieces(path, [request.as_slice()].into_iter(), [response.as_slice()].into_iter(), Ending::ClientFin);
+        let cut = in_pieces(path, request.chunks(sizes.0), response.chunks(sizes.1), Ending::ClientFin);
+        prop_assert_eq!(cut, whole);
+    }
+
+    #[test]
     fn any_bytes_in_any_order_with_holes_never_panic(
         steps in proptest::collection::vec(
             (0u8..7, proptest::collection::vec(prop_oneof![3 => proptest::sample::select(b"{}[]\":,data \n\\u[DONE]".to_vec()), 1 => any::<u8>()], 1..40), -50i64..50),
             0..40),
-        target in proptest::sample::select(vec![CHAT, "/v1/completions", "/any", "", "x://", "\u{fffd}"]),
+        target in proptest::sample::select(vec![
+            CHAT, "/v1/completions", "/v1/messages", "/v1/responses", "/v1/embeddings", "/messages", "/any", "", "x://", "\u{fffd}",
+        ]),
     ) {
         let mut script = Script::new();
         for (step, bytes, at) in steps {

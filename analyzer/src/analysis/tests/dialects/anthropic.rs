@@ -1,10 +1,10 @@
 use super::*;
 
-const PATH: &str = "/v1/messages";
+pub(super) const PATH: &str = "/v1/messages";
 
-const ASK: &str = r#"{"model":"claude-x","max_tokens":1024,"temperature":0.5,"stream":true,"system":[{"type":"text","text":"hello","cache_control":{"type":"ephemeral"}}],"metadata":{"user_id":"u-1"},"tools":[{"name":"get_weather","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"get_weather"},"messages":[{"role":"user","content":"hello world"},{"role":"user","content":[{"type":"text","text":"hello"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]}]}"#;
+pub(super) const ASK: &str = r#"{"model":"claude-x","max_tokens":1024,"temperature":0.5,"stream":true,"system":[{"type":"text","text":"hello","cache_control":{"type":"ephemeral"}}],"metadata":{"user_id":"u-1"},"tools":[{"name":"get_weather","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"get_weather"},"messages":[{"role":"user","content":"hello world"},{"role":"user","content":[{"type":"text","text":"hello"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]}]}"#;
 
-const THINKING: [&str; 14] = [
+pub(super) const THINKING: [&str; 14] = [
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-x-1\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":25,\"cache_creation_input_tokens\":100,\"cache_read_input_tokens\":1000,\"output_tokens\":1}}}\n\n",
     "event: ping\ndata: {\"type\": \"ping\"}\n\n",
     "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n",

@@ -1,19 +1,14 @@
 use super::*;
 
-const PATH: &str = "/v1/embeddings";
+pub(super) const PATH: &str = "/v1/embeddings";
+
+pub(super) const ASK: &str = r#"{"input":["hello","hello world"],"model":"text-embedding-3-small","encoding_format":"float","user":"u"}"#;
+
+pub(super) const VECTORS: &str = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2e-3,NaN]},{"object":"embedding","index":1,"embedding":"AAAAAA=="}],"model":"text-embedding-3-small","usage":{"prompt_tokens":4,"total_tokens":4},"id":"e-1"}"#;
 
 #[test]
 fn texts_are_counted_and_vectors_passed_over() {
-    let vectors = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2e-3,NaN]},{"object":"embedding","index":1,"embedding":"AAAAAA=="}],"model":"text-embedding-3-small","usage":{"prompt_tokens":4,"total_tokens":4},"id":"e-1"}"#;
-    let call = call_however_cut(
-        PATH,
-        [
-            JSON,
-            r#"{"input":["hello","hello world"],"model":"text-embedding-3-small","encoding_format":"float","user":"u"}"#,
-        ],
-        200,
-        [JSON, vectors],
-    );
+    let call = call_however_cut(PATH, [JSON, ASK], 200, [JSON, VECTORS]);
     assert_eq!(call.dialect, Some("openai_embeddings"));
     assert_eq!(call.operation, Some("embeddings"));
     assert_eq!((call.input_tokens, call.output_tokens), (Some(4), None));
