@@ -153,7 +153,7 @@ fn values_of_telling_names_are_taken_out_and_the_names_stay() {
         ("password=hunter", "password=[redacted:password]"),
         (
             "DB_PASSWORD='correct horse'",
-            "DB_PASSWORD='[redacted:password] horse'",
+            "DB_PASSWORD='[redacted:password]'",
         ),
         (
             "\"password\": \"hunter\"",
@@ -265,6 +265,8 @@ fn what_only_looks_alike_stays() {
         "ssh://git@github.com/a/b",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "data:image/png;base64,iVBORw0KGgo",
+        "\"key\": \"550e8400-e29b-41d4-a716-446655440000\"",
+        "\"signature\": \"EqQBCkYIBxgCKkDm1a2b3c4d5e6f7g8h9\"",
         "monkey=bananas and a turkey=birds and more",
         "你好世界 password 密码",
     ] {
