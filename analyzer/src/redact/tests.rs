@@ -299,3 +299,34 @@ fn a_target_keeps_its_form() {
         assert_eq!(redactor.target(target), left);
     }
 }
+
+proptest::proptest! {
+    /// Whatever the bytes are, and however they are cut, nothing of a whole secret is left.
+    #[test]
+    fn damaged_bodies_are_gone_through(
+        parts in proptest::collection::vec(proptest::prop_oneof![
+            proptest::prelude::Just(format!(" {SECRET}").into_bytes()),
+            proptest::prelude::Just(b"data: {\"a\":\"".to_vec()),
+            proptest::prelude::Just(b"\"}\n\n".to_vec()),
+            proptest::prelude::Just(b"{\"b\":[\"".to_vec()),
+            proptest::prelude::Just(b" \\u0041\\n\\\"".to_vec()),
+            proptest::prelude::Just(b"\"password\":\"".to_vec()),
+            proptest::collection::vec(proptest::prelude::any::<u8>(), 0..8),
+        ], 0..14),
+        from in 0usize..80,
+        length in 0usize..200,
+    ) {
+        let body = parts.concat();
+        let redactor = with(&["u00"], &["$..b", "$.a[0]"]);
+        for part in [Part::Head, Part::Tail] {
+            let marked = redactor.body(&body, part);
+            let start = from.min(body.len());
+            let end = (start + length).min(body.len());
+            marked.apply(&body, start..end);
+            let left = marked.apply(&body, 0..body.len());
+            let core = &SECRET.as_bytes()[8..];
+            let leaks = left.windows(core.len()).any(|window| window == core);
+            proptest::prop_assert!(!leaks, "{}", String::from_utf8_lossy(&left));
+        }
+    }
+}
