@@ -6,7 +6,7 @@
 use std::{error::Error, path::Path, time::Instant};
 
 use analyzer::{
-    call::{Bodies, Call, CallKey, Confidence, Marks, Outcome, StoredBody, TokenSource},
+    call::{Bodies, Call, CallKey, Confidence, Marks, Outcome, StoredBody, TokenSource, Whose},
     columns::{CALL_COLUMNS, Value},
     exchange::Source,
     metrics::Metrics,
@@ -203,6 +203,8 @@ fn record(number: u64) -> Record {
         server_total: None,
         retry_after: None,
         timeline: None,
+        whose: Whose::default(),
+        redactions: 0,
     };
     Record {
         call,

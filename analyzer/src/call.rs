@@ -242,6 +242,97 @@ pub struct Call {
     pub retry_after: Option<i64>,
     /// The events of a stream.
     pub timeline: Option<Timeline>,
+    /// What else the heads say of who called.
+    pub whose: Whose,
+    /// Secrets that were taken out of this row and its bodies.
+    pub redactions: u64,
+}
+
+impl Call {
+    /// Every text of the row that traffic wrote, for secrets to be taken out of.
+    pub(crate) fn wire_texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let WireTexts {
+            fields,
+            lists,
+            labels,
+        } = self.wire_fields();
+        let fields = fields.into_iter().flatten();
+        let lists = lists.into_iter().flatten();
+        fields
+            .chain(lists)
+            .chain(labels.iter_mut().map(|label| &mut label.value))
+    }
+
+    /// Where those texts stand. Texts that llmtap makes itself (addresses, names of its own, hashes) are none of
+    /// them.
+    fn wire_fields(&mut self) -> WireTexts<'_> {
+        let whose = &mut self.whose;
+        WireTexts {
+            fields: vec![
+                &mut self.method,
+                &mut self.path,
+                &mut self.error_type,
+                &mut self.error_code,
+                &mut self.request_model,
+                &mut self.response_model,
+                &mut self.user,
+                &mut self.reported_timestamp,
+                &mut self.response_id,
+                &mut self.tool_choice,
+                &mut self.response_format,
+                &mut self.file_type,
+                &mut whose.user_agent,
+                &mut whose.request_id,
+                &mut whose.server_request_id,
+            ],
+            lists: vec![&mut self.finish_reasons, &mut self.tool_calls],
+            labels: &mut whose.labels,
+        }
+    }
+}
+
+/// The places of a row in which text of the wire stands.
+struct WireTexts<'c> {
+    fields: Vec<&'c mut Option<String>>,
+    lists: Vec<&'c mut Vec<String>>,
+    labels: &'c mut Vec<Label>,
+}
+
+/// What the heads of request and answer say of who called, beside the addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whose {
+    /// The request's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The trace that the request belongs to: 32 hexadecimal digits of its `traceparent`.
+    pub trace_id: Option<String>,
+    /// The caller's span in that trace: 16 hexadecimal digits.
+    pub span_id: Option<String>,
+    /// The request's name for itself, by `X-Request-Id` or the like.
+    pub request_id: Option<String>,
+    /// The answer's name for the request, by `x-request-id`, `request-id` or the like.
+    pub server_request_id: Option<String>,
+    /// Values of the headers that the operator listed, in the order of the list.
+    pub labels: Vec<Label>,
+}
+
+impl Whose {
+    /// The labels as a JSON object; `None` where there are none.
+    pub(crate) fn labels_json(&self) -> Option<String> {
+        let labels = self.labels.iter();
+        let object: serde_json::Map<_, _> = labels
+            .map(|label| (label.name.clone(), label.value.as_str().into()))
+            .collect();
+        (!object.is_empty()).then(|| serde_json::Value::from(object).to_string())
+    }
+}
+
+/// The value of a listed header, under the name that the operator gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
 }
 
 /// The marks of a call.
@@ -300,26 +391,6 @@ pub struct Bodies {
     pub request: StoredBody,
     /// The response's body.
     pub response: StoredBody,
-}
-
-impl Bodies {
-    /// The same with nothing kept of the response.
-    #[must_use]
-    pub(crate) fn without_answer(self) -> Self {
-        let StoredBody {
-            head,
-            tail,
-            omitted,
-        } = self.response;
-        let kept = head.len().saturating_add(tail.len()) as u64;
-        Self {
-            request: self.request,
-            response: StoredBody {
-                omitted: omitted.saturating_add(kept),
-                ..StoredBody::default()
-            },
-        }
-    }
 }
 
 /// A body as kept for storage: its first 256 KiB, its last 64 KiB, and what was left out between.
@@ -382,4 +453,71 @@ pub struct ExchangeRow {
     pub ending: &'static str,
     /// The dialect, if it is an LLM call.
     pub dialect: Option<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        columns::{CALL_COLUMNS, Value},
+        fixtures,
+    };
+
+    /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
+    const OWN: [&str; 16] = [
+        "source",
+        "dialect",
+        "operation",
+        "outcome",
+        "input_source",
+        "output_source",
+        "tokenizer",
+        "peer",
+        "client",
+        "key",
+        "server",
+        "confidence",
+        "provider",
+        "response_dialect",
+        "trace_id",
+        "span_id",
+    ];
+
+    #[test]
+    fn every_text_of_the_wire_is_looked_through() {
+        let mut call = fixtures::call(1);
+        call.whose.labels = vec![Label {
+            name: "team".to_owned(),
+            value: "blue".to_owned(),
+        }];
+        let places = call.wire_fields();
+        for field in places.fields {
+            *field = Some("SECRET".to_owned());
+        }
+        for list in places.lists {
+            *list = vec!["SECRET".to_owned(); 2];
+        }
+        for text in call.wire_texts() {
+            *text = text.replace("SECRET", "WIRE").replace("blue", "WIRE");
+        }
+        for column in CALL_COLUMNS {
+            let shown = match (column.get)(&call) {
+                Value::Text(text) => text.into_owned(),
+                Value::List(items) => items.concat(),
+                Value::Null if !OWN.contains(&column.name) && is_text(column.kind) => String::new(),
+                _ => continue,
+            };
+            let own = OWN.contains(&column.name);
+            assert!(own != shown.contains("WIRE"), "{}: {shown}", column.name);
+        }
+        assert_eq!(
+            call.whose.labels_json().as_deref(),
+            Some("{\"team\":\"WIRE\"}")
+        );
+    }
+
+    fn is_text(kind: crate::columns::Kind) -> bool {
+        use crate::columns::Kind;
+        matches!(kind, Kind::Text | Kind::List)
+    }
 }

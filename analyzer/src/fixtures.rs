@@ -3,6 +3,7 @@
 use crate::{
     call::{
         Bodies, Call, CallKey, Confidence, ExchangeRow, Marks, Outcome, StoredBody, TokenSource,
+        Whose,
     },
     exchange::Source,
     record::Record,
@@ -98,6 +99,8 @@ pub(crate) fn call(number: u8) -> Call {
         server_total: None,
         retry_after: None,
         timeline: Some(timeline()),
+        whose: Whose::default(),
+        redactions: 0,
     }
 }
 

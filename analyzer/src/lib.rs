@@ -20,6 +20,7 @@ pub mod legs;
 pub mod metrics;
 pub mod multipart;
 pub mod record;
+pub mod redact;
 pub mod report;
 pub mod sse;
 pub mod store;

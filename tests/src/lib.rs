@@ -5,13 +5,15 @@
 //! streams as uvicorn does and knows what it sent, [`clients`] is a trickle of traffic for the
 //! demonstration; [`openai`] is the real client, [`traefik`] the real proxy, [`namespace`] a network
 //! of the test's own, [`relay`] makes one call pass on several connections, [`traffic`] makes much traffic
-//! and damages its capture, and [`simulator`] does so with every kind of damage and judges what is read.
+//! and damages its capture, [`simulator`] does so with every kind of damage and judges what is read, and
+//! [`canary`] plants secrets.
 //! [`process`] runs the binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
 //! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
 //! [`metrics`] reads a scrape, and [`tools`] finds the programs that `cargo xtask test` put in place.
 //! [`fuzz`] feeds the library what nobody would send.
 #![forbid(unsafe_code)]
 
+pub mod canary;
 pub mod clients;
 pub mod fuzz;
 pub mod http;

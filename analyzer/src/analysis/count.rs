@@ -1,13 +1,17 @@
 //! A call's token figures, and what follows from them.
 
+use std::sync::Arc;
+
+use super::stored::KeptBodies;
 use crate::{
-    call::{Bodies, Call, TokenSource},
+    call::{Call, TokenSource},
     dialect::{
         Dialect, Form,
         answer::{AnswerFacts, sum},
         request::RequestFacts,
     },
     record::Record,
+    redact::Redactor,
     tokens::{Tokenizer, Tokenizers},
 };
 
@@ -18,10 +22,11 @@ pub struct Uncounted {
     pub(crate) dialect: &'static Dialect,
     pub(crate) request: RequestFacts,
     pub(crate) answer: AnswerFacts,
-    pub(crate) bodies: Option<Bodies>,
+    pub(crate) bodies: Option<KeptBodies>,
     pub(crate) form: Form,
     /// Texts to count as they stand, where they are no JSON.
     pub(crate) plain: Plain,
+    pub(crate) redactor: Arc<Redactor>,
 }
 
 /// A report's bodies that are no JSON: they are counted as they stand.
@@ -55,19 +60,31 @@ impl Uncounted {
             self.call.counted_output_tokens = output;
         }
         self.settle();
-        Record {
-            call: self.call,
-            bodies: self.bodies,
-        }
+        self.redacted()
     }
 
     /// Closes the row without counting: for when counting is too far behind.
     pub fn uncounted(mut self) -> Record {
         self.settle();
-        Record {
-            call: self.call,
-            bodies: self.bodies,
-        }
+        self.redacted()
+    }
+
+    /// The row and the bodies without their secrets: nothing else leaves the analysis.
+    fn redacted(self) -> Record {
+        let Self {
+            mut call,
+            bodies,
+            redactor,
+            ..
+        } = self;
+        let mut found: u64 = call.wire_texts().map(|text| redactor.text(text)).sum();
+        let bodies = bodies.map(|bodies| {
+            let (bodies, in_bodies) = bodies.redacted(&redactor);
+            found += in_bodies;
+            bodies
+        });
+        call.redactions = found;
+        Record { call, bodies }
     }
 
     fn count_input(&self, tokenizer: Tokenizer) -> Option<u64> {

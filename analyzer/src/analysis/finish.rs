@@ -7,10 +7,10 @@ use super::{
     count::{Plain, Uncounted},
     open::{AnswerBody, Chosen, Open},
     outcome::{Fault, Status, is_complete, outcome},
-    stored::Keeper,
+    stored::{Keeper, KeptBodies},
 };
 use crate::{
-    call::{Bodies, Call, CallKey, Confidence, ExchangeRow, Marks, TokenSource},
+    call::{Call, CallKey, Confidence, ExchangeRow, Marks, TokenSource, Whose},
     dialect::{
         AnswerChoice, Answered, DIALECTS, Dialect, Expected, Final, Form, RequestChoice,
         answer::AnswerFacts, request::RequestFacts,
@@ -160,7 +160,10 @@ impl Open {
             client_port: self.begin.peer.map(|peer| peer.port()),
             server: self.begin.server.map(|server| server.to_string()),
             method: sender.map(|sender| sender.method.clone()),
-            target: self.target.clone(),
+            target: self
+                .target
+                .as_deref()
+                .map(|target| self.redactor.target(target)),
             version: self.version.map(Version::as_str),
             status: self.status,
             request_body_len: end.request.body_bytes,
@@ -255,7 +258,11 @@ impl Open {
         let stored = |keeper: Option<Keeper>| keeper.map(Keeper::finish);
         let bodies = stored(self.request_body)
             .zip(stored(self.response_body))
-            .map(|(request, response)| Bodies { request, response });
+            .map(|(request, response)| KeptBodies { request, response });
+        if let Some(KeptBodies { request, response }) = &bodies {
+            let cut = u64::from(request.is_cut()) + u64::from(response.is_cut());
+            counters.bodies_cut = counters.bodies_cut.saturating_add(cut);
+        }
         let is_text = dialect.answer_is_text || refused || error.is_some();
         let bodies = bodies.map(|bodies| {
             if is_text {
@@ -264,10 +271,6 @@ impl Open {
                 bodies.without_answer()
             }
         });
-        if let Some(Bodies { request, response }) = &bodies {
-            let cut = u64::from(request.omitted > 0) + u64::from(response.omitted > 0);
-            counters.bodies_cut = counters.bodies_cut.saturating_add(cut);
-        }
         let error = error.unwrap_or_default();
         let call = Call {
             call_key: key,
@@ -351,6 +354,11 @@ impl Open {
             server_total: times.total,
             retry_after: self.retry_after,
             timeline: (streamed && !timeline.is_empty()).then_some(timeline),
+            whose: Whose {
+                server_request_id: self.server_request_id,
+                ..sender.whose
+            },
+            redactions: 0,
         };
         Uncounted {
             call,
@@ -360,6 +368,7 @@ impl Open {
             bodies,
             form: answer.form,
             plain: Plain::default(),
+            redactor: self.redactor,
         }
     }
 

@@ -6,6 +6,8 @@
 
 mod count;
 mod finish;
+mod forwarded;
+mod header_rules;
 mod leg;
 mod open;
 mod outcome;
@@ -14,15 +16,18 @@ mod settings;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod whose;
 
 use std::{collections::HashMap, sync::Arc};
 
 pub use count::Uncounted;
 pub use finish::Finished;
+pub use header_rules::{HeaderError, HeaderName, Label};
 pub use report::analyze_report;
-pub use settings::{HashKey, KeepBodies, Network, Settings, TrustedPeers};
+pub use settings::{HashKey, KeepBodies, Settings};
 pub use stored::{STORED_HEAD, STORED_TAIL};
+pub use trusted::{Network, NetworkError, TrustedPeers};
 
 use crate::{
     exchange::{Event, EventKind, ExchangeId},

@@ -1,10 +1,12 @@
 //! One exchange in flight.
 
+use std::sync::Arc;
+
 use super::{
     leg::LegReader,
     settings::Settings,
     stored::Keeper,
-    whose::{MAX_TARGET, Sender, cut},
+    whose::{MAX_TARGET, Sender, cut, server_request_id},
 };
 use crate::{
     call::Marks,
@@ -13,6 +15,7 @@ use crate::{
         answer::{ServerTimes, Unit},
     },
     exchange::{Begin, EventKind, ExchangeId, Headers, Place, RequestHead, ResponseHead, Version},
+    redact::Redactor,
 };
 
 /// What is known of one exchange so far.
@@ -23,6 +26,7 @@ pub(super) struct Open {
     pub(super) target: Option<String>,
     pub(super) version: Option<Version>,
     pub(super) status: Option<u16>,
+    pub(super) server_request_id: Option<String>,
     pub(super) expected: Expected,
     /// How long the client is asked to wait before it tries again, in microseconds.
     pub(super) retry_after: Option<i64>,
@@ -41,6 +45,7 @@ pub(super) struct Open {
     pub(super) held: usize,
     keeping: bool,
     stall_threshold: i64,
+    pub(super) redactor: Arc<Redactor>,
 }
 
 /// How the dialect is chosen.
@@ -81,6 +86,7 @@ impl Open {
             target: None,
             version: None,
             status: None,
+            server_request_id: None,
             expected: Expected::Anything,
             retry_after: None,
             marks: Marks::default(),
@@ -96,6 +102,7 @@ impl Open {
             held: 0,
             keeping: true,
             stall_threshold: settings.stall_threshold,
+            redactor: Arc::clone(&settings.redactor),
         }
     }
 
@@ -143,7 +150,7 @@ impl Open {
                 }
                 self.weigh();
             }
-            EventKind::Gap { place, .. } => self.gap(*place),
+            EventKind::Gap { place, length } => self.gap(*place, *length),
             EventKind::Begin(_) | EventKind::End(_) => {}
         }
     }
@@ -172,6 +179,9 @@ impl Open {
             PathSays::NoCall
         };
         let content_type = head.headers.get("content-type");
+        if let (Some(keeper), Some(content_type)) = (&mut self.request_body, content_type) {
+            keeper.content_type(content_type);
+        }
         match says {
             PathSays::Dialect(dialect) => {
                 self.choice = Chosen::ByPath;
@@ -204,6 +214,7 @@ impl Open {
     fn response_head(&mut self, head: &ResponseHead) {
         self.first_answer.get_or_insert(head.first);
         self.status = Some(head.status);
+        self.server_request_id = server_request_id(&head.headers);
         self.version.get_or_insert(head.version);
         self.marks.response_head = Some(head.last);
         self.expected = head
@@ -251,16 +262,22 @@ impl Open {
         }
     }
 
-    fn gap(&mut self, place: Place) {
+    fn gap(&mut self, place: Place, length: u64) {
         match place {
             Place::RequestBody => {
                 self.leg.request_hole();
+                if let Some(keeper) = &mut self.request_body {
+                    keeper.hole(length);
+                }
                 if let Some(request) = &mut self.request {
                     request.hole();
                 }
             }
             Place::ResponseBody => {
                 self.leg.answer_hole();
+                if let Some(keeper) = &mut self.response_body {
+                    keeper.hole(length);
+                }
                 self.want_answer();
                 if let Some(answer) = &mut self.answer {
                     answer.hole();

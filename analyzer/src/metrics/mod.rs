@@ -56,6 +56,7 @@ struct Inner {
     exchanges: ReasonCounters,
     in_flight: Gauge,
     analysis_events: ReasonCounters,
+    redactions: ReasonCounters,
     capture: CaptureMetrics,
     store: StoreMetrics,
 }
@@ -131,6 +132,7 @@ impl Metrics {
             stalls: guarded(r, &names::STALLS, Family::default()),
             wasted: guarded(r, &names::WASTED, Family::default()),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
+            redactions: reasons(r, &names::REDACTIONS),
             request_duration: histograms(r, &names::REQUEST_DURATION, || {
                 Histogram::new(names::DURATION_BUCKETS)
             }),
@@ -249,6 +251,11 @@ impl Metrics {
     /// What the analysis met, by event.
     pub fn analysis_events(&self) -> &ReasonCounters {
         &self.0.analysis_events
+    }
+
+    /// Secrets taken out, by kind.
+    pub fn redactions(&self) -> &ReasonCounters {
+        &self.0.redactions
     }
 
     /// The counters of the capture, TCP and HTTP rooms.

@@ -97,6 +97,9 @@ metrics! {
     /// What the analysis met.
     ANALYSIS_EVENTS = "llmtap_analysis_events", Counter, None, &["event"],
         "What the analysis met and counted, such as durations below zero";
+    /// Secrets taken out.
+    REDACTIONS = "llmtap_redactions", Counter, None, &["kind"],
+        "Secrets that were taken out of rows and bodies before anything was stored, by kind";
     /// Whole calls.
     REQUEST_DURATION = "gen_ai_server_request_duration_seconds", Histogram, Seconds, GEN_AI,
         "Time from the first byte of the request to the end of the answer";

@@ -235,6 +235,7 @@ fn the_text_is_the_table() {
         &store.shed,
         &store.bodies_removed,
         metrics.analysis_events(),
+        metrics.redactions(),
     ] {
         counters.inc("something");
     }

@@ -236,7 +236,9 @@ impl ToSql for Cell<'_> {
             Value::Json(text) => ValueRef::Text(text.as_bytes()),
             Value::Time(time) => ValueRef::Integer(time.as_micros()),
             Value::Key(key) => ValueRef::Blob(&key.0),
-            list @ Value::List(_) => return Ok(list.to_json().to_string().into()),
+            list @ Value::List(_) => {
+                return Ok(list.to_json().to_string().into());
+            }
         };
         Ok(ToSqlOutput::Borrowed(borrowed))
     }

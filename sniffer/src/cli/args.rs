@@ -1,7 +1,11 @@
 //! The command line. Every flag that a daemon may want has an environment variable too.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
+use analyzer::{
+    analysis::{HeaderName, Label, Network, NetworkError},
+    redact::{Expression, JsonPath},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::limits::{CaptureLimits, TextLimits};
@@ -130,7 +134,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) db: Option<PathBuf>,
 
-    /// Whether request and response text is stored (with --db)
+    /// What of request and response bodies is stored (with --db)
     #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
     pub(crate) bodies: Bodies,
 
@@ -159,7 +163,7 @@ pub(crate) struct Serving {
     #[arg(long, value_name = "FILE", env = "LLMTAP_DB")]
     pub(crate) db: Option<PathBuf>,
 
-    /// Whether request and response text is stored
+    /// What of request and response bodies is stored
     #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
     pub(crate) bodies: Bodies,
 }
@@ -178,7 +182,83 @@ pub(crate) struct AnalysisArgs {
     pub(crate) key_file: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) whose: WhoseArgs,
+
+    #[command(flatten)]
     pub(crate) limits: TextLimits,
+}
+
+/// Whose call it was, and what of it is kept from view.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Whose call and privacy")]
+pub(crate) struct WhoseArgs {
+    /// Believe the X-Forwarded-For, X-Real-Ip and Forwarded of peers in this network, such as 10.0.0.0/8;
+    /// repeatable; or `none`, or `any`. Default: private and loopback addresses
+    #[arg(
+        long = "trusted-proxy",
+        value_name = "CIDR",
+        env = "LLMTAP_TRUSTED_PROXY"
+    )]
+    #[arg(value_delimiter = ',')]
+    pub(crate) trusted_proxies: Vec<TrustedProxy>,
+
+    /// The header that names the user where the body does not, such as X-Forwarded-User
+    #[arg(long, value_name = "NAME", env = "LLMTAP_USER_HEADER")]
+    pub(crate) user_header: Option<HeaderName>,
+
+    /// The header that names the model where neither body nor path does
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "X-Model",
+        env = "LLMTAP_MODEL_HEADER"
+    )]
+    pub(crate) model_header: HeaderName,
+
+    /// Keep this header's value in the column `labels` under a name, such as team=x-team; repeatable
+    #[arg(long = "label", value_name = "NAME=HEADER", env = "LLMTAP_LABEL")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) labels: Vec<Label>,
+
+    /// Take what matches this regular expression out of all that is stored and shown, as well as the secrets
+    /// that are known by their shape; repeatable (in the environment: one a line)
+    #[arg(long = "redact", value_name = "REGEX", env = "LLMTAP_REDACT")]
+    #[arg(value_delimiter = '\n')]
+    pub(crate) redact: Vec<Expression>,
+
+    /// Take what stands at this JSON path out of stored bodies, such as $.messages[*].content; repeatable
+    /// (in the environment: one a line)
+    #[arg(long = "redact-json", value_name = "PATH", env = "LLMTAP_REDACT_JSON")]
+    #[arg(value_delimiter = '\n')]
+    pub(crate) redact_json: Vec<JsonPath>,
+
+    /// Read more of both from this file, one a line: lines that begin with $ are JSON paths, those that begin
+    /// with # are comments, all others are regular expressions
+    #[arg(long, value_name = "FILE", env = "LLMTAP_REDACT_FILE")]
+    pub(crate) redact_file: Option<PathBuf>,
+}
+
+/// Peers that are believed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TrustedProxy {
+    /// Those of a network.
+    In(Network),
+    /// Nobody.
+    None,
+    /// Everybody.
+    Any,
+}
+
+impl FromStr for TrustedProxy {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        match text.trim() {
+            "none" => Ok(Self::None),
+            "any" => Ok(Self::Any),
+            network => network.parse().map(Self::In),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -193,9 +273,11 @@ pub(crate) enum Backend {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bodies {
-    /// Kept for 7 days, 1 GiB in all
+    /// All, but images and vectors; kept for 7 days, 1 GiB in all
     Full,
-    /// Not kept
+    /// The same without other base64 data, such as sounds and documents
+    Text,
+    /// Nothing
     None,
 }
 

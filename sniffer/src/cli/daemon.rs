@@ -4,7 +4,7 @@ use std::{
     io::{self, Write as _},
     process,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,7 +13,8 @@ use std::{
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
-    metrics::Metrics,
+    metrics::{Metrics, Publisher},
+    redact::Redactor,
     report::Report,
     store::{Reader, WriterHandle, system_clock},
 };
@@ -55,6 +56,7 @@ pub(crate) struct Daemon {
     capture: Arc<CaptureStatus>,
     storage: Storage,
     setup: Setup,
+    redactions: Arc<Redactions>,
     stop: Arc<AtomicBool>,
     stopping: Arc<Notify>,
     runtime: Runtime,
@@ -82,9 +84,9 @@ impl Daemon {
         };
         let setup = analysis_setup(analysis, Some(&key), serving.bodies)?;
         match serving.bodies {
-            Bodies::Full => tracing::info!(
+            Bodies::Full | Bodies::Text => tracing::info!(
                 "storing calls in {}, with their request and response text for 7 days, 1 GiB in \
-                 all (leave the text out with --bodies none)",
+                 all, known secrets taken out (leave the text out with --bodies none)",
                 db.display()
             ),
             Bodies::None => {
@@ -92,6 +94,10 @@ impl Daemon {
             }
         }
 
+        let redactions = Arc::new(Redactions {
+            redactor: Arc::clone(&setup.analysis.redactor),
+            publisher: Mutex::new(metrics.redactions().publisher()),
+        });
         let board = Arc::new(Board::new(metrics.clone()));
         let capture = Arc::new(CaptureStatus::new(match capturing {
             Capturing::Yes => CaptureState::Starting,
@@ -103,7 +109,7 @@ impl Daemon {
             Arc::clone(&capture),
             storage.handle(),
             Reader::open(&db)?,
-            analyse(&setup),
+            analyse(&setup, Arc::clone(&redactions)),
         ));
         let runtime = Builder::new_multi_thread()
             .worker_threads(API_THREADS)
@@ -129,6 +135,7 @@ impl Daemon {
             capture,
             storage,
             setup,
+            redactions,
             stop,
             stopping,
             runtime,
@@ -163,6 +170,10 @@ impl Daemon {
         self.storage.handle()
     }
 
+    pub(crate) const fn redactions(&self) -> &Arc<Redactions> {
+        &self.redactions
+    }
+
     pub(crate) const fn setup(&self) -> &Setup {
         &self.setup
     }
@@ -193,14 +204,31 @@ impl Daemon {
     }
 }
 
+/// Hands on to the metrics what was taken out.
+pub(crate) struct Redactions {
+    redactor: Arc<Redactor>,
+    publisher: Mutex<Publisher>,
+}
+
+impl Redactions {
+    pub(crate) fn publish(&self) {
+        let counts: Vec<_> = self.redactor.counts().iter().collect();
+        let publisher = self.publisher.lock();
+        let mut publisher = publisher.unwrap_or_else(PoisonError::into_inner);
+        publisher.publish(&counts);
+    }
+}
+
 /// Makes rows of reports.
-fn analyse(setup: &Setup) -> api::Analyse {
+fn analyse(setup: &Setup, redactions: Arc<Redactions>) -> api::Analyse {
     let settings = Arc::clone(&setup.analysis);
     let tokenizers = Arc::clone(&setup.tokenizers);
     let reports = AtomicU64::new(0);
     Arc::new(move |report: Report| {
         let number = reports.fetch_add(1, Ordering::Relaxed);
-        analyze_report(report, system_clock(), &settings, &tokenizers, number)
+        let record = analyze_report(report, system_clock(), &settings, &tokenizers, number);
+        redactions.publish();
+        record
     })
 }
 

@@ -14,6 +14,7 @@ mod run;
 mod serve;
 mod storage;
 mod summary;
+mod whose;
 
 use std::{
     env,
@@ -89,11 +90,18 @@ fn analysis_setup(
     key: Option<&[u8]>,
     bodies: Bodies,
 ) -> anyhow::Result<Setup> {
+    let whose = &args.whose;
     let mut settings = analysis::Settings {
         bodies: match bodies {
-            Bodies::Full => KeepBodies::Yes,
+            Bodies::Full => KeepBodies::Full,
+            Bodies::Text => KeepBodies::Text,
             Bodies::None => KeepBodies::No,
         },
+        model_header: Some(whose.model_header.clone()),
+        user_header: whose.user_header.clone(),
+        labels: whose.labels.clone(),
+        trusted: whose::trusted(&whose.trusted_proxies)?,
+        redactor: Arc::new(whose::redactor(whose)?),
         hash_key: key.map(HashKey::new),
         ..analysis::Settings::default()
     };

@@ -25,7 +25,7 @@ use sniffer::{
 use super::{
     args::{Format, LiveFormat, Rows, RunArgs},
     backend,
-    daemon::{Capturing, Daemon},
+    daemon::{Capturing, Daemon, Redactions},
     print::Printer,
     summary,
 };
@@ -59,7 +59,7 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
         named: BTreeSet::new(),
     };
     sink.print(Printer::begin);
-    let mut watch = Watch::new(daemon.metrics());
+    let mut watch = Watch::new(daemon.metrics(), Arc::clone(daemon.redactions()));
     let setup = daemon.setup();
     let settings = setup.pipeline(source, Pace::Live, targets.ports, &args.limits);
     let result = pipeline::run(
@@ -158,6 +158,7 @@ struct Watch {
     tcp: Publisher,
     http: Publisher,
     analysis: Publisher,
+    redactions: Arc<Redactions>,
     connections: Publisher,
     seen: u64,
     packets: u64,
@@ -167,7 +168,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(metrics: &Metrics) -> Self {
+    fn new(metrics: &Metrics, redactions: Arc<Redactions>) -> Self {
         let capture = metrics.capture();
         Self {
             dropped: capture.dropped.publisher(),
@@ -175,6 +176,7 @@ impl Watch {
             tcp: capture.tcp_events.publisher(),
             http: capture.http_events.publisher(),
             analysis: metrics.analysis_events().publisher(),
+            redactions,
             connections: capture.connections.publisher(),
             seen: 0,
             packets: 0,
@@ -216,6 +218,7 @@ impl Watch {
         analysis.push(("uncounted", seen.totals.uncounted));
         analysis.extend(seen.totals.legs.iter());
         self.analysis.publish(&analysis);
+        self.redactions.publish();
         self.connections.publish(&seen.totals.http.protocols());
         self.metrics
             .in_flight()

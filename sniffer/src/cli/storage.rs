@@ -22,7 +22,7 @@ impl Storage {
     pub(crate) fn open(db: &Path, bodies: Bodies, metrics: &Metrics) -> anyhow::Result<Self> {
         let settings = SqliteSettings {
             bodies: match bodies {
-                Bodies::Full => BodiesMode::Full,
+                Bodies::Full | Bodies::Text => BodiesMode::Full,
                 Bodies::None => BodiesMode::None,
             },
             ..SqliteSettings::default()

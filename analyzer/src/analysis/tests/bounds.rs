@@ -21,7 +21,7 @@ fn whose_call_it_is() {
         ("X-Model", "from-header"),
     ];
     let settings = || Settings {
-        user_header: Some("x-user".to_owned()),
+        user_header: Some("x-user".parse().unwrap()),
         hash_key: Some(HashKey::new(b"k")),
         ..Settings::default()
     };
@@ -99,7 +99,7 @@ const KEY: &str = "72fa7bc5a8b61524fbd9879788df8773";
 #[test]
 fn bodies_are_kept_only_when_asked_for() {
     let keep = Settings {
-        bodies: KeepBodies::Yes,
+        bodies: KeepBodies::Full,
         ..Settings::default()
     };
     let record = stream()

@@ -60,7 +60,7 @@ fn in_pieces<'a>(
         script = script.piece(piece, 100);
     }
     let keep = Settings {
-        bodies: KeepBodies::Yes,
+        bodies: KeepBodies::Full,
         ..Settings::default()
     };
     let finished = script.end(ending, 200).finish_with(keep).0;

@@ -87,8 +87,8 @@ const ENDINGS: [Ending; 10] = [
 
 static SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(|| {
     Arc::new(Settings {
-        bodies: KeepBodies::Yes,
-        user_header: Some("X-User".to_owned()),
+        bodies: KeepBodies::Full,
+        user_header: "X-User".parse().ok(),
         hash_key: Some(HashKey::new(b"key")),
         ..Settings::default()
     })

@@ -66,7 +66,7 @@ fn check(bytes: &[u8]) -> Features {
     }
     assert!(report.elapsed_time.is_finite() && report.elapsed_time >= 0.0);
     let settings = Settings {
-        bodies: KeepBodies::Yes,
+        bodies: KeepBodies::Full,
         ..Settings::default()
     };
     let now = Timestamp::from_micros(1_700_000_000_000_000);

@@ -131,7 +131,7 @@ fn a_form_is_read_like_json() {
 #[test]
 fn bodies_of_no_call_are_given_up() {
     let settings = Settings {
-        bodies: KeepBodies::Yes,
+        bodies: KeepBodies::Full,
         ..Settings::default()
     };
     let mut analyzer = Analyzer::new(Arc::new(settings));

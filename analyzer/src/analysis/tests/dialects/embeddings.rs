@@ -42,7 +42,7 @@ fn token_ids_are_their_own_count() {
 fn vectors_are_not_stored_but_errors_are() {
     let stored = |status, body: &str| {
         let settings = Settings {
-            bodies: KeepBodies::Yes,
+            bodies: KeepBodies::Full,
             ..Settings::default()
         };
         let script = Script::new().post(PATH, r#"{"model":"m","input":"a"}"#);
