@@ -205,6 +205,7 @@ impl Open {
 
     fn no_call(&mut self) {
         self.choice = Chosen::NoCall;
+        self.leg = LegReader::default();
         self.request = None;
         self.answer = None;
         self.request_body = None;

@@ -87,17 +87,14 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     span("server_total", "all of it, as the server says", |c| micros(c.server_total)).since(2),
     span("retry_after", "how long the client was asked to wait before it tries again", |c| micros(c.retry_after)).since(2),
     json("timeline", "the stream's events as [wait, span, kind, events, bytes], microseconds", |c| c.timeline.as_ref().map_or(Value::Null, |t| Value::Json(t.to_json()))).since(2),
-    text("user_agent", "the request's User-Agent", |c| c.whose.user_agent.as_ref().into()).since(WHOSE),
-    text("trace_id", "the trace of the request's traceparent", |c| c.whose.trace_id.as_ref().into()).since(WHOSE),
-    text("span_id", "the caller's span in that trace", |c| c.whose.span_id.as_ref().into()).since(WHOSE),
-    text("request_id", "the request's name for itself, by X-Request-Id or the like", |c| c.whose.request_id.as_ref().into()).since(WHOSE),
-    text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(WHOSE),
-    json("labels", "values of the headers that --label names", |c| c.whose.labels_json().map_or(Value::Null, Value::Json)).since(WHOSE),
-    int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(WHOSE),
+    text("user_agent", "the request's User-Agent", |c| c.whose.user_agent.as_ref().into()).since(2),
+    text("trace_id", "the trace of the request's traceparent", |c| c.whose.trace_id.as_ref().into()).since(2),
+    text("span_id", "the caller's span in that trace", |c| c.whose.span_id.as_ref().into()).since(2),
+    text("request_id", "the request's name for itself, by X-Request-Id or the like", |c| c.whose.request_id.as_ref().into()).since(2),
+    text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(2),
+    json("labels", "values of the headers that --label names", |c| c.whose.labels_json().map_or(Value::Null, Value::Json)).since(2),
+    int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(2),
 ];
-
-/// The schema version that brought what the heads say of who called, and the redaction.
-const WHOSE: u32 = 4;
 
 type Get = for<'a> fn(&'a Call) -> Value<'a>;
 
