@@ -22,7 +22,9 @@ fn at(millis: u64) -> u64 {
     T0 + millis * 1_000
 }
 
-/// A whole call: handshake, a request over two segments, a streamed answer, an end.
+/// A whole call: handshake, a request over two segments, a streamed answer, an end. It asks for something
+/// of its own: equal questions at one time, of one machine to one server and of another to another with equal
+/// answers, are one call on two sides of a relay.
 fn call(family: u8, port: u16) -> Conversation {
     let ends = match family {
         4 => (([10, 1, 0, 9], port).into(), ([10, 0, 0, 1], 8000).into()),
@@ -32,7 +34,7 @@ fn call(family: u8, port: u16) -> Conversation {
         ),
     };
     let body = format!(
-        r#"{{"model":"m","stream":true,"messages":[{{"role":"user","content":"{}"}}]}}"#,
+        r#"{{"model":"m","stream":true,"messages":[{{"role":"user","content":"{port}: {}"}}]}}"#,
         "tell me more about packets ".repeat(20)
     );
     let request = format!(

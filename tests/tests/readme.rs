@@ -11,7 +11,9 @@ use llmtap_tests::tools;
 fn every_api_is_named() -> Result<()> {
     let text = fs::read_to_string(tools::file("../README.md"))?;
     for dialect in DIALECTS {
-        let names = [dialect.name].into_iter().chain(dialect.paths.iter().copied());
+        let names = [dialect.name]
+            .into_iter()
+            .chain(dialect.paths.iter().copied());
         for name in names {
             ensure!(
                 text.contains(&format!("`{name}`")),
