@@ -226,7 +226,7 @@ pub(crate) struct WhoseArgs {
     #[arg(value_delimiter = '\n')]
     pub(crate) redact: Vec<Expression>,
 
-    /// Take what stands at this JSON path out of stored bodies, such as $.messages[*].content; repeatable
+    /// Take what stands at this JSON path out of stored bodies, such as $.metadata.notes; repeatable
     /// (in the environment: one a line)
     #[arg(long = "redact-json", value_name = "PATH", env = "LLMTAP_REDACT_JSON")]
     #[arg(value_delimiter = '\n')]
