@@ -207,7 +207,7 @@ fn decoders() -> Result<()> {
     gzip.write_all(question(1).as_bytes())?;
     let coded = post("Content-Encoding: gzip\r\n", gzip.finish()?);
     let (begun, rest) = coded.split_at(coded.len() - 5);
-    // All are under way at once. Each sixteenth of the connections has one decoder.
+    // All are under way at once. Each sixteenth of the connections has memory for one decoder.
     let talks: Vec<_> = (0..100)
         .map(|number| {
             let mut talk = talk(number);
@@ -221,8 +221,8 @@ fn decoders() -> Result<()> {
         .collect();
     check(
         &talks,
-        &["--max-decoders", "16"],
-        "84 decoders_refused (--max-decoders)",
+        &["--max-decoder-memory", "2MiB"],
+        "84 decoders_refused (--max-decoder-memory)",
     )
 }
 

@@ -34,7 +34,7 @@ const REACHED: &[(&str, &[&str])] = &[
     ("--max-head-fields", &["fields_dropped"]),
     ("--max-open-exchanges", &["exchanges_evicted"]),
     ("--max-body-read", &["bodies_capped"]),
-    ("--max-decoders", &["decoders_refused"]),
+    ("--max-decoder-memory", &["decoders_refused"]),
     ("--max-text", &["texts_shed"]),
     ("--body-head and --body-tail", &["bodies_cut"]),
 ];
@@ -94,10 +94,11 @@ pub(crate) struct CaptureLimits {
     #[arg(env = "LLMTAP_MAX_BODY_READ", value_parser = size)]
     max_body_read: usize,
 
-    /// Compressed bodies that are read at once; each takes up to 16 MiB. Further ones are not read
-    #[arg(long, value_name = "N", default_value = "16384")]
-    #[arg(env = "LLMTAP_MAX_DECODERS", value_parser = at_least(SHARDS as u64))]
-    max_decoders: usize,
+    /// Bytes that compressed bodies in flight may take for their windows: 32 KiB each for gzip, as a rule 2 to
+    /// 4 MiB for zstd and br. Further ones are not read
+    #[arg(long, value_name = "SIZE", default_value = "2GiB")]
+    #[arg(env = "LLMTAP_MAX_DECODER_MEMORY", value_parser = size)]
+    max_decoder_memory: usize,
 }
 
 /// Limits of what is kept of calls.
@@ -136,14 +137,14 @@ impl CaptureLimits {
         }
     }
 
-    /// The limits of HTTP reading. A shard has its part of the decoders.
+    /// The limits of HTTP reading. A shard has its part of the memory for decoders.
     pub(crate) fn http(&self) -> HttpLimits {
         HttpLimits {
             head_bytes: self.max_head_bytes,
             head_fields: self.max_head_fields,
             open_exchanges: self.max_open_exchanges,
             body_read: self.max_body_read as u64,
-            decoders: self.max_decoders / SHARDS,
+            decoder_memory: self.max_decoder_memory / SHARDS,
         }
     }
 }
@@ -262,7 +263,7 @@ mod tests {
             "--max-head-fields=4",
             "--max-open-exchanges=5",
             "--max-body-read=6GiB",
-            "--max-decoders=160",
+            "--max-decoder-memory=160MiB",
             "--max-text=16MiB",
             "--body-head=0",
             "--body-tail=9kB",
@@ -284,7 +285,7 @@ mod tests {
             head_fields: 4,
             open_exchanges: 5,
             body_read: 6 << 30,
-            decoders: 10,
+            decoder_memory: 10 << 20,
         };
         assert_eq!(all.capture.http(), http);
         assert_eq!(analysis(&all.text), [1 << 20, 0, 9_000]);

@@ -9,6 +9,7 @@ use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation,
 
 use super::coding::Coding;
 use super::inflate::Inflate;
+use super::memory::{self, Share, ZSTD_WINDOW_LOG};
 
 /// Decoded bytes for one coded byte past which a body is taken for a bomb. Text and vectors stay far
 /// below it; deflate ends at 1,032, br and zstd go to 100,000 and more.
@@ -17,8 +18,6 @@ const MAX_RATIO: u64 = 200;
 const FREE_OF_RATIO: u64 = 8 * 1024 * 1024;
 /// Bytes decoded at a time.
 const STEP: usize = 16 * 1024;
-/// The largest zstd window, as a power of two: 8 MiB, what RFC 9659 §3 allows on the web.
-const ZSTD_WINDOW_LOG: u32 = 23;
 /// First bytes looked at to tell a body that is not coded at all, whatever its label says. All of
 /// them printable by chance: below one in a million.
 const SNIFF: usize = 16;
@@ -33,6 +32,8 @@ pub(super) enum Fault {
     Corrupt,
     /// The cap on decoded bytes, or the guard against bombs.
     Limit,
+    /// Other decoders hold all the memory that there is for them.
+    Memory,
 }
 
 /// Takes decoded bytes; its fault stops the decoding.
@@ -45,6 +46,7 @@ pub(super) struct Decompressor {
     taken: u64,
     given: u64,
     buffer: Vec<u8>,
+    share: Share,
 }
 
 enum Codec {
@@ -61,11 +63,13 @@ enum Codec {
     /// The coded stream is over; what follows it is passed over.
     Over,
     Failed,
+    /// There was no memory for it.
+    Refused,
 }
 
 impl Decompressor {
-    /// `cap`: decoded bytes at most.
-    pub(super) fn new(coding: Coding, cap: u64) -> Self {
+    /// `cap`: decoded bytes at most. `share`: of the memory for decoders.
+    pub(super) fn new(coding: Coding, cap: u64, share: Share) -> Self {
         Self {
             codec: Codec::Undecided {
                 coding,
@@ -75,6 +79,7 @@ impl Decompressor {
             taken: 0,
             given: 0,
             buffer: Vec::new(),
+            share,
         }
     }
 
@@ -95,7 +100,7 @@ impl Decompressor {
     pub(super) fn push(&mut self, input: &[u8], out: Out<'_>) -> Result<(), Fault> {
         if let Codec::Undecided { coding, held } = &mut self.codec {
             held.extend_from_slice(input);
-            let Some(codec) = decide(*coding, held, Sniff::Early) else {
+            let Some(codec) = decide(*coding, held, Sniff::Early, &mut self.share) else {
                 return Ok(());
             };
             let held = std::mem::take(held);
@@ -112,7 +117,8 @@ impl Decompressor {
             if held.is_empty() {
                 return Ok(());
             }
-            self.codec = decide(*coding, &held, Sniff::Final).unwrap_or(Codec::Failed);
+            let codec = decide(*coding, &held, Sniff::Final, &mut self.share);
+            self.codec = codec.unwrap_or(Codec::Failed);
             return self.decode(&held, out);
         }
         Ok(())
@@ -124,7 +130,7 @@ impl Decompressor {
             Codec::Plain | Codec::Over | Codec::Undecided { .. } => true,
             Codec::Inflate(inflate) => inflate.is_whole(),
             Codec::Zstd(decoder) => decoder.whole,
-            Codec::Brotli(_) | Codec::Failed => false,
+            Codec::Brotli(_) | Codec::Failed | Codec::Refused => false,
         }
     }
 
@@ -132,6 +138,7 @@ impl Decompressor {
         match self.codec {
             Codec::Plain => return out(input),
             Codec::Over => return Ok(()),
+            Codec::Refused => return Err(Fault::Memory),
             Codec::Failed | Codec::Undecided { .. } => return Err(Fault::Corrupt),
             Codec::Inflate(_) | Codec::Brotli(_) | Codec::Zstd(_) => {}
         }
@@ -203,7 +210,7 @@ enum Sniff {
 }
 
 /// The codec for a body that is labelled `coding` and begins with `held`; `None`: cannot tell yet.
-fn decide(coding: Coding, held: &[u8], sniff: Sniff) -> Option<Codec> {
+fn decide(coding: Coding, held: &[u8], sniff: Sniff, share: &mut Share) -> Option<Codec> {
     let wait = sniff == Sniff::Early && held.len() < SNIFF;
     if held.iter().take(SNIFF).all(|&byte| is_text(byte)) {
         return (!wait).then_some(Codec::Plain);
@@ -227,7 +234,22 @@ fn decide(coding: Coding, held: &[u8], sniff: Sniff) -> Option<Codec> {
     match coding {
         Coding::Unknown => Some(Codec::Failed),
         Coding::Deflate if held.len() < 2 => (sniff == Sniff::Final).then_some(Codec::Failed),
-        coding => Some(open(coding, held)),
+        coding => {
+            let needed = match coding {
+                Coding::Brotli => memory::of_brotli(held),
+                Coding::Zstd => match memory::of_zstd(held) {
+                    Some(needed) => needed,
+                    None if sniff == Sniff::Early => return None,
+                    None => return Some(Codec::Failed),
+                },
+                _ => memory::of_inflate(),
+            };
+            Some(if share.take(needed) {
+                open(coding, held)
+            } else {
+                Codec::Refused
+            })
+        }
     }
 }
 

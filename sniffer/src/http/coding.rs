@@ -1,10 +1,9 @@
 //! Content codings (RFC 9110 §8.4.1) taken off a body, one or several, with a cap on what is handed on.
 
-use std::sync::Arc;
-
 use analyzer::exchange::Transfer;
 
 use super::codec::{Decompressor, Fault, Out};
+use super::memory::DecoderMemory;
 use super::settings::MAX_CODINGS;
 
 /// A content or transfer coding.
@@ -37,23 +36,15 @@ impl Coding {
     }
 }
 
-/// Counts the bodies that are being decoded: each of them holds a clone.
-pub(super) type Permits = Arc<()>;
-
 /// Takes the codings off one body.
 pub(super) struct Decoder {
-    chain: Option<Box<Chain>>,
+    chain: Option<Vec<Decompressor>>,
     reading: Reading,
     /// Decoded bytes that may still be handed on.
     room: u64,
     undecoded: u64,
     /// Whether the body ended within its coding.
     cut: bool,
-}
-
-struct Chain {
-    stages: Vec<Decompressor>,
-    _permit: Permits,
 }
 
 /// Whether the rest of the body is still read.
@@ -65,29 +56,21 @@ pub(super) enum Reading {
     Corrupt,
     /// The cap was reached.
     Capped,
-    /// Too many others were being decoded when it began.
+    /// Others that were being decoded held all the memory there is for it.
     Refused,
 }
 
 impl Decoder {
-    /// `codings`: the one to be taken off first at the front. `cap`: decoded bytes at most.
-    pub(super) fn new(codings: &[Coding], cap: u64, permits: &Permits, most: usize) -> Self {
+    /// `codings`: the one to be taken off first at the front. `cap`: decoded bytes at most. `most`: bytes that
+    /// all decoders of this memory may hold.
+    pub(super) fn new(codings: &[Coding], cap: u64, memory: &DecoderMemory, most: usize) -> Self {
         let (chain, reading) = if codings.is_empty() {
             (None, Reading::On)
         } else if codings.len() > MAX_CODINGS {
             (None, Reading::Corrupt)
-        } else if Arc::strong_count(permits) > most {
-            (None, Reading::Refused)
         } else {
-            let stages = codings
-                .iter()
-                .map(|&coding| Decompressor::new(coding, cap))
-                .collect();
-            let chain = Chain {
-                stages,
-                _permit: Arc::clone(permits),
-            };
-            (Some(Box::new(chain)), Reading::On)
+            let stage = |&coding| Decompressor::new(coding, cap, memory.share(most));
+            (Some(codings.iter().map(stage).collect()), Reading::On)
         };
         Self {
             chain,
@@ -117,7 +100,7 @@ impl Decoder {
                 }
                 return;
             }
-            (Reading::On, Some(chain)) => run(&mut chain.stages, piece, &mut |bytes| {
+            (Reading::On, Some(stages)) => run(stages, piece, &mut |bytes| {
                 give(&mut self.room, bytes, transfer, emit)
             }),
             _ => {
@@ -136,7 +119,7 @@ impl Decoder {
         let (Reading::On, Some(chain)) = (self.reading, &mut self.chain) else {
             return;
         };
-        let mut stages = chain.stages.as_mut_slice();
+        let mut stages = chain.as_mut_slice();
         while let Some((stage, rest)) = stages.split_first_mut() {
             let held = stage.held();
             let result = stage.finish(&mut |bytes| {
@@ -151,7 +134,7 @@ impl Decoder {
             }
             stages = rest;
         }
-        self.cut = !chain.stages.iter().all(Decompressor::is_whole);
+        self.cut = !chain.iter().all(Decompressor::is_whole);
     }
 
     /// Whether the body ended within its coding; told once.
@@ -164,7 +147,7 @@ impl Decoder {
         let plain = self
             .chain
             .as_ref()
-            .is_none_or(|chain| chain.stages.iter().all(Decompressor::is_plain));
+            .is_none_or(|chain| chain.iter().all(Decompressor::is_plain));
         if self.reading == Reading::On && !plain {
             self.stop(Fault::Corrupt);
         }
@@ -184,6 +167,7 @@ impl Decoder {
         self.reading = match fault {
             Fault::Corrupt => Reading::Corrupt,
             Fault::Limit => Reading::Capped,
+            Fault::Memory => Reading::Refused,
         };
         // The windows are not needed any more.
         self.chain = None;
@@ -279,8 +263,8 @@ mod tests {
     }
 
     fn read_capped(codings: &[Coding], pieces: &[&[u8]], cap: u64) -> Read {
-        let permits = Permits::default();
-        let mut decoder = Decoder::new(codings, cap, &permits, 1);
+        let memory = DecoderMemory::default();
+        let mut decoder = Decoder::new(codings, cap, &memory, 1 << 30);
         let mut transfer = Transfer::default();
         let mut out = Vec::new();
         for piece in pieces {
@@ -481,8 +465,8 @@ mod tests {
             (Brotli, hex(BROTLI)),
         ] {
             for (length, cut) in [(coded.len(), false), (coded.len() - 12, true)] {
-                let permits = Permits::default();
-                let mut decoder = Decoder::new(&[coding], 1 << 20, &permits, 1);
+                let memory = DecoderMemory::default();
+                let mut decoder = Decoder::new(&[coding], 1 << 20, &memory, 1 << 30);
                 let mut transfer = Transfer::default();
                 decoder.push(&coded[..length], &mut transfer, &mut |_| {});
                 decoder.finish(&mut transfer, &mut |_| {});
@@ -600,16 +584,22 @@ mod tests {
     }
 
     #[test]
-    fn decoders_are_counted() {
-        let permits = Permits::default();
-        let first = Decoder::new(&[Coding::Gzip], 10, &permits, 1);
-        let second = Decoder::new(&[Coding::Gzip], 10, &permits, 1);
+    fn decoders_share_their_memory() {
+        let memory = DecoderMemory::default();
+        let room = super::super::memory::of_inflate();
+        let coded = gzip(b"a text");
+        let mut transfer = Transfer::default();
+        let mut read = || {
+            let mut decoder = Decoder::new(&[Coding::Gzip], 10, &memory, room);
+            decoder.push(&coded, &mut transfer, &mut |_| {});
+            decoder
+        };
+        let (first, second) = (read(), read());
         assert_eq!(
             (first.reading(), second.reading()),
             (Reading::On, Reading::Refused)
         );
         drop(first);
-        let third = Decoder::new(&[Coding::Gzip], 10, &permits, 1);
-        assert_eq!(third.reading(), Reading::On);
+        assert_eq!(read().reading(), Reading::On);
     }
 }

@@ -97,7 +97,7 @@ counters! {
     codings_cut,
     /// Bodies read up to the limit only.
     bodies_capped,
-    /// Coded bodies that were not decoded since too many others were.
+    /// Coded bodies that were not decoded since others held all the memory for it.
     decoders_refused,
     /// Bytes of bodies that were seen but not handed on.
     unread_bytes,

@@ -4,7 +4,7 @@ use analyzer::time::Timestamp;
 
 use crate::tcp::{CloseReason, ConnectionInfo, Side, StreamHandler};
 
-use super::coding::Permits;
+use super::memory::DecoderMemory;
 use super::{EventSink, HttpCounters, HttpSettings, HttpStream, protocol};
 
 /// Turns the streams of connections into exchange events.
@@ -12,7 +12,7 @@ pub struct HttpHandler<S> {
     settings: HttpSettings,
     sink: S,
     counters: HttpCounters,
-    permits: Permits,
+    decoder_memory: DecoderMemory,
 }
 
 /// What a stream works with while it is called.
@@ -20,7 +20,7 @@ pub(super) struct Context<'h, S> {
     pub(super) settings: &'h HttpSettings,
     pub(super) sink: &'h mut S,
     pub(super) counters: &'h mut HttpCounters,
-    pub(super) permits: &'h Permits,
+    pub(super) decoder_memory: &'h DecoderMemory,
 }
 
 impl<S: EventSink> HttpHandler<S> {
@@ -30,7 +30,7 @@ impl<S: EventSink> HttpHandler<S> {
             settings,
             sink,
             counters: HttpCounters::default(),
-            permits: Permits::default(),
+            decoder_memory: DecoderMemory::default(),
         }
     }
 
@@ -59,7 +59,7 @@ impl<S: EventSink> HttpHandler<S> {
             settings: &self.settings,
             sink: &mut self.sink,
             counters: &mut self.counters,
-            permits: &self.permits,
+            decoder_memory: &self.decoder_memory,
         }
     }
 }

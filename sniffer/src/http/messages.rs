@@ -331,6 +331,11 @@ fn body<S>(cx: &Context<'_, S>, framing: Framing, headers: &Headers) -> Option<B
     };
     let limits = &cx.settings.limits;
     let codings = framing::codings(headers);
-    let decoder = Decoder::new(&codings, limits.body_read, cx.permits, limits.decoders);
+    let decoder = Decoder::new(
+        &codings,
+        limits.body_read,
+        cx.decoder_memory,
+        limits.decoder_memory,
+    );
     Some(Body::new(frame, decoder))
 }

@@ -23,6 +23,7 @@ mod half;
 mod handler;
 mod head;
 mod inflate;
+mod memory;
 mod messages;
 mod order;
 mod pairing;
@@ -39,7 +40,7 @@ pub use counters::HttpCounters;
 pub use handler::HttpHandler;
 pub use protocol::Protocol;
 pub use settings::{
-    HttpLimits, HttpSettings, MAX_BODY_READ, MAX_CHUNK_LINE, MAX_CODINGS, MAX_DECODERS,
+    HttpLimits, HttpSettings, MAX_BODY_READ, MAX_CHUNK_LINE, MAX_CODINGS, MAX_DECODER_MEMORY,
     MAX_HEAD_BYTES, MAX_HEAD_FIELDS, MAX_OPEN_EXCHANGES, MAX_PROBE, MAX_TRAILER_BYTES,
     UNKNOWN_AFTER,
 };

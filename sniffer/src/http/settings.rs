@@ -27,9 +27,9 @@ pub const MAX_BODY_READ: u64 = 64 * 1024 * 1024;
 /// Content codings on top of each other. Two are rare already; a deeper list is not decoded.
 pub const MAX_CODINGS: usize = 4;
 
-/// Bodies with a content coding that are decoded at the same time by one handler, since each holds a
-/// window (32 KiB for gzip, up to 8 MiB for zstd, 16 MiB for br). Past it a body is not decoded: counted.
-pub const MAX_DECODERS: usize = 1_024;
+/// Bytes that the content decoders of one handler may hold at the same time: 1,300 gzip streams, or 30 of br and
+/// 60 of zstd with their usual windows. Past it a body is not decoded: counted.
+pub const MAX_DECODER_MEMORY: usize = 128 << 20;
 
 /// Bytes held back until they prove to be a chunk after a hole: several flushes of a streaming server.
 /// A larger chunk is not believed, and passed over.
@@ -50,8 +50,8 @@ pub struct HttpLimits {
     pub open_exchanges: usize,
     /// Decoded bytes of one body that are handed on. See [`MAX_BODY_READ`].
     pub body_read: u64,
-    /// Coded bodies decoded at the same time. See [`MAX_DECODERS`].
-    pub decoders: usize,
+    /// Bytes that content decoders may hold at the same time. See [`MAX_DECODER_MEMORY`].
+    pub decoder_memory: usize,
 }
 
 impl Default for HttpLimits {
@@ -61,7 +61,7 @@ impl Default for HttpLimits {
             head_fields: MAX_HEAD_FIELDS,
             open_exchanges: MAX_OPEN_EXCHANGES,
             body_read: MAX_BODY_READ,
-            decoders: MAX_DECODERS,
+            decoder_memory: MAX_DECODER_MEMORY,
         }
     }
 }

@@ -337,7 +337,7 @@ impl HttpStream {
         }
         exchange.response = Progress::Reading;
         self.server.message.exchange = Some(exchange.number);
-        let decoder = Decoder::new(&[], cx.settings.limits.body_read, cx.permits, 0);
+        let decoder = Decoder::new(&[], cx.settings.limits.body_read, cx.decoder_memory, 0);
         self.server.state = State::Body(Body::new(Frame::UntilClose, decoder));
         let kept = std::mem::take(&mut self.server.head);
         if !kept.is_empty() {

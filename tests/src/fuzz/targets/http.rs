@@ -61,7 +61,7 @@ pub(super) const SMALL: HttpLimits = HttpLimits {
     head_fields: 12,
     open_exchanges: 6,
     body_read: 16_384,
-    decoders: 2,
+    decoder_memory: 200 << 10,
 };
 
 /// Plays operations; `cut` says into which pieces data is cut.
