@@ -32,7 +32,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
 
   bounds [ATTACK]...
                 the peak memory of `llmtap replay` under attacks on it (or those named), and what it sheds:
-                floods, holes that never fill, bodies and heads without end, bombs. About five minutes
+                floods, holes that never fill, bodies and heads without end, bombs. About ten minutes
 
   --markdown    print the tables as Markdown
 ";
