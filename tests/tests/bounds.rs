@@ -8,7 +8,7 @@ use llmtap_tests::{
 };
 
 /// What a replay may take at its peak with any of these attacks, in KiB: 1 GiB. The sum of what is bounded
-/// by default is more; one attack reaches one of the bounds. The most that was seen is half of it.
+/// by default is more; one attack reaches one of the bounds.
 const PEAK: u64 = 1 << 20;
 
 #[test]
