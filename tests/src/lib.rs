@@ -10,9 +10,10 @@
 //! [`process`] runs the binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
 //! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
 //! [`metrics`] reads a scrape, and [`tools`] finds the programs that `cargo xtask test` put in place.
-//! [`fuzz`] feeds the library what nobody would send.
+//! [`fuzz`] feeds the library what nobody would send, and [`attacks`] the binary what would fill its memory.
 #![forbid(unsafe_code)]
 
+pub mod attacks;
 pub mod canary;
 pub mod clients;
 pub mod fuzz;

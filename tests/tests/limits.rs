@@ -147,6 +147,16 @@ fn bytes_that_wait() -> Result<()> {
 }
 
 #[test]
+fn heads_that_are_not_whole() -> Result<()> {
+    let mut talk = talk(1);
+    let head = format!("POST / HTTP/1.1\r\nX-Long: {}\r\n", "x".repeat(10_000));
+    talk.handshake(at(0)).client(at(1), head);
+    // Without the limit it waits for its end.
+    let reached = "1 heads_shed (--max-connection-buffer or --max-buffered)";
+    check(&[talk], &["--max-buffered", "128KiB"], reached)
+}
+
+#[test]
 fn heads() -> Result<()> {
     let long = whole(
         1,

@@ -139,8 +139,9 @@ impl PacketSource for Steady<'_> {
         if self.following.is_some() || self.doubtful.is_some() {
             return self.next_of_those_that_wait();
         }
-        let next = self.source.next()?;
-        if let Next::Packet(packet) = &next {
+        // Handed on as it came: every packet passes here.
+        let next = self.source.next();
+        if let Ok(Next::Packet(packet)) = &next {
             if leaps(self.now, packet.time) {
                 self.doubtful = Some(Owned::of(packet));
                 // The caller asks again.
@@ -148,7 +149,7 @@ impl PacketSource for Steady<'_> {
             }
             self.now = Some(packet.time);
         }
-        Ok(next)
+        next
     }
 
     fn stats(&mut self) -> CaptureStats {

@@ -28,7 +28,7 @@ const REACHED: &[(&str, &[&str])] = &[
     ),
     (
         "--max-connection-buffer or --max-buffered",
-        &["gaps_for_budget"],
+        &["gaps_for_budget", "heads_shed"],
     ),
     ("--max-head-bytes", &["heads_too_large"]),
     ("--max-head-fields", &["fields_dropped"]),
@@ -69,7 +69,8 @@ pub(crate) struct CaptureLimits {
     #[arg(env = "LLMTAP_MAX_CONNECTION_BUFFER", value_parser = size)]
     max_connection_buffer: usize,
 
-    /// The same of all connections. Past it, the holes of the heaviest are given up
+    /// The same of all connections, heads that are not whole yet included. Past it, what the heaviest
+    /// waits for is given up
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     #[arg(env = "LLMTAP_MAX_BUFFERED", value_parser = size)]
     max_buffered: usize,

@@ -81,6 +81,8 @@ counters! {
     heads_invalid,
     /// Heads longer than the limit.
     heads_too_large,
+    /// Beginnings of heads given up to stay within the limit of what waits in all connections.
+    heads_shed,
     /// Heads cut off by the end of their stream.
     heads_unfinished,
     /// Header lines that were no header field.

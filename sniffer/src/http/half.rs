@@ -144,6 +144,15 @@ impl Half {
         };
     }
 
+    /// The memory that the beginning of a head takes. An empty buffer is kept for the next one, and small.
+    pub(super) fn held(&self) -> usize {
+        if self.head.is_empty() {
+            0
+        } else {
+            self.head.capacity()
+        }
+    }
+
     /// Gives up the head that is being read, and tells how many bytes of it were kept.
     pub(super) fn drop_head(&mut self) -> u64 {
         let length = self.head.len() as u64;

@@ -98,6 +98,14 @@ impl<S: EventSink> StreamHandler for HttpHandler<S> {
     fn is_waiting(&self, stream: &HttpStream) -> bool {
         stream.is_waiting()
     }
+
+    fn held(&self, stream: &HttpStream) -> usize {
+        stream.held()
+    }
+
+    fn shed(&mut self, stream: &mut HttpStream) {
+        stream.shed_heads(&mut self.context());
+    }
 }
 
 #[cfg(test)]

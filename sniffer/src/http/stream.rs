@@ -288,6 +288,21 @@ impl HttpStream {
         bytes.len()
     }
 
+    /// The memory that beginnings of heads take.
+    pub(super) fn held(&self) -> usize {
+        self.client.held() + self.server.held()
+    }
+
+    /// Gives the beginnings of heads up, and looks for the next ones.
+    pub(super) fn shed_heads<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
+        for side in [Side::Client, Side::Server] {
+            if self.half_mut(side).held() > 0 {
+                cx.counters.heads_shed += 1;
+                self.lose_head(cx, side, 0);
+            }
+        }
+    }
+
     /// Bytes in the place of a head are none. The rest of the segment is passed over.
     fn refuse_head<S: EventSink>(
         &mut self,

@@ -9,7 +9,7 @@ use super::{
     defrag::{Defragmenter, Outcome},
     ip::{self, Datagram, Version},
     layer::{Inner, Layer, Place},
-    link, tcp, tunnel,
+    link, tcp, tunnel, usual,
 };
 use crate::capture::Packet;
 
@@ -80,6 +80,16 @@ impl Decoder {
 
     /// Reads one frame. The segment's payload lies in the frame or, if fragments made it up, in the decoder.
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
+        self.counters.packets += 1;
+        if let Some(segment) = usual::segment(packet) {
+            count(&segment, &mut self.counters, &mut self.ports);
+            return Decoded::Segment(segment);
+        }
+        self.decode_at_length(packet)
+    }
+
+    /// Reads a frame header by header.
+    fn decode_at_length<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
         let Self {
             tunnels,
             defragmenter,
@@ -87,7 +97,6 @@ impl Decoder {
             counters,
             ports,
         } = self;
-        counters.packets += 1;
         let mut descent = Descent {
             tunnels: *tunnels,
             defragmenter,
@@ -99,14 +108,7 @@ impl Decoder {
         let protocol = descent.protocol;
         match came {
             Ok(Some(segment)) => {
-                counters.segments += 1;
-                counters.segments_cut +=
-                    u64::from(segment.payload.len() < segment.wire_len as usize);
-                for end in [segment.source, segment.destination] {
-                    if let Some(count) = ports.get_mut(usize::from(end.port())) {
-                        *count = count.saturating_add(1);
-                    }
-                }
+                count(&segment, counters, ports);
                 Decoded::Segment(segment)
             }
             Ok(None) => Decoded::Fragment,
@@ -133,6 +135,18 @@ impl Decoder {
         seen.sort_unstable_by_key(|&(port, count)| (std::cmp::Reverse(count), port));
         seen.truncate(most);
         seen
+    }
+}
+
+/// Counts a segment, and its ports.
+#[inline]
+fn count(segment: &Segment<'_>, counters: &mut PacketCounters, ports: &mut [u32]) {
+    counters.segments += 1;
+    counters.segments_cut += u64::from(segment.payload.len() < segment.wire_len as usize);
+    for end in [segment.source, segment.destination] {
+        if let Some(count) = ports.get_mut(usize::from(end.port())) {
+            *count = count.saturating_add(1);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod usual;
 
 use payload::Payload;
 

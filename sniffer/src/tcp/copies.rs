@@ -63,13 +63,11 @@ struct Identity {
     captured: u32,
 }
 
-impl Copies {
-    /// Whether this is a copy of a packet that was seen on another interface just before.
-    ///
-    /// The same packet on the same interface is a retransmission, and none of this business.
-    pub(super) fn is_copy(&mut self, key: &Key, from: End, segment: &Segment<'_>) -> bool {
+impl Seen {
+    #[inline]
+    fn of(key: &Key, from: End, segment: &Segment<'_>) -> Self {
         let flags = segment.flags;
-        let seen = Seen {
+        Self {
             identity: Identity {
                 key: *key,
                 is_from_low: from == End::Low,
@@ -82,30 +80,47 @@ impl Copies {
             },
             time: segment.time,
             interface: segment.interface,
-        };
+        }
+    }
+}
+
+impl Copies {
+    /// Whether this is a copy of a packet that was seen on another interface just before.
+    ///
+    /// The same packet on the same interface is a retransmission, and none of this business.
+    #[inline]
+    pub(super) fn is_copy(&mut self, key: &Key, from: End, segment: &Segment<'_>) -> bool {
         if self.slots.is_empty() {
-            let last = self.recent.last();
-            if last.is_none_or(|last| last.interface == seen.interface) {
-                self.note(seen);
+            let only = self.recent.first();
+            if only.is_none_or(|seen| seen.interface == segment.interface) {
+                self.note(key, from, segment);
                 return false;
             }
-            self.slots.resize(SLOTS, None);
-            let (newer, older) = self.recent.split_at(self.next);
-            for seen in [older, newer].concat() {
-                self.check(seen);
-            }
-            self.recent = Vec::new();
+            self.spread();
         }
-        self.check(seen)
+        self.check(Seen::of(key, from, segment))
     }
 
-    fn note(&mut self, seen: Seen) {
+    /// Remembers a packet of the only interface.
+    #[inline]
+    fn note(&mut self, key: &Key, from: End, segment: &Segment<'_>) {
         if let Some(oldest) = self.recent.get_mut(self.next) {
-            *oldest = seen;
+            *oldest = Seen::of(key, from, segment);
         } else {
-            self.recent.push(seen);
+            self.recent.push(Seen::of(key, from, segment));
         }
         self.next = (self.next + 1) % RECENT;
+    }
+
+    /// Puts the packets of the only interface so far to their places: there is a second one.
+    #[cold]
+    fn spread(&mut self) {
+        self.slots.resize(SLOTS, None);
+        let (newer, older) = self.recent.split_at(self.next);
+        for seen in [older, newer].concat() {
+            self.check(seen);
+        }
+        self.recent = Vec::new();
     }
 
     fn check(&mut self, seen: Seen) -> bool {

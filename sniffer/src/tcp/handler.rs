@@ -85,4 +85,13 @@ pub trait StreamHandler {
 
     /// Whether a request is open without its whole answer: such a connection is kept longer when silent.
     fn is_waiting(&self, stream: &Self::Stream) -> bool;
+
+    /// The bytes that are kept for what is not whole yet. They count as what waits in the connection, and
+    /// [`StreamHandler::shed`] frees them.
+    fn held(&self, _stream: &Self::Stream) -> usize {
+        0
+    }
+
+    /// What waits in all connections is at its limit, and most of it here: gives up what is kept, and goes on.
+    fn shed(&mut self, _stream: &mut Self::Stream) {}
 }

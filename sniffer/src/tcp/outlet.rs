@@ -56,6 +56,11 @@ impl<S> Outlet<S> {
         self.id
     }
 
+    /// What the handler is to give up.
+    pub(super) fn stream_mut(&mut self) -> Option<&mut S> {
+        self.stream.as_deref_mut()
+    }
+
     pub(super) fn stream(&self) -> Option<&S> {
         self.stream.as_deref()
     }

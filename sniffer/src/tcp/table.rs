@@ -338,7 +338,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
                 counters: &mut self.counters,
                 settings: &self.settings,
             };
-            let verdict = entry.connection.relieve(0, &mut cx);
+            let verdict = entry.connection.shed(&mut cx);
             self.note(heaviest, verdict, handler);
         }
     }
@@ -352,7 +352,7 @@ impl<H: StreamHandler> ConnectionTable<H> {
         let Some(Slot::Open(entry)) = self.slots.get_mut(slot as usize) else {
             return;
         };
-        let weight = entry.connection.buffered();
+        let weight = entry.connection.weight(handler);
         if weight != entry.weight {
             self.weights.remove(&(entry.weight, slot));
             if weight > 0 {

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures beside a known program's, or the bare run's, on the same machine.
 
+mod bounds;
 mod damage;
 mod live;
 mod replay;
@@ -16,6 +17,7 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench live [--rounds N] [--markdown]
        cargo xtask bench damage [SEEDS]
+       cargo xtask bench bounds [ATTACK]...
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -27,6 +29,10 @@ usage: cargo xtask bench replay [MB] [--markdown]
   damage [SEEDS]
                 what each kind of damage to a capture costs, in exchanges: the simulator's tables, of
                 SEEDS scenarios without loss and as many with it (default 50000)
+
+  bounds [ATTACK]...
+                the peak memory of `llmtap replay` under attacks on it (or those named), and what it sheds:
+                floods, holes that never fill, bodies and heads without end, bombs. About ten minutes
 
   --markdown    print the tables as Markdown
 ";
@@ -56,6 +62,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         }
         ["damage"] => damage::run(damage::DEFAULT_SEEDS)?,
         ["damage", seeds] => damage::run(positive(seeds).ok_or_else(wrong)?)?,
+        ["bounds", names @ ..] => bounds::run(names)?,
         ["part", part @ ..] => live::part(part)?,
         _ => return Err(wrong().into()),
     }

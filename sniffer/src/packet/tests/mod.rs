@@ -41,6 +41,38 @@ fn a_segment_of_every_link_type() {
     }
 }
 
+proptest! {
+    /// The usual frame is read in one step; bare IP goes the long way.
+    #[test]
+    fn the_short_way_comes_to_what_the_long_one_does(
+        payload in vec(any::<u8>(), 0..40),
+        options in select(vec![0, 4, 12]),
+        changes in vec((0..60_usize, any::<u8>()), 0..4),
+        padding in 0..20_usize,
+        (kept, lost) in (0..110_usize, 0..3_u32),
+    ) {
+        let packet = TcpPacket { options: vec![1; options], ..v4(&payload) };
+        let mut ip = [packet.ip(), vec![0; padding]].concat();
+        for (at, octet) in changes {
+            if let Some(place) = ip.get_mut(at) {
+                *place = octet;
+            }
+        }
+        let mut ethernet = ethernet(0x0800, &ip);
+        let wire_len = ip.len() as u32;
+        ip.truncate(kept);
+        ethernet.truncate(14 + ip.len());
+        let (mut short, mut long) = (Decoder::default(), Decoder::default());
+        let frame = |link, data, wire_len| Packet { wire_len: wire_len + lost, ..at(7, link, data) };
+        prop_assert_eq!(
+            short.decode(&frame(LinkType::Ethernet, &ethernet, wire_len + 14)),
+            long.decode(&frame(LinkType::RawIp, &ip, wire_len))
+        );
+        prop_assert_eq!(short.counters(), long.counters());
+        prop_assert_eq!(short.busiest_ports(9), long.busiest_ports(9));
+    }
+}
+
 #[test]
 fn flags_and_acknowledgement() {
     for (bits, syn, fin, rst) in [

@@ -123,6 +123,29 @@ impl<S> Connection<S> {
         (patience, self.last)
     }
 
+    /// What waits, here and with the handler, in octets with their overhead.
+    pub(super) fn weight<H: StreamHandler<Stream = S>>(&self, handler: &H) -> usize {
+        let held = self
+            .outlet
+            .stream()
+            .map_or(0, |stream| handler.held(stream));
+        self.buffered() + held
+    }
+
+    /// Gives up all that waits: its holes, and then what the handler keeps.
+    pub(super) fn shed<H: StreamHandler<Stream = S>>(
+        &mut self,
+        cx: &mut Context<'_, H>,
+    ) -> Verdict {
+        let verdict = self.relieve(0, cx);
+        if let Some(stream) = self.outlet.stream_mut()
+            && cx.handler.held(stream) > 0
+        {
+            cx.handler.shed(stream);
+        }
+        verdict
+    }
+
     /// When [`Connection::advance`] has to be called, if nothing comes before.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let linger = self.reset_at.map(|at| at.plus_micros(RESET_LINGER_MICROS));

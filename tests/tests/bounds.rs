@@ -1,0 +1,54 @@
+//! Attacks on memory: what is shed is counted, an honest call beside them comes out as without them, and
+//! the peak of the resident memory stays within its bound.
+
+use anyhow::Result;
+use llmtap_tests::{
+    attacks::{self, ATTACKS, Attack, HONEST, Traffic},
+    row::Row,
+};
+
+/// What a replay may take at its peak with any of these attacks, in KiB: 1 GiB. The sum of what is bounded
+/// by default is more; one attack reaches one of the bounds.
+const PEAK: u64 = 1 << 20;
+
+#[test]
+fn an_honest_call_comes_out_as_without_the_attack_and_memory_stays_bounded() -> Result<()> {
+    for attack in ATTACKS {
+        check(attack)?;
+    }
+    Ok(())
+}
+
+fn check(attack: &Attack) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let name = attack.name;
+    let run = |traffic, arguments: &[&str]| {
+        attacks::run(attack, attack.small, traffic, arguments, folder.path())
+    };
+    let rows = ["--format", "ndjson"];
+    let alone = honest(&run(Traffic::HonestAlone, &rows)?.done.rows()?);
+    let beside = honest(&run(Traffic::Attacked, &rows)?.done.rows()?);
+    assert_eq!(alone.len(), 1, "{name}");
+    assert_eq!(alone[0].text("outcome"), Some("ok"), "{name}");
+    assert_eq!(beside, alone, "{name}");
+
+    let measured = run(Traffic::Attacked, &[])?;
+    let limits = measured.limits().unwrap_or("none");
+    match attack.shed {
+        Some(counter) => assert!(limits.contains(counter), "{name}: {limits}"),
+        None => assert_eq!(limits, "none", "{name}"),
+    }
+    assert!(measured.peak <= PEAK, "{name}: {} KiB", measured.peak);
+    Ok(())
+}
+
+/// The rows of the honest client, without what numbers them among all.
+fn honest(rows: &[Row]) -> Vec<Row> {
+    let own = rows.iter().filter(|row| row.text("peer") == Some(HONEST));
+    own.cloned()
+        .map(|mut row| {
+            row.0.remove("id");
+            row
+        })
+        .collect()
+}
