@@ -204,7 +204,7 @@ impl HttpStream {
         finish: Finish,
     ) {
         self.flush(cx, Side::Server);
-        self.answered = self.server_offset;
+        self.answered = self.server.offset;
         self.server.state = State::Idle;
         let message = std::mem::take(&mut self.server.message);
         let Some(number) = message.exchange else {
@@ -280,6 +280,7 @@ impl HttpStream {
                 *message = Some(*reading);
                 *reading = Message {
                     first: reading.first,
+                    origin: reading.origin,
                     last: reading.last,
                     ..Message::default()
                 };

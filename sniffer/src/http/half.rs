@@ -17,6 +17,10 @@ pub(super) struct Half {
     pub(super) state: State,
     /// The message that is being read.
     pub(super) message: Message,
+    /// How far the stream has come, with what was not seen of it.
+    pub(super) offset: u64,
+    /// The piece of it that is being read.
+    pub(super) piece: Origin,
     /// The beginning of a head that came in pieces.
     pub(super) head: Vec<u8>,
     pub(super) scanner: Scanner,
@@ -64,9 +68,27 @@ pub(super) struct Message {
     pub(super) exchange: Option<u32>,
     /// The time of its first byte.
     pub(super) first: Timestamp,
+    /// The piece that brought that.
+    pub(super) origin: Origin,
     /// The latest time over its bytes so far.
     pub(super) last: Timestamp,
     pub(super) transfer: Transfer,
+}
+
+/// A piece of a stream: where it stands, and what its sender knew.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Origin {
+    /// The offset of its first byte.
+    pub(super) at: u64,
+    /// How much of the other side's stream its sender had received, where that is known.
+    pub(super) received: Option<u64>,
+}
+
+impl Origin {
+    const NONE: Self = Self {
+        at: 0,
+        received: None,
+    };
 }
 
 /// Bytes that belong to no message that was read.
@@ -96,6 +118,7 @@ impl Half {
             message: Message {
                 exchange: None,
                 first: Timestamp::from_micros(0),
+                origin: Origin::NONE,
                 last: Timestamp::from_micros(0),
                 transfer: Transfer {
                     body_bytes: 0,
@@ -105,6 +128,8 @@ impl Half {
                     unread: 0,
                 },
             },
+            offset: 0,
+            piece: Origin::NONE,
             head: Vec::new(),
             scanner: Scanner::new(side, Trust::Due),
             candidate: false,
@@ -140,6 +165,7 @@ impl Half {
         self.message = Message {
             first: time,
             last: time,
+            origin: self.piece,
             ..Message::default()
         };
     }

@@ -141,17 +141,19 @@ impl HttpStream {
         }
         self.end_answered(cx);
         let ghosts = self.ghosts();
-        if ghosts != Ghosts::default() || self.server_offset > self.answered {
+        if ghosts != Ghosts::default() || self.server.offset > self.answered {
             self.exchanges.forget_burst();
         }
         let pipelined = self.exchanges.note_request() || ghosts.waiting > 0;
         let answer_after = self.answered;
+        let asked = self.client.message.origin;
         let number = self.begin(cx, self.client.message.first)?;
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.request = Progress::Reading;
             exchange.pipelined = pipelined;
             exchange.ghosts = ghosts;
             exchange.answer_after = answer_after;
+            exchange.asked = Some(asked);
         }
         self.client.message.exchange = Some(number);
         Some(number)
@@ -169,7 +171,7 @@ impl HttpStream {
             cx.counters.interim_responses += 1;
             self.interim = true;
             self.server.message = Message::default();
-            self.answered = self.server_offset;
+            self.answered = self.server.offset;
             if let Some(exchange) = self.exchanges.unanswered() {
                 exchange.answer_after = self.answered;
             }

@@ -48,7 +48,7 @@ impl HttpStream {
     /// A hole begins between two messages of one side.
     pub(super) fn hole_between(&mut self, from: Side, length: u64) {
         self.half_mut(from).hidden.one = true;
-        let offset = self.server_offset;
+        let offset = self.server.offset;
         if from == Side::Client
             && length >= MIN_MESSAGE
             && let Some(front) = self.exchanges.unanswered()
@@ -70,9 +70,9 @@ impl HttpStream {
         if most > 0
             && turns
             && none_waits
-            && self.server_offset.saturating_sub(hidden.after) >= MIN_ANSWER
+            && self.server.offset.saturating_sub(hidden.after) >= MIN_ANSWER
         {
-            self.answered = self.server_offset;
+            self.answered = self.server.offset;
             Ghosts {
                 waiting: 0,
                 answered: most,
@@ -105,7 +105,7 @@ impl HttpStream {
             self.exchanges.note_pipelining(Evidence::Hole);
         }
         if self.client.hidden.one {
-            self.client.hidden.after = self.server_offset;
+            self.client.hidden.after = self.server.offset;
         }
     }
 
@@ -122,7 +122,13 @@ impl HttpStream {
 
     /// The exchange that a final response answers, if that is certain.
     pub(super) fn answered_by<S: EventSink>(&mut self, cx: &mut Context<'_, S>) -> Option<u32> {
+        let answer = self.server.message.origin;
         let front = self.exchanges.unanswered()?;
+        if !front.may_have(answer) {
+            front.ghosts.waiting = front.ghosts.waiting.saturating_sub(1);
+            cx.counters.responses_unpaired += 1;
+            return None;
+        }
         if !front.doubt {
             if front.ghosts.waiting == 0 {
                 self.server.hidden = Hidden::default();
@@ -205,7 +211,7 @@ impl HttpStream {
     /// The response whose head was read in part is over: another begins, or its client went on.
     pub(super) fn end_damaged_response<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
         if let Some(number) = self.server.damaged.take() {
-            self.answered = self.server_offset;
+            self.answered = self.server.offset;
             self.exchanges.forget_burst();
             self.end(cx, number, Ending::Lost);
         }
@@ -220,7 +226,7 @@ impl HttpStream {
             self.doubt_unanswered();
         }
         let turns = self.exchanges.habit().takes_turns();
-        let so_far = self.server_offset;
+        let so_far = self.server.offset;
         // Within a head or body there is an answer to come.
         let in_answer = matches!(self.server.state, State::Head | State::Body(_));
         let passed = self.exchanges.numbers(|exchange| {

@@ -13,6 +13,7 @@ use analyzer::exchange::{Ending, Transfer};
 use analyzer::time::Timestamp;
 
 use super::framing::Method;
+use super::half::Origin;
 
 /// How a client was seen to send its requests, as long as nothing was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub(super) struct Exchange {
     pub(super) overtaken: bool,
     /// The requests that may have been lost between the one before it and its own.
     pub(super) ghosts: Ghosts,
+    /// The piece in which its request began; `None` where that was not seen.
+    pub(super) asked: Option<Origin>,
     /// Answers that were over when it began.
     answers_before: u64,
     /// Bytes that the server had sent before the exchange began.
@@ -148,10 +151,20 @@ impl Exchange {
             interim: Interim::Unasked,
             overtaken: false,
             ghosts: Ghosts::default(),
+            asked: None,
             answers_before: 0,
             server_bytes_before,
             answer_after: 0,
         }
+    }
+
+    /// Whether an answer that began in this piece can be its own: not where the client had received the
+    /// piece before it asked, nor where the server sent it before it had received the request.
+    pub(super) fn may_have(&self, answer: Origin) -> bool {
+        self.asked.is_none_or(|asked| {
+            asked.received.is_none_or(|so_far| so_far <= answer.at)
+                && answer.received.is_none_or(|so_far| so_far > asked.at)
+        })
     }
 
     /// Notes bytes of the response.

@@ -73,7 +73,7 @@ impl HttpStream {
         let others = match from {
             // One request at a time: no other was begun before the server said something.
             Side::Client => {
-                self.exchanges.habit() != Habit::OneByOne || self.server_offset > self.answered
+                self.exchanges.habit() != Habit::OneByOne || self.server.offset > self.answered
             }
             Side::Server => self.client.hidden.bytes >= MIN_MESSAGE || self.exchanges.waiting() > 0,
         };

@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use analyzer::exchange::{Ending, Event, EventKind, ExchangeId};
 use analyzer::time::Timestamp;
 
-use crate::tcp::{ConnectionInfo, Side};
+use crate::tcp::{ConnectionInfo, Sent, Side};
 
 use super::EventSink;
 use super::body::{Body, Frame, Progress as BodyProgress};
 use super::coding::Decoder;
-use super::damage::MIN_MESSAGE;
+use super::damage::{MIN_MESSAGE, grow};
 use super::endings::Finish;
 use super::framing::Method;
-use super::half::{Half, State};
+use super::half::{Half, Origin, State};
 use super::handler::Context;
 use super::head::Scan;
 use super::pairing::{AnswerForm, Exchanges, Interim, Progress};
@@ -33,8 +33,6 @@ pub struct HttpStream {
     pub(super) server_bytes: u64,
     /// `server_bytes` before the segment that is being read.
     pub(super) server_bytes_before: u64,
-    /// How far the server's stream has come, with what was not seen of it.
-    pub(super) server_offset: u64,
     /// How far it had come with the last byte that was seen.
     pub(super) server_seen: u64,
     /// How far it had come when the last answer was over: what came since may be of an answer whose
@@ -64,7 +62,6 @@ impl HttpStream {
             unrecognised: 0,
             server_bytes: 0,
             server_bytes_before: 0,
-            server_offset: 0,
             server_seen: 0,
             answered: 0,
             server_last: None,
@@ -79,7 +76,7 @@ impl HttpStream {
         cx: &mut Context<'_, S>,
         from: Side,
         bytes: &[u8],
-        time: Timestamp,
+        sent: Sent,
     ) {
         if bytes.is_empty() {
             return;
@@ -87,11 +84,19 @@ impl HttpStream {
         self.server_bytes_before = self.server_bytes;
         if from == Side::Server {
             self.server_bytes = self.server_bytes.saturating_add(bytes.len() as u64);
-            self.server_offset = self.server_offset.saturating_add(bytes.len() as u64);
-            self.server_seen = self.server_offset;
-            self.server_last = self.server_last.max(Some(time));
+            self.server_last = self.server_last.max(Some(sent.time));
         }
-        self.half_mut(from).candidate = true;
+        let time = sent.time;
+        let half = self.half_mut(from);
+        half.candidate = true;
+        half.piece = Origin {
+            at: half.offset,
+            received: sent.received,
+        };
+        grow(&mut half.offset, bytes.len() as u64);
+        if from == Side::Server {
+            self.server_seen = self.server.offset;
+        }
         self.look_again(cx, from, bytes, time);
         self.read(cx, from, bytes, time);
     }

@@ -6,7 +6,7 @@ use analyzer::time::Timestamp;
 
 use super::{
     counters::TcpCounters,
-    handler::{CloseReason, ConnectionInfo, Side, StreamHandler},
+    handler::{CloseReason, ConnectionInfo, Sent, Side, StreamHandler},
     key::{End, Pair},
     settings::TcpSettings,
 };
@@ -132,14 +132,14 @@ impl<S> Outlet<S> {
         &mut self,
         from: End,
         bytes: &[u8],
-        time: Timestamp,
+        sent: Sent,
         cx: &mut Context<'_, H>,
     ) where
         H: StreamHandler<Stream = S>,
     {
         cx.counters.handed_on_bytes += bytes.len() as u64;
         let (stream, side) = self.open(from, cx);
-        cx.handler.data(stream, side, bytes, time);
+        cx.handler.data(stream, side, bytes, sent);
     }
 
     pub(super) fn gap<H>(

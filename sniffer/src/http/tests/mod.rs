@@ -244,7 +244,7 @@ impl Setup {
             let Some(open) = &mut stream else { break };
             last = Timestamp::from_micros(*time);
             match op {
-                Op::Data(side, bytes) => handler.data(open, *side, bytes, last),
+                Op::Data(side, bytes) => handler.data(open, *side, bytes, sent(last)),
                 Op::Gap(side, length) => handler.gap(open, *side, *length, last),
                 Op::Fin(side) => handler.fin(open, *side, last),
                 Op::Rst(side) => handler.rst(open, *side, last),

@@ -196,7 +196,7 @@ pub(super) fn heard(ops: &[Op]) -> Vec<Said> {
     let time = Timestamp::from_micros(1);
     for op in ops {
         match op {
-            Op::Data(side, bytes) => handler.data(&mut stream, *side, bytes, time),
+            Op::Data(side, bytes) => handler.data(&mut stream, *side, bytes, Sent { time, received: None }),
             Op::Gap(side, length) => handler.gap(&mut stream, *side, *length, time),
             Op::Fin(side) => handler.fin(&mut stream, *side, time),
             Op::Rst(side) => handler.rst(&mut stream, *side, time),

@@ -67,9 +67,9 @@ impl StreamHandler for Recorder {
         info.id
     }
 
-    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], time: Timestamp) {
+    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], sent: Sent) {
         self.bytes += bytes.len() as u64;
-        let told = Told::Data(from, bytes.to_vec(), time.as_micros());
+        let told = Told::Data(from, bytes.to_vec(), sent.time.as_micros());
         self.told.push((*stream, told));
     }
 

@@ -11,7 +11,7 @@ use sniffer::{
     capture::{LinkType, Packet},
     http::{EventSink, HttpHandler, HttpSettings},
     packet::{Decoded, Decoder},
-    tcp::{CloseReason, ConnectionInfo, ConnectionTable, Side, StreamHandler, TcpSettings},
+    tcp::{CloseReason, ConnectionInfo, ConnectionTable, Sent, Side, StreamHandler, TcpSettings},
 };
 
 /// What was read.
@@ -104,8 +104,10 @@ impl StreamHandler for Scribe {
         info.id
     }
 
-    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], _: Timestamp) {
-        self.line(*stream, from, &format!("*(\"{}\")", bytes.escape_ascii()));
+    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], sent: Sent) {
+        let received = sent.received.map_or(String::new(), |at| format!(".knowing({at})"));
+        let text = format!("*(\"{}\"){received}", bytes.escape_ascii());
+        self.line(*stream, from, &text);
     }
 
     fn gap(&mut self, stream: &mut u64, from: Side, length: u64, _: Timestamp) {
