@@ -177,6 +177,7 @@ impl HttpStream {
             cx.counters.unread_bytes = cx.counters.unread_bytes.saturating_add(silent);
             return;
         };
+        let asked_until = self.client.offset;
         if finish == Finish::Read {
             let time = message.last;
             self.emit(cx, number, EventKind::RequestEnd { time });
@@ -186,6 +187,7 @@ impl HttpStream {
         };
         add(&mut exchange.request_transfer, &message.transfer);
         exchange.last = exchange.last.max(message.last);
+        exchange.asked_until = asked_until;
         exchange.request = match finish {
             Finish::Read => Progress::Done,
             Finish::Lost => Progress::Cut,

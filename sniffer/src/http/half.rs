@@ -19,8 +19,8 @@ pub(super) struct Half {
     pub(super) message: Message,
     /// How far the stream has come, with what was not seen of it.
     pub(super) offset: u64,
-    /// The piece of it that is being read.
-    pub(super) piece: Origin,
+    /// How much of the other side's stream its sender had received by the piece that is being read.
+    pub(super) received: Option<u64>,
     /// The beginning of a head that came in pieces.
     pub(super) head: Vec<u8>,
     pub(super) scanner: Scanner,
@@ -68,17 +68,17 @@ pub(super) struct Message {
     pub(super) exchange: Option<u32>,
     /// The time of its first byte.
     pub(super) first: Timestamp,
-    /// The piece that brought that.
+    /// Its place, and what its sender knew.
     pub(super) origin: Origin,
     /// The latest time over its bytes so far.
     pub(super) last: Timestamp,
     pub(super) transfer: Transfer,
 }
 
-/// A piece of a stream: where it stands, and what its sender knew.
+/// A byte of a stream: where it stands, and what its sender knew.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Origin {
-    /// The offset of its first byte.
+    /// Its offset.
     pub(super) at: u64,
     /// How much of the other side's stream its sender had received, where that is known.
     pub(super) received: Option<u64>,
@@ -129,7 +129,7 @@ impl Half {
                 },
             },
             offset: 0,
-            piece: Origin::NONE,
+            received: None,
             head: Vec::new(),
             scanner: Scanner::new(side, Trust::Due),
             candidate: false,
@@ -151,8 +151,8 @@ impl Half {
         }
     }
 
-    /// The byte at `time` is taken for the first of a head.
-    pub(super) fn begin_head(&mut self, time: Timestamp) {
+    /// The byte at `time` is taken for the first of a head; with it, `left` bytes of its piece are unread.
+    pub(super) fn begin_head(&mut self, time: Timestamp, left: usize) {
         self.sought = matches!(self.state, State::Seek | State::Resync(_));
         self.state = State::Head;
         let trust = if self.sought {
@@ -165,7 +165,10 @@ impl Half {
         self.message = Message {
             first: time,
             last: time,
-            origin: self.piece,
+            origin: Origin {
+                at: self.offset.saturating_sub(left as u64),
+                received: self.received,
+            },
             ..Message::default()
         };
     }

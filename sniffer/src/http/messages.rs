@@ -147,6 +147,7 @@ impl HttpStream {
         let pipelined = self.exchanges.note_request() || ghosts.waiting > 0;
         let answer_after = self.answered;
         let asked = self.client.message.origin;
+        let turn = self.turn(asked, ghosts);
         let number = self.begin(cx, self.client.message.first)?;
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.request = Progress::Reading;
@@ -154,6 +155,7 @@ impl HttpStream {
             exchange.ghosts = ghosts;
             exchange.answer_after = answer_after;
             exchange.asked = Some(asked);
+            exchange.turn = turn;
         }
         self.client.message.exchange = Some(number);
         Some(number)
@@ -174,6 +176,7 @@ impl HttpStream {
             self.answered = self.server.offset;
             if let Some(exchange) = self.exchanges.unanswered() {
                 exchange.answer_after = self.answered;
+                exchange.interim_until = self.server.offset;
             }
             return;
         }

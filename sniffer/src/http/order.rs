@@ -20,9 +20,9 @@ use super::body::Frame;
 use super::damage::{MIN_MESSAGE, grow};
 use super::endings::Finish;
 use super::framing::Method;
-use super::half::{Hidden, State};
+use super::half::{Hidden, Origin, State};
 use super::handler::Context;
-use super::pairing::{Evidence, Exchange, Ghosts, Habit, Interim, Progress};
+use super::pairing::{Evidence, Exchange, Ghosts, Habit, Interim, Progress, Turn};
 use super::resync::MIN_END_AND_HEAD;
 use super::stream::HttpStream;
 
@@ -30,6 +30,42 @@ use super::stream::HttpStream;
 const MIN_ANSWER: u64 = 27;
 
 impl HttpStream {
+    /// What is known of the request that begins here and those before it.
+    pub(super) fn turn(&mut self, asked: Origin, ghosts: Ghosts) -> Turn {
+        self.unseen |= ghosts != Ghosts::default();
+        let turn = self.turn_of(asked);
+        if turn == Turn::First {
+            self.unseen = false;
+        }
+        if turn == Turn::Behind && self.unseen {
+            Turn::BehindUnseen
+        } else {
+            turn
+        }
+    }
+
+    /// What the acknowledgements tell of a request that begins here.
+    fn turn_of(&self, asked: Origin) -> Turn {
+        let Some(received) = asked.received else {
+            return Turn::Unknown;
+        };
+        if self.server.offset > received {
+            return Turn::Behind;
+        }
+        if received == 0 {
+            return match (asked.at, self.info.from_start) {
+                (0, true) => Turn::First,
+                (0, false) => Turn::Unknown,
+                _ => Turn::Behind,
+            };
+        }
+        match self.server.received {
+            Some(known) if known >= asked.at => Turn::First,
+            Some(_) if self.server_seen == received => Turn::Behind,
+            _ => Turn::Unknown,
+        }
+    }
+
     /// Notes bytes that may hide whole messages.
     pub(super) fn hide(&mut self, from: Side, length: u64) {
         let seen = self.server_seen;
@@ -129,6 +165,20 @@ impl HttpStream {
             cx.counters.responses_unpaired += 1;
             return None;
         }
+        match front.turn {
+            Turn::First if asked_after(front) == Some(answer.at) => {
+                front.doubt = false;
+                front.ghosts = Ghosts::default();
+                self.server.hidden = Hidden::default();
+                return Some(front.number);
+            }
+            Turn::BehindUnseen => {
+                self.answer_ghost(cx);
+                return None;
+            }
+            _ => {}
+        }
+        let front = self.exchanges.unanswered()?;
         if !front.doubt {
             if front.ghosts.waiting == 0 {
                 self.server.hidden = Hidden::default();
@@ -278,4 +328,10 @@ impl HttpStream {
             _ => {}
         }
     }
+}
+
+/// Where the answer to an exchange begins, if it is the first of those that are open.
+fn asked_after(exchange: &Exchange) -> Option<u64> {
+    let received = exchange.asked?.received?;
+    Some(received.max(exchange.interim_until))
 }

@@ -81,8 +81,14 @@ pub(super) struct Exchange {
     pub(super) overtaken: bool,
     /// The requests that may have been lost between the one before it and its own.
     pub(super) ghosts: Ghosts,
-    /// The piece in which its request began; `None` where that was not seen.
+    /// Where its request began; `None` where that was not seen.
     pub(super) asked: Option<Origin>,
+    /// How far the client's stream had come when its request was over.
+    pub(super) asked_until: u64,
+    /// How far the server's stream had come with its last interim answer.
+    pub(super) interim_until: u64,
+    /// Whether its request was sent when none was outstanding.
+    pub(super) turn: Turn,
     /// Answers that were over when it began.
     answers_before: u64,
     /// Bytes that the server had sent before the exchange began.
@@ -107,6 +113,20 @@ pub(super) enum Interim {
     Asked,
     /// It did not.
     Unasked,
+}
+
+/// What the acknowledgements tell of a request and the bytes of the client before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The server had received all of them when it sent the last byte that the client received before the
+    /// request: unless the client has always some requests under way, it is the first of those that are.
+    First,
+    /// They were sent with others before it.
+    Behind,
+    /// The same, and among those may be some that nobody saw.
+    BehindUnseen,
+    /// Nothing.
+    Unknown,
 }
 
 /// The form of the answer to a request.
@@ -152,14 +172,17 @@ impl Exchange {
             overtaken: false,
             ghosts: Ghosts::default(),
             asked: None,
+            asked_until: u64::MAX,
+            interim_until: 0,
+            turn: Turn::Unknown,
             answers_before: 0,
             server_bytes_before,
             answer_after: 0,
         }
     }
 
-    /// Whether an answer that began in this piece can be its own: not where the client had received the
-    /// piece before it asked, nor where the server sent it before it had received the request.
+    /// Whether an answer that began here can be its own: not where the client had received that before it
+    /// asked, nor where the server sent it before it had received the request.
     pub(super) fn may_have(&self, answer: Origin) -> bool {
         self.asked.is_none_or(|asked| {
             asked.received.is_none_or(|so_far| so_far <= answer.at)

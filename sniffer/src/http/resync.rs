@@ -66,7 +66,7 @@ impl HttpStream {
                 }
             }
             self.half_mut(from).state = State::Seek;
-            self.half_mut(from).begin_head(time);
+            self.half_mut(from).begin_head(time, bytes.len());
             return 0;
         }
         // A chunk may be another message's, where the hole may have led from one into the next.
@@ -139,7 +139,7 @@ impl HttpStream {
         if std::mem::take(&mut half.candidate) && !rest.is_empty() {
             match sought_start(from, rest) {
                 Start::Head | Start::More => {
-                    half.begin_head(time);
+                    half.begin_head(time, rest.len());
                     cx.counters.framing_bytes += start as u64;
                     return start;
                 }

@@ -13,7 +13,7 @@ use super::coding::Decoder;
 use super::damage::{MIN_MESSAGE, grow};
 use super::endings::Finish;
 use super::framing::Method;
-use super::half::{Half, Origin, State};
+use super::half::{Half, State};
 use super::handler::Context;
 use super::head::Scan;
 use super::pairing::{AnswerForm, Exchanges, Interim, Progress};
@@ -41,6 +41,9 @@ pub struct HttpStream {
     pub(super) server_last: Option<Timestamp>,
     /// Whether the server was seen to send interim answers.
     pub(super) interim: bool,
+    /// Whether there may be requests that nobody saw since the last that was certainly the first of those
+    /// under way.
+    pub(super) unseen: bool,
     pub(super) next: u32,
 }
 
@@ -66,6 +69,7 @@ impl HttpStream {
             answered: 0,
             server_last: None,
             interim: false,
+            unseen: !info.from_start,
             next: 0,
         }
     }
@@ -89,10 +93,7 @@ impl HttpStream {
         let time = sent.time;
         let half = self.half_mut(from);
         half.candidate = true;
-        half.piece = Origin {
-            at: half.offset,
-            received: sent.received,
-        };
+        half.received = sent.received;
         grow(&mut half.offset, bytes.len() as u64);
         if from == Side::Server {
             self.server_seen = self.server.offset;
@@ -205,7 +206,7 @@ impl HttpStream {
         let start = line_ends(bytes);
         cx.counters.framing_bytes += start as u64;
         if start < bytes.len() {
-            self.half_mut(from).begin_head(time);
+            self.half_mut(from).begin_head(time, bytes.len() - start);
         }
         start
     }
@@ -364,12 +365,12 @@ impl HttpStream {
                 _ => Finish::Read,
             };
             self.finish_response(cx, finish);
-            self.server.begin_head(time);
+            self.server.begin_head(time, bytes.len());
             return 0;
         }
         if from == Side::Client && self.is_body_left_out(bytes) {
             self.finish_request(cx, Finish::Lost);
-            self.client.begin_head(time);
+            self.client.begin_head(time, bytes.len());
             return 0;
         }
         let connection = self.info.id;
