@@ -16,6 +16,7 @@ use super::framing::{self, Framing, Method};
 use super::half::{Lost, Message, State};
 use super::handler::Context;
 use super::head;
+use super::order::asked_after;
 use super::pairing::{AnswerForm, Exchange, Ghosts, Interim, Progress};
 use super::protocol::Protocol;
 use super::stream::HttpStream;
@@ -139,15 +140,16 @@ impl HttpStream {
         if let Some(number) = self.client.message.exchange {
             return Some(number);
         }
-        self.end_answered(cx);
+        let asked = self.client.message.origin;
+        let turn = self.turn_of(asked);
+        self.end_answered(cx, turn);
         let ghosts = self.ghosts();
         if ghosts != Ghosts::default() || self.server.offset > self.answered {
             self.exchanges.forget_burst();
         }
         let pipelined = self.exchanges.note_request() || ghosts.waiting > 0;
-        let answer_after = self.answered;
-        let asked = self.client.message.origin;
-        let turn = self.turn(asked, ghosts);
+        let turn = self.turn(turn, ghosts);
+        let answer_after = self.answered.max(asked.received.unwrap_or_default());
         let number = self.begin(cx, self.client.message.first)?;
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.request = Progress::Reading;
@@ -172,11 +174,15 @@ impl HttpStream {
         if matches!(line.status, 100..=199) && line.status != 101 {
             cx.counters.interim_responses += 1;
             self.interim = true;
-            self.server.message = Message::default();
+            let interim = std::mem::take(&mut self.server.message).origin;
             self.answered = self.server.offset;
-            if let Some(exchange) = self.exchanges.unanswered() {
-                exchange.answer_after = self.answered;
-                exchange.interim_until = self.server.offset;
+            let offset = self.server.offset;
+            if let Some(exchange) = self.exchanges.unanswered()
+                && exchange.may_have(interim)
+                && asked_after(exchange).is_none_or(|after| after == interim.at)
+            {
+                exchange.answer_after = offset;
+                exchange.interim_until = offset;
             }
             return;
         }

@@ -31,9 +31,8 @@ const MIN_ANSWER: u64 = 27;
 
 impl HttpStream {
     /// What is known of the request that begins here and those before it.
-    pub(super) fn turn(&mut self, asked: Origin, ghosts: Ghosts) -> Turn {
+    pub(super) fn turn(&mut self, turn: Turn, ghosts: Ghosts) -> Turn {
         self.unseen |= ghosts != Ghosts::default();
-        let turn = self.turn_of(asked);
         if turn == Turn::First {
             self.unseen = false;
         }
@@ -45,7 +44,7 @@ impl HttpStream {
     }
 
     /// What the acknowledgements tell of a request that begins here.
-    fn turn_of(&self, asked: Origin) -> Turn {
+    pub(super) fn turn_of(&self, asked: Origin) -> Turn {
         let Some(received) = asked.received else {
             return Turn::Unknown;
         };
@@ -269,7 +268,7 @@ impl HttpStream {
 
     /// A new request came. A client that takes turns sent it after the whole answer to the one before:
     /// where that answer was not recognised, or its end was not, it was lost.
-    pub(super) fn end_answered<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
+    pub(super) fn end_answered<S: EventSink>(&mut self, cx: &mut Context<'_, S>, turn: Turn) {
         if matches!(self.server.state, State::Resync(_))
             && self.server.hidden.bytes >= MIN_END_AND_HEAD
         {
@@ -279,7 +278,11 @@ impl HttpStream {
         let so_far = self.server.offset;
         // Within a head or body there is an answer to come.
         let in_answer = matches!(self.server.state, State::Head | State::Body(_));
+        let first = turn == Turn::First && self.exchanges.habit() != Habit::Window && !in_answer;
         let passed = self.exchanges.numbers(|exchange| {
+            if first && exchange.doubt && exchange.response == Progress::Waiting {
+                return true;
+            }
             let before = if exchange.pipelined {
                 exchange.doubt
             } else {
@@ -331,7 +334,7 @@ impl HttpStream {
 }
 
 /// Where the answer to an exchange begins, if it is the first of those that are open.
-fn asked_after(exchange: &Exchange) -> Option<u64> {
+pub(super) fn asked_after(exchange: &Exchange) -> Option<u64> {
     let received = exchange.asked?.received?;
     Some(received.max(exchange.interim_until))
 }
