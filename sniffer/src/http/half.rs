@@ -21,6 +21,10 @@ pub(super) struct Half {
     pub(super) offset: u64,
     /// How much of the other side's stream its sender had received by the piece that is being read.
     pub(super) received: Option<u64>,
+    /// The same of the piece before it.
+    pub(super) before: Option<u64>,
+    /// The length of the piece that is being read.
+    pub(super) piece: usize,
     /// The beginning of a head that came in pieces.
     pub(super) head: Vec<u8>,
     pub(super) scanner: Scanner,
@@ -82,12 +86,15 @@ pub(super) struct Origin {
     pub(super) at: u64,
     /// How much of the other side's stream its sender had received, where that is known.
     pub(super) received: Option<u64>,
+    /// The same for the last byte before it that was seen.
+    pub(super) before: Option<u64>,
 }
 
 impl Origin {
     const NONE: Self = Self {
         at: 0,
         received: None,
+        before: None,
     };
 }
 
@@ -130,6 +137,8 @@ impl Half {
             },
             offset: 0,
             received: None,
+            before: None,
+            piece: 0,
             head: Vec::new(),
             scanner: Scanner::new(side, Trust::Due),
             candidate: false,
@@ -168,6 +177,11 @@ impl Half {
             origin: Origin {
                 at: self.offset.saturating_sub(left as u64),
                 received: self.received,
+                before: if left < self.piece {
+                    self.received
+                } else {
+                    self.before
+                },
             },
             ..Message::default()
         };

@@ -16,7 +16,6 @@ use super::framing::{self, Framing, Method};
 use super::half::{Lost, Message, State};
 use super::handler::Context;
 use super::head;
-use super::order::asked_after;
 use super::pairing::{AnswerForm, Exchange, Ghosts, Interim, Progress};
 use super::protocol::Protocol;
 use super::stream::HttpStream;
@@ -175,14 +174,12 @@ impl HttpStream {
             cx.counters.interim_responses += 1;
             self.interim = true;
             let interim = std::mem::take(&mut self.server.message).origin;
-            self.answered = self.server.offset;
-            let offset = self.server.offset;
+            let before = std::mem::replace(&mut self.answered, self.server.offset);
             if let Some(exchange) = self.exchanges.unanswered()
                 && exchange.may_have(interim)
-                && asked_after(exchange).is_none_or(|after| after == interim.at)
+                && (exchange.received().is_none() || interim.at <= exchange.answer_after.max(before))
             {
-                exchange.answer_after = offset;
-                exchange.interim_until = offset;
+                exchange.answer_after = self.answered;
             }
             return;
         }

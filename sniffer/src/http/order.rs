@@ -22,7 +22,7 @@ use super::endings::Finish;
 use super::framing::Method;
 use super::half::{Hidden, Origin, State};
 use super::handler::Context;
-use super::pairing::{Evidence, Exchange, Ghosts, Habit, Interim, Progress, Turn};
+use super::pairing::{Evidence, Ghosts, Habit, Progress, Turn};
 use super::resync::MIN_END_AND_HEAD;
 use super::stream::HttpStream;
 
@@ -48,7 +48,9 @@ impl HttpStream {
         let Some(received) = asked.received else {
             return Turn::Unknown;
         };
-        if self.server.offset > received {
+        // No answer came between it and the byte before it.
+        let beside = asked.before == Some(received);
+        if beside || self.server.offset > received {
             return Turn::Behind;
         }
         if received == 0 {
@@ -158,6 +160,7 @@ impl HttpStream {
     /// The exchange that a final response answers, if that is certain.
     pub(super) fn answered_by<S: EventSink>(&mut self, cx: &mut Context<'_, S>) -> Option<u32> {
         let answer = self.server.message.origin;
+        let asked_less = self.exchanges.asked_less(answer);
         let front = self.exchanges.unanswered()?;
         if !front.may_have(answer) {
             front.ghosts.waiting = front.ghosts.waiting.saturating_sub(1);
@@ -165,7 +168,7 @@ impl HttpStream {
             return None;
         }
         match front.turn {
-            Turn::First if asked_after(front) == Some(answer.at) => {
+            Turn::First if answer.at <= front.answer_after => {
                 front.doubt = false;
                 front.ghosts = Ghosts::default();
                 self.server.hidden = Hidden::default();
@@ -186,7 +189,7 @@ impl HttpStream {
             self.answer_ghost(cx);
             return None;
         }
-        if self.client.hidden.bytes >= MIN_MESSAGE {
+        if self.client.hidden.bytes >= MIN_MESSAGE || asked_less {
             // It may as well answer a request that was lost after these.
             for number in self.doubtful() {
                 self.end(cx, number, Ending::Lost);
@@ -194,16 +197,7 @@ impl HttpStream {
             self.unpaired(cx);
             return None;
         }
-        let ghosts = front.ghosts.waiting;
-        let mut room = self.server.hidden.bytes / MIN_MESSAGE;
-        let asked = |exchange: &Exchange| exchange.interim == Interim::Asked;
-        let expected = self.exchanges.iter().any(asked);
-        let final_one = std::mem::take(&mut self.server.hidden.one) && !expected && !self.interim;
-        if final_one && room > 0 && ghosts == 0 && self.exchanges.waiting() > 1 {
-            self.lose_front(cx);
-            room -= 1;
-        }
-        let front = self.exchanges.unanswered()?;
+        let room = self.server.hidden.bytes / MIN_MESSAGE;
         let (number, ghosts) = (front.number, front.ghosts.waiting);
         if ghosts == 0 && (room == 0 || self.exchanges.waiting() == 1) {
             self.server.hidden = Hidden::default();
@@ -274,7 +268,7 @@ impl HttpStream {
         {
             self.doubt_unanswered();
         }
-        let turns = self.exchanges.habit().takes_turns();
+        let turns = self.exchanges.habit().takes_turns() && turn != Turn::Behind;
         let so_far = self.server.offset;
         // Within a head or body there is an answer to come.
         let in_answer = matches!(self.server.state, State::Head | State::Body(_));
@@ -331,10 +325,4 @@ impl HttpStream {
             _ => {}
         }
     }
-}
-
-/// Where the answer to an exchange begins, if it is the first of those that are open.
-pub(super) fn asked_after(exchange: &Exchange) -> Option<u64> {
-    let received = exchange.asked?.received?;
-    Some(received.max(exchange.interim_until))
 }

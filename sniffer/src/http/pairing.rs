@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use analyzer::exchange::{Ending, Transfer};
 use analyzer::time::Timestamp;
 
+use super::damage::MIN_MESSAGE;
 use super::framing::Method;
 use super::half::Origin;
 
@@ -85,8 +86,6 @@ pub(super) struct Exchange {
     pub(super) asked: Option<Origin>,
     /// How far the client's stream had come when its request was over.
     pub(super) asked_until: u64,
-    /// How far the server's stream had come with its last interim answer.
-    pub(super) interim_until: u64,
     /// Whether its request was sent when none was outstanding.
     pub(super) turn: Turn,
     /// Answers that were over when it began.
@@ -173,12 +172,16 @@ impl Exchange {
             ghosts: Ghosts::default(),
             asked: None,
             asked_until: u64::MAX,
-            interim_until: 0,
             turn: Turn::Unknown,
             answers_before: 0,
             server_bytes_before,
             answer_after: 0,
         }
+    }
+
+    /// How much of the server's stream the client had received when it asked.
+    pub(super) fn received(&self) -> Option<u64> {
+        self.asked?.received
     }
 
     /// Whether an answer that began here can be its own: not where the client had received that before it
@@ -331,6 +334,15 @@ impl Exchanges {
         self.open
             .iter_mut()
             .find(|exchange| exchange.response == Progress::Waiting)
+    }
+
+    /// Whether the server had received more than all requests that were seen when it sent this answer, so
+    /// much more that it may be another request.
+    pub(super) fn asked_less(&self, answer: Origin) -> bool {
+        let until = self.open.back().map_or(u64::MAX, |last| last.asked_until);
+        answer
+            .received
+            .is_some_and(|so_far| so_far.saturating_sub(until) >= MIN_MESSAGE)
     }
 
     /// The numbers of those that `which` picks.

@@ -93,7 +93,9 @@ impl HttpStream {
         let time = sent.time;
         let half = self.half_mut(from);
         half.candidate = true;
+        half.before = half.received;
         half.received = sent.received;
+        half.piece = bytes.len();
         grow(&mut half.offset, bytes.len() as u64);
         if from == Side::Server {
             self.server_seen = self.server.offset;

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use analyzer::time::Timestamp;
 
 use super::{
-    CloseReason, ConnectionInfo, ConnectionTable, SeqNumber, Side, StreamHandler, TcpCounters,
+    CloseReason, ConnectionInfo, Sent, ConnectionTable, SeqNumber, Side, StreamHandler, TcpCounters,
     TcpSettings,
 };
 use crate::packet::{Flags, Segment};

@@ -105,9 +105,10 @@ impl StreamHandler for Scribe {
     }
 
     fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], sent: Sent) {
-        let received = sent.received.map_or(String::new(), |at| format!(".knowing({at})"));
-        let text = format!("*(\"{}\"){received}", bytes.escape_ascii());
-        self.line(*stream, from, &text);
+        if let Some(received) = sent.received {
+            self.line(*stream, from, &format!("knowing({received})"));
+        }
+        self.line(*stream, from, &format!("*(\"{}\")", bytes.escape_ascii()));
     }
 
     fn gap(&mut self, stream: &mut u64, from: Side, length: u64, _: Timestamp) {
