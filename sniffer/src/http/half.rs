@@ -91,6 +91,14 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// Whether its sender may have received something between another byte and this one.
+    pub(super) fn received_more_than(self, other: Option<Self>) -> bool {
+        match (self.received, other.and_then(|other| other.received)) {
+            (Some(own), Some(other)) => own > other,
+            _ => true,
+        }
+    }
+
     const NONE: Self = Self {
         at: 0,
         received: None,

@@ -146,7 +146,7 @@ impl HttpStream {
         if ghosts != Ghosts::default() || self.server.offset > self.answered {
             self.exchanges.forget_burst();
         }
-        let pipelined = self.exchanges.note_request() || ghosts.waiting > 0;
+        let pipelined = self.exchanges.note_request(asked) || ghosts.waiting > 0;
         let turn = self.turn(turn, ghosts);
         let answer_after = self.answered.max(asked.received.unwrap_or_default());
         let number = self.begin(cx, self.client.message.first)?;
@@ -174,12 +174,18 @@ impl HttpStream {
             cx.counters.interim_responses += 1;
             self.interim = true;
             let interim = std::mem::take(&mut self.server.message).origin;
-            let before = std::mem::replace(&mut self.answered, self.server.offset);
+            let (before, offset) = (self.answered, self.server.offset);
+            // Not where it follows an answer that was lost, or that may be this exchange's.
+            let follows = |it: &Exchange| {
+                let after = if it.doubt { it.answer_after } else { it.answer_after.max(before) };
+                it.received().is_none() || interim.at <= after
+            };
             if let Some(exchange) = self.exchanges.unanswered()
                 && exchange.may_have(interim)
-                && (exchange.received().is_none() || interim.at <= exchange.answer_after.max(before))
+                && follows(exchange)
             {
-                exchange.answer_after = self.answered;
+                exchange.answer_after = offset;
+                self.answered = offset;
             }
             return;
         }

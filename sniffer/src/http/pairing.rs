@@ -227,7 +227,7 @@ impl Exchanges {
 
     /// A request begins: notes what that tells of the client's habit, and tells whether answers to
     /// earlier requests are outstanding.
-    pub(super) fn note_request(&mut self) -> bool {
+    pub(super) fn note_request(&mut self, asked: Origin) -> bool {
         let answers = self.answers;
         let oldest = self.open.iter().find(|it| it.response != Progress::Done);
         let Some(oldest) = oldest else {
@@ -244,7 +244,9 @@ impl Exchanges {
             if answers == oldest.answers_before.saturating_add(1) {
                 self.note_turn();
             }
-        } else if oldest.response == Progress::Reading || answers > oldest.answers_before {
+        } else if asked.received_more_than(oldest.asked)
+            && (oldest.response == Progress::Reading || answers > oldest.answers_before)
+        {
             self.turns = 0;
             self.change(Habit::Window);
         } else {
