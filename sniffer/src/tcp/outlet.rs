@@ -80,9 +80,9 @@ impl<S> Outlet<S> {
         self.from_start = true;
     }
 
-    /// Whether it takes more than a SYN to tell the roles.
+    /// Whether it takes more than a SYN to tell the roles. What was handed on keeps those it had.
     pub(super) const fn is_contested(&self) -> bool {
-        self.contested
+        self.contested && self.stream.is_none()
     }
 
     pub(super) const fn is_from_start(&self) -> bool {
@@ -94,7 +94,7 @@ impl<S> Outlet<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        if self.client.is_none() || self.contested {
+        if self.client.is_none() || self.is_contested() {
             let client = match cx.handler.sender_of(payload) {
                 Some(Side::Client) => from,
                 Some(Side::Server) => from.other(),
