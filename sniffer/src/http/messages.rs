@@ -13,7 +13,7 @@ use super::chunked::Chunked;
 use super::coding::Decoder;
 use super::endings::Finish;
 use super::framing::{self, Framing, Method};
-use super::half::{Lost, Message, State};
+use super::half::{Lost, State};
 use super::handler::Context;
 use super::head;
 use super::pairing::{AnswerForm, Exchange, Ghosts, Interim, Progress};
@@ -172,12 +172,15 @@ impl HttpStream {
         // RFC 9110 §15.2: interim, and another head follows; but 101 is the last word in HTTP.
         if matches!(line.status, 100..=199) && line.status != 101 {
             cx.counters.interim_responses += 1;
-            self.interim = true;
             let interim = std::mem::take(&mut self.server.message).origin;
             let (before, offset) = (self.answered, self.server.offset);
             // Not where it follows an answer that was lost, or that may be this exchange's.
             let follows = |it: &Exchange| {
-                let after = if it.doubt { it.answer_after } else { it.answer_after.max(before) };
+                let after = if it.doubt {
+                    it.answer_after
+                } else {
+                    it.answer_after.max(before)
+                };
                 it.received().is_none() || interim.at <= after
             };
             if let Some(exchange) = self.exchanges.unanswered()

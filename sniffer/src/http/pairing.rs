@@ -323,10 +323,6 @@ impl Exchanges {
         self.open.remove(at)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Exchange> {
-        self.open.iter()
-    }
-
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
         self.open.iter_mut()
     }

@@ -39,8 +39,6 @@ pub struct HttpStream {
     /// request is yet to come, when the capture was out of order.
     pub(super) answered: u64,
     pub(super) server_last: Option<Timestamp>,
-    /// Whether the server was seen to send interim answers.
-    pub(super) interim: bool,
     /// Whether there may be requests that nobody saw since the last that was certainly the first of those
     /// under way.
     pub(super) unseen: bool,
@@ -68,7 +66,6 @@ impl HttpStream {
             server_seen: 0,
             answered: 0,
             server_last: None,
-            interim: false,
             unseen: !info.from_start,
             next: 0,
         }

@@ -128,13 +128,8 @@ impl<S> Outlet<S> {
         self.client = Some(client);
     }
 
-    pub(super) fn data<H>(
-        &mut self,
-        from: End,
-        bytes: &[u8],
-        sent: Sent,
-        cx: &mut Context<'_, H>,
-    ) where
+    pub(super) fn data<H>(&mut self, from: End, bytes: &[u8], sent: Sent, cx: &mut Context<'_, H>)
+    where
         H: StreamHandler<Stream = S>,
     {
         cx.counters.handed_on_bytes += bytes.len() as u64;

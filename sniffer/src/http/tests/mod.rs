@@ -7,6 +7,7 @@ mod framing;
 mod hostile;
 mod pairing;
 mod protocols;
+mod received;
 mod simulator;
 mod streams;
 mod times;

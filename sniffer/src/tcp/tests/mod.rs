@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use analyzer::time::Timestamp;
 
 use super::{
-    CloseReason, ConnectionInfo, Sent, ConnectionTable, SeqNumber, Side, StreamHandler, TcpCounters,
-    TcpSettings,
+    CloseReason, ConnectionInfo, ConnectionTable, Sent, SeqNumber, Side, StreamHandler,
+    TcpCounters, TcpSettings,
 };
 use crate::packet::{Flags, Segment};
 

@@ -94,7 +94,10 @@ pub(super) fn play(
             let other = if from == Side::Client { server } else { client };
             // Some packets do not say.
             let received = (*step != 1).then_some(other);
-            Sent { time: now, received }
+            Sent {
+                time: now,
+                received,
+            }
         };
         match op {
             Op::Data(from, bytes) => match cut {
