@@ -1,8 +1,12 @@
 //! Which request a response answers, where something was lost.
 //!
 //! After a hole in the server's stream any exchange that waits may have been answered in it, and after
-//! one in the client's there may be requests that nobody saw. Three things can still tell the order:
+//! one in the client's there may be requests that nobody saw. Four things can still tell the order:
 //!
+//! * the acknowledgements: no answer begins before what the client had received when it asked, nor was
+//!   sent before the server had received the request; and a request that was sent when the server had
+//!   received all before it, and the client had something newer of the server than with the byte before,
+//!   is the first of those under way ([`Turn`]), so that an answer which begins just there is its own;
 //! * the habit of the client: one that was never seen to send a request before all earlier ones were
 //!   answered ends, with each new request, whatever waited before it;
 //! * the hole itself: it holds no more messages than there is room for, and one at least where it began
