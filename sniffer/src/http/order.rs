@@ -9,8 +9,8 @@
 //!   is the first of those under way ([`Turn`]), so that an answer which begins just there is its own;
 //! * the habit of the client: one that was never seen to send a request before all earlier ones were
 //!   answered ends, with each new request, whatever waited before it;
-//! * the hole itself: it holds no more messages than there is room for, and one at least where it began
-//!   between messages;
+//! * the hole itself: it holds no more messages than there is room for, and one of a client at least where
+//!   it began between two;
 //! * the count: a response that may be for one of several requests leaves one fewer of them.
 //!
 //! What these leave open stays open: such a response becomes an exchange without a request.
