@@ -29,10 +29,8 @@ impl HttpStream {
         if length == 0 {
             return;
         }
-        if from == Side::Server {
-            grow(&mut self.server_offset, length);
-        }
         let half = self.half_mut(from);
+        grow(&mut half.offset, length);
         match std::mem::replace(&mut half.state, State::Seek) {
             State::Silent => {
                 half.state = State::Silent;
@@ -196,7 +194,7 @@ impl HttpStream {
     /// The server's stream is known up to so many bytes before here, holes included.
     const fn explain(&mut self, from: Side, beyond: u64) {
         if matches!(from, Side::Server) {
-            self.server_seen = self.server_offset.saturating_sub(beyond);
+            self.server_seen = self.server.offset.saturating_sub(beyond);
         }
     }
 
@@ -263,7 +261,7 @@ impl HttpStream {
         if self.half(from).hidden.bytes > 0 && length > 0 {
             self.hide(from, length);
             // Bytes that were seen are in their place: no answer to them came before.
-            self.half_mut(from).hidden.after = self.server_offset;
+            self.half_mut(from).hidden.after = self.server.offset;
         }
         match from {
             Side::Client => {

@@ -177,6 +177,7 @@ impl HttpStream {
             cx.counters.unread_bytes = cx.counters.unread_bytes.saturating_add(silent);
             return;
         };
+        let asked_until = self.client.offset;
         if finish == Finish::Read {
             let time = message.last;
             self.emit(cx, number, EventKind::RequestEnd { time });
@@ -186,6 +187,7 @@ impl HttpStream {
         };
         add(&mut exchange.request_transfer, &message.transfer);
         exchange.last = exchange.last.max(message.last);
+        exchange.asked_until = asked_until;
         exchange.request = match finish {
             Finish::Read => Progress::Done,
             Finish::Lost => Progress::Cut,
@@ -204,7 +206,7 @@ impl HttpStream {
         finish: Finish,
     ) {
         self.flush(cx, Side::Server);
-        self.answered = self.server_offset;
+        self.answered = self.server.offset;
         self.server.state = State::Idle;
         let message = std::mem::take(&mut self.server.message);
         let Some(number) = message.exchange else {
@@ -280,6 +282,7 @@ impl HttpStream {
                 *message = Some(*reading);
                 *reading = Message {
                     first: reading.first,
+                    origin: reading.origin,
                     last: reading.last,
                     ..Message::default()
                 };

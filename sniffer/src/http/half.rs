@@ -17,6 +17,14 @@ pub(super) struct Half {
     pub(super) state: State,
     /// The message that is being read.
     pub(super) message: Message,
+    /// How far the stream has come, with what was not seen of it.
+    pub(super) offset: u64,
+    /// How much of the other side's stream its sender had received by the piece that is being read.
+    pub(super) received: Option<u64>,
+    /// The same of the piece before it.
+    pub(super) before: Option<u64>,
+    /// The length of the piece that is being read.
+    pub(super) piece: usize,
     /// The beginning of a head that came in pieces.
     pub(super) head: Vec<u8>,
     pub(super) scanner: Scanner,
@@ -64,9 +72,38 @@ pub(super) struct Message {
     pub(super) exchange: Option<u32>,
     /// The time of its first byte.
     pub(super) first: Timestamp,
+    /// Its place, and what its sender knew.
+    pub(super) origin: Origin,
     /// The latest time over its bytes so far.
     pub(super) last: Timestamp,
     pub(super) transfer: Transfer,
+}
+
+/// A byte of a stream: where it stands, and what its sender knew.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Origin {
+    /// Its offset.
+    pub(super) at: u64,
+    /// How much of the other side's stream its sender had received, where that is known.
+    pub(super) received: Option<u64>,
+    /// The same for the last byte before it that was seen.
+    pub(super) before: Option<u64>,
+}
+
+impl Origin {
+    /// Whether its sender may have received something between another byte and this one.
+    pub(super) fn received_more_than(self, other: Option<Self>) -> bool {
+        match (self.received, other.and_then(|other| other.received)) {
+            (Some(own), Some(other)) => own > other,
+            _ => true,
+        }
+    }
+
+    const NONE: Self = Self {
+        at: 0,
+        received: None,
+        before: None,
+    };
 }
 
 /// Bytes that belong to no message that was read.
@@ -96,6 +133,7 @@ impl Half {
             message: Message {
                 exchange: None,
                 first: Timestamp::from_micros(0),
+                origin: Origin::NONE,
                 last: Timestamp::from_micros(0),
                 transfer: Transfer {
                     body_bytes: 0,
@@ -105,6 +143,10 @@ impl Half {
                     unread: 0,
                 },
             },
+            offset: 0,
+            received: None,
+            before: None,
+            piece: 0,
             head: Vec::new(),
             scanner: Scanner::new(side, Trust::Due),
             candidate: false,
@@ -126,8 +168,8 @@ impl Half {
         }
     }
 
-    /// The byte at `time` is taken for the first of a head.
-    pub(super) fn begin_head(&mut self, time: Timestamp) {
+    /// The byte at `time` is taken for the first of a head; with it, `left` bytes of its piece are unread.
+    pub(super) fn begin_head(&mut self, time: Timestamp, left: usize) {
         self.sought = matches!(self.state, State::Seek | State::Resync(_));
         self.state = State::Head;
         let trust = if self.sought {
@@ -140,6 +182,15 @@ impl Half {
         self.message = Message {
             first: time,
             last: time,
+            origin: Origin {
+                at: self.offset.saturating_sub(left as u64),
+                received: self.received,
+                before: if left < self.piece {
+                    self.received
+                } else {
+                    self.before
+                },
+            },
             ..Message::default()
         };
     }

@@ -2,7 +2,7 @@
 
 use analyzer::time::Timestamp;
 
-use crate::tcp::{CloseReason, ConnectionInfo, Side, StreamHandler};
+use crate::tcp::{CloseReason, ConnectionInfo, Sent, Side, StreamHandler};
 
 use super::memory::DecoderMemory;
 use super::{EventSink, HttpCounters, HttpSettings, HttpStream, protocol};
@@ -75,8 +75,8 @@ impl<S: EventSink> StreamHandler for HttpHandler<S> {
         HttpStream::new(info)
     }
 
-    fn data(&mut self, stream: &mut HttpStream, from: Side, bytes: &[u8], time: Timestamp) {
-        stream.data(&mut self.context(), from, bytes, time);
+    fn data(&mut self, stream: &mut HttpStream, from: Side, bytes: &[u8], sent: Sent) {
+        stream.data(&mut self.context(), from, bytes, sent);
     }
 
     fn gap(&mut self, stream: &mut HttpStream, from: Side, length: u64, _time: Timestamp) {

@@ -13,7 +13,7 @@ use super::chunked::Chunked;
 use super::coding::Decoder;
 use super::endings::Finish;
 use super::framing::{self, Framing, Method};
-use super::half::{Lost, Message, State};
+use super::half::{Lost, State};
 use super::handler::Context;
 use super::head;
 use super::pairing::{AnswerForm, Exchange, Ghosts, Interim, Progress};
@@ -139,19 +139,24 @@ impl HttpStream {
         if let Some(number) = self.client.message.exchange {
             return Some(number);
         }
-        self.end_answered(cx);
+        let asked = self.client.message.origin;
+        let turn = self.turn_of(asked);
+        self.end_answered(cx, turn);
         let ghosts = self.ghosts();
-        if ghosts != Ghosts::default() || self.server_offset > self.answered {
+        if ghosts != Ghosts::default() || self.server.offset > self.answered {
             self.exchanges.forget_burst();
         }
-        let pipelined = self.exchanges.note_request() || ghosts.waiting > 0;
-        let answer_after = self.answered;
+        let pipelined = self.exchanges.note_request(asked) || ghosts.waiting > 0;
+        let turn = self.turn(turn, ghosts);
+        let answer_after = self.answered.max(asked.received.unwrap_or_default());
         let number = self.begin(cx, self.client.message.first)?;
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.request = Progress::Reading;
             exchange.pipelined = pipelined;
             exchange.ghosts = ghosts;
             exchange.answer_after = answer_after;
+            exchange.asked = Some(asked);
+            exchange.turn = turn;
         }
         self.client.message.exchange = Some(number);
         Some(number)
@@ -167,11 +172,23 @@ impl HttpStream {
         // RFC 9110 §15.2: interim, and another head follows; but 101 is the last word in HTTP.
         if matches!(line.status, 100..=199) && line.status != 101 {
             cx.counters.interim_responses += 1;
-            self.interim = true;
-            self.server.message = Message::default();
-            self.answered = self.server_offset;
-            if let Some(exchange) = self.exchanges.unanswered() {
-                exchange.answer_after = self.answered;
+            let interim = std::mem::take(&mut self.server.message).origin;
+            let (before, offset) = (self.answered, self.server.offset);
+            // Not where it follows an answer that was lost, or that may be this exchange's.
+            let follows = |it: &Exchange| {
+                let after = if it.doubt {
+                    it.answer_after
+                } else {
+                    it.answer_after.max(before)
+                };
+                it.received().is_none() || interim.at <= after
+            };
+            if let Some(exchange) = self.exchanges.unanswered()
+                && exchange.may_have(interim)
+                && follows(exchange)
+            {
+                exchange.answer_after = offset;
+                self.answered = offset;
             }
             return;
         }

@@ -1,12 +1,16 @@
 //! Which request a response answers, where something was lost.
 //!
 //! After a hole in the server's stream any exchange that waits may have been answered in it, and after
-//! one in the client's there may be requests that nobody saw. Three things can still tell the order:
+//! one in the client's there may be requests that nobody saw. Four things can still tell the order:
 //!
+//! * the acknowledgements: no answer begins before what the client had received when it asked, nor was
+//!   sent before the server had received the request; and a request that was sent when the server had
+//!   received all before it, and the client had something newer of the server than with the byte before,
+//!   is the first of those under way ([`Turn`]), so that an answer which begins just there is its own;
 //! * the habit of the client: one that was never seen to send a request before all earlier ones were
 //!   answered ends, with each new request, whatever waited before it;
-//! * the hole itself: it holds no more messages than there is room for, and one at least where it began
-//!   between messages;
+//! * the hole itself: it holds no more messages than there is room for, and one of a client at least where
+//!   it began between two;
 //! * the count: a response that may be for one of several requests leaves one fewer of them.
 //!
 //! What these leave open stays open: such a response becomes an exchange without a request.
@@ -20,9 +24,9 @@ use super::body::Frame;
 use super::damage::{MIN_MESSAGE, grow};
 use super::endings::Finish;
 use super::framing::Method;
-use super::half::{Hidden, State};
+use super::half::{Hidden, Origin, State};
 use super::handler::Context;
-use super::pairing::{Evidence, Exchange, Ghosts, Habit, Interim, Progress};
+use super::pairing::{Evidence, Ghosts, Habit, Progress, Turn};
 use super::resync::MIN_END_AND_HEAD;
 use super::stream::HttpStream;
 
@@ -30,6 +34,43 @@ use super::stream::HttpStream;
 const MIN_ANSWER: u64 = 27;
 
 impl HttpStream {
+    /// What is known of the request that begins here and those before it.
+    pub(super) fn turn(&mut self, turn: Turn, ghosts: Ghosts) -> Turn {
+        self.unseen |= ghosts != Ghosts::default();
+        if turn == Turn::First {
+            self.unseen = false;
+        }
+        if turn == Turn::Behind && self.unseen {
+            Turn::BehindUnseen
+        } else {
+            turn
+        }
+    }
+
+    /// What the acknowledgements tell of a request that begins here.
+    pub(super) fn turn_of(&self, asked: Origin) -> Turn {
+        let Some(received) = asked.received else {
+            return Turn::Unknown;
+        };
+        // No answer came between it and the byte before it.
+        let beside = asked.before == Some(received);
+        if beside || self.server.offset > received {
+            return Turn::Behind;
+        }
+        if received == 0 {
+            return match (asked.at, self.info.from_start) {
+                (0, true) => Turn::First,
+                (0, false) => Turn::Unknown,
+                _ => Turn::Behind,
+            };
+        }
+        match self.server.received {
+            Some(known) if known >= asked.at => Turn::First,
+            Some(_) if self.server_seen == received => Turn::Behind,
+            _ => Turn::Unknown,
+        }
+    }
+
     /// Notes bytes that may hide whole messages.
     pub(super) fn hide(&mut self, from: Side, length: u64) {
         let seen = self.server_seen;
@@ -48,7 +89,7 @@ impl HttpStream {
     /// A hole begins between two messages of one side.
     pub(super) fn hole_between(&mut self, from: Side, length: u64) {
         self.half_mut(from).hidden.one = true;
-        let offset = self.server_offset;
+        let offset = self.server.offset;
         if from == Side::Client
             && length >= MIN_MESSAGE
             && let Some(front) = self.exchanges.unanswered()
@@ -70,9 +111,9 @@ impl HttpStream {
         if most > 0
             && turns
             && none_waits
-            && self.server_offset.saturating_sub(hidden.after) >= MIN_ANSWER
+            && self.server.offset.saturating_sub(hidden.after) >= MIN_ANSWER
         {
-            self.answered = self.server_offset;
+            self.answered = self.server.offset;
             Ghosts {
                 waiting: 0,
                 answered: most,
@@ -105,7 +146,7 @@ impl HttpStream {
             self.exchanges.note_pipelining(Evidence::Hole);
         }
         if self.client.hidden.one {
-            self.client.hidden.after = self.server_offset;
+            self.client.hidden.after = self.server.offset;
         }
     }
 
@@ -122,6 +163,27 @@ impl HttpStream {
 
     /// The exchange that a final response answers, if that is certain.
     pub(super) fn answered_by<S: EventSink>(&mut self, cx: &mut Context<'_, S>) -> Option<u32> {
+        let answer = self.server.message.origin;
+        let asked_less = self.exchanges.asked_less(answer);
+        let front = self.exchanges.unanswered()?;
+        if !front.may_have(answer) {
+            front.ghosts.waiting = front.ghosts.waiting.saturating_sub(1);
+            cx.counters.responses_unpaired += 1;
+            return None;
+        }
+        match front.turn {
+            Turn::First if answer.at <= front.answer_after => {
+                front.doubt = false;
+                front.ghosts = Ghosts::default();
+                self.server.hidden = Hidden::default();
+                return Some(front.number);
+            }
+            Turn::BehindUnseen => {
+                self.answer_ghost(cx);
+                return None;
+            }
+            _ => {}
+        }
         let front = self.exchanges.unanswered()?;
         if !front.doubt {
             if front.ghosts.waiting == 0 {
@@ -131,7 +193,7 @@ impl HttpStream {
             self.answer_ghost(cx);
             return None;
         }
-        if self.client.hidden.bytes >= MIN_MESSAGE {
+        if self.client.hidden.bytes >= MIN_MESSAGE || asked_less {
             // It may as well answer a request that was lost after these.
             for number in self.doubtful() {
                 self.end(cx, number, Ending::Lost);
@@ -139,16 +201,7 @@ impl HttpStream {
             self.unpaired(cx);
             return None;
         }
-        let ghosts = front.ghosts.waiting;
-        let mut room = self.server.hidden.bytes / MIN_MESSAGE;
-        let asked = |exchange: &Exchange| exchange.interim == Interim::Asked;
-        let expected = self.exchanges.iter().any(asked);
-        let final_one = std::mem::take(&mut self.server.hidden.one) && !expected && !self.interim;
-        if final_one && room > 0 && ghosts == 0 && self.exchanges.waiting() > 1 {
-            self.lose_front(cx);
-            room -= 1;
-        }
-        let front = self.exchanges.unanswered()?;
+        let room = self.server.hidden.bytes / MIN_MESSAGE;
         let (number, ghosts) = (front.number, front.ghosts.waiting);
         if ghosts == 0 && (room == 0 || self.exchanges.waiting() == 1) {
             self.server.hidden = Hidden::default();
@@ -205,7 +258,7 @@ impl HttpStream {
     /// The response whose head was read in part is over: another begins, or its client went on.
     pub(super) fn end_damaged_response<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
         if let Some(number) = self.server.damaged.take() {
-            self.answered = self.server_offset;
+            self.answered = self.server.offset;
             self.exchanges.forget_burst();
             self.end(cx, number, Ending::Lost);
         }
@@ -213,17 +266,21 @@ impl HttpStream {
 
     /// A new request came. A client that takes turns sent it after the whole answer to the one before:
     /// where that answer was not recognised, or its end was not, it was lost.
-    pub(super) fn end_answered<S: EventSink>(&mut self, cx: &mut Context<'_, S>) {
+    pub(super) fn end_answered<S: EventSink>(&mut self, cx: &mut Context<'_, S>, turn: Turn) {
         if matches!(self.server.state, State::Resync(_))
             && self.server.hidden.bytes >= MIN_END_AND_HEAD
         {
             self.doubt_unanswered();
         }
-        let turns = self.exchanges.habit().takes_turns();
-        let so_far = self.server_offset;
+        let turns = self.exchanges.habit().takes_turns() && turn != Turn::Behind;
+        let so_far = self.server.offset;
         // Within a head or body there is an answer to come.
         let in_answer = matches!(self.server.state, State::Head | State::Body(_));
+        let first = turn == Turn::First && self.exchanges.habit() != Habit::Window && !in_answer;
         let passed = self.exchanges.numbers(|exchange| {
+            if first && exchange.doubt && exchange.response == Progress::Waiting {
+                return true;
+            }
             let before = if exchange.pipelined {
                 exchange.doubt
             } else {

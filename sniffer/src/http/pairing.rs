@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 use analyzer::exchange::{Ending, Transfer};
 use analyzer::time::Timestamp;
 
+use super::damage::MIN_MESSAGE;
 use super::framing::Method;
+use super::half::Origin;
 
 /// How a client was seen to send its requests, as long as nothing was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,12 @@ pub(super) struct Exchange {
     pub(super) overtaken: bool,
     /// The requests that may have been lost between the one before it and its own.
     pub(super) ghosts: Ghosts,
+    /// Where its request began; `None` where that was not seen.
+    pub(super) asked: Option<Origin>,
+    /// How far the client's stream had come when its request was over.
+    pub(super) asked_until: u64,
+    /// Whether its request was sent when none was outstanding.
+    pub(super) turn: Turn,
     /// Answers that were over when it began.
     answers_before: u64,
     /// Bytes that the server had sent before the exchange began.
@@ -104,6 +112,20 @@ pub(super) enum Interim {
     Asked,
     /// It did not.
     Unasked,
+}
+
+/// What the acknowledgements tell of a request and the bytes of the client before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The server had received all of them when it sent the last byte that the client received before the
+    /// request: unless the client has always some requests under way, it is the first of those that are.
+    First,
+    /// They were sent with others before it.
+    Behind,
+    /// The same, and among those may be some that nobody saw.
+    BehindUnseen,
+    /// Nothing.
+    Unknown,
 }
 
 /// The form of the answer to a request.
@@ -148,10 +170,27 @@ impl Exchange {
             interim: Interim::Unasked,
             overtaken: false,
             ghosts: Ghosts::default(),
+            asked: None,
+            asked_until: u64::MAX,
+            turn: Turn::Unknown,
             answers_before: 0,
             server_bytes_before,
             answer_after: 0,
         }
+    }
+
+    /// How much of the server's stream the client had received when it asked.
+    pub(super) fn received(&self) -> Option<u64> {
+        self.asked?.received
+    }
+
+    /// Whether an answer that began here can be its own: not where the client had received that before it
+    /// asked, nor where the server sent it before it had received the request.
+    pub(super) fn may_have(&self, answer: Origin) -> bool {
+        self.asked.is_none_or(|asked| {
+            asked.received.is_none_or(|so_far| so_far <= answer.at)
+                && answer.received.is_none_or(|so_far| so_far > asked.at)
+        })
     }
 
     /// Notes bytes of the response.
@@ -188,7 +227,7 @@ impl Exchanges {
 
     /// A request begins: notes what that tells of the client's habit, and tells whether answers to
     /// earlier requests are outstanding.
-    pub(super) fn note_request(&mut self) -> bool {
+    pub(super) fn note_request(&mut self, asked: Origin) -> bool {
         let answers = self.answers;
         let oldest = self.open.iter().find(|it| it.response != Progress::Done);
         let Some(oldest) = oldest else {
@@ -205,7 +244,9 @@ impl Exchanges {
             if answers == oldest.answers_before.saturating_add(1) {
                 self.note_turn();
             }
-        } else if oldest.response == Progress::Reading || answers > oldest.answers_before {
+        } else if asked.received_more_than(oldest.asked)
+            && (oldest.response == Progress::Reading || answers > oldest.answers_before)
+        {
             self.turns = 0;
             self.change(Habit::Window);
         } else {
@@ -282,10 +323,6 @@ impl Exchanges {
         self.open.remove(at)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Exchange> {
-        self.open.iter()
-    }
-
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
         self.open.iter_mut()
     }
@@ -295,6 +332,15 @@ impl Exchanges {
         self.open
             .iter_mut()
             .find(|exchange| exchange.response == Progress::Waiting)
+    }
+
+    /// Whether the server had received more than all requests that were seen when it sent this answer, so
+    /// much more that it may be another request.
+    pub(super) fn asked_less(&self, answer: Origin) -> bool {
+        let until = self.open.back().map_or(u64::MAX, |last| last.asked_until);
+        answer
+            .received
+            .is_some_and(|so_far| so_far.saturating_sub(until) >= MIN_MESSAGE)
     }
 
     /// The numbers of those that `which` picks.

@@ -66,14 +66,14 @@ impl HttpStream {
                 }
             }
             self.half_mut(from).state = State::Seek;
-            self.half_mut(from).begin_head(time);
+            self.half_mut(from).begin_head(time, bytes.len());
             return 0;
         }
         // A chunk may be another message's, where the hole may have led from one into the next.
         let others = match from {
             // One request at a time: no other was begun before the server said something.
             Side::Client => {
-                self.exchanges.habit() != Habit::OneByOne || self.server_offset > self.answered
+                self.exchanges.habit() != Habit::OneByOne || self.server.offset > self.answered
             }
             Side::Server => self.client.hidden.bytes >= MIN_MESSAGE || self.exchanges.waiting() > 0,
         };
@@ -139,7 +139,7 @@ impl HttpStream {
         if std::mem::take(&mut half.candidate) && !rest.is_empty() {
             match sought_start(from, rest) {
                 Start::Head | Start::More => {
-                    half.begin_head(time);
+                    half.begin_head(time, rest.len());
                     cx.counters.framing_bytes += start as u64;
                     return start;
                 }

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use analyzer::exchange::{Ending, Event, EventKind, ExchangeId};
 use analyzer::time::Timestamp;
 
-use crate::tcp::{ConnectionInfo, Side};
+use crate::tcp::{ConnectionInfo, Sent, Side};
 
 use super::EventSink;
 use super::body::{Body, Frame, Progress as BodyProgress};
 use super::coding::Decoder;
-use super::damage::MIN_MESSAGE;
+use super::damage::{MIN_MESSAGE, grow};
 use super::endings::Finish;
 use super::framing::Method;
 use super::half::{Half, State};
@@ -33,16 +33,15 @@ pub struct HttpStream {
     pub(super) server_bytes: u64,
     /// `server_bytes` before the segment that is being read.
     pub(super) server_bytes_before: u64,
-    /// How far the server's stream has come, with what was not seen of it.
-    pub(super) server_offset: u64,
     /// How far it had come with the last byte that was seen.
     pub(super) server_seen: u64,
     /// How far it had come when the last answer was over: what came since may be of an answer whose
     /// request is yet to come, when the capture was out of order.
     pub(super) answered: u64,
     pub(super) server_last: Option<Timestamp>,
-    /// Whether the server was seen to send interim answers.
-    pub(super) interim: bool,
+    /// Whether there may be requests that nobody saw since the last that was certainly the first of those
+    /// under way.
+    pub(super) unseen: bool,
     pub(super) next: u32,
 }
 
@@ -64,11 +63,10 @@ impl HttpStream {
             unrecognised: 0,
             server_bytes: 0,
             server_bytes_before: 0,
-            server_offset: 0,
             server_seen: 0,
             answered: 0,
             server_last: None,
-            interim: false,
+            unseen: !info.from_start,
             next: 0,
         }
     }
@@ -79,7 +77,7 @@ impl HttpStream {
         cx: &mut Context<'_, S>,
         from: Side,
         bytes: &[u8],
-        time: Timestamp,
+        sent: Sent,
     ) {
         if bytes.is_empty() {
             return;
@@ -87,11 +85,18 @@ impl HttpStream {
         self.server_bytes_before = self.server_bytes;
         if from == Side::Server {
             self.server_bytes = self.server_bytes.saturating_add(bytes.len() as u64);
-            self.server_offset = self.server_offset.saturating_add(bytes.len() as u64);
-            self.server_seen = self.server_offset;
-            self.server_last = self.server_last.max(Some(time));
+            self.server_last = self.server_last.max(Some(sent.time));
         }
-        self.half_mut(from).candidate = true;
+        let time = sent.time;
+        let half = self.half_mut(from);
+        half.candidate = true;
+        half.before = half.received;
+        half.received = sent.received;
+        half.piece = bytes.len();
+        grow(&mut half.offset, bytes.len() as u64);
+        if from == Side::Server {
+            self.server_seen = self.server.offset;
+        }
         self.look_again(cx, from, bytes, time);
         self.read(cx, from, bytes, time);
     }
@@ -200,7 +205,7 @@ impl HttpStream {
         let start = line_ends(bytes);
         cx.counters.framing_bytes += start as u64;
         if start < bytes.len() {
-            self.half_mut(from).begin_head(time);
+            self.half_mut(from).begin_head(time, bytes.len() - start);
         }
         start
     }
@@ -374,12 +379,12 @@ impl HttpStream {
                 _ => Finish::Read,
             };
             self.finish_response(cx, finish);
-            self.server.begin_head(time);
+            self.server.begin_head(time, bytes.len());
             return 0;
         }
         if from == Side::Client && self.is_body_left_out(bytes) {
             self.finish_request(cx, Finish::Lost);
-            self.client.begin_head(time);
+            self.client.begin_head(time, bytes.len());
             return 0;
         }
         let connection = self.info.id;

@@ -52,6 +52,19 @@ pub enum CloseReason {
     Replaced,
 }
 
+/// How a piece of a stream was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// When the first packet that carried it was captured; it can be earlier than that of bytes before.
+    pub time: Timestamp,
+    /// How much of the other side's stream its sender had received by then (RFC 9293 §3.4), in bytes
+    /// from where that stream is handed on, with what was lost of it; one more where that has ended.
+    /// `None` where the packet did not say, or what it said cannot be believed. A piece that was sent
+    /// again may say more than when it was sent first, but never more than had been sent before the
+    /// other side received it.
+    pub received: Option<u64>,
+}
+
 /// Reads the streams of connections. Calls for one connection come in the order of its streams:
 /// `open`, then `data`, `gap`, `fin` and `rst`, then `close`. Data of one side is handed on only when
 /// the other side's data that it acknowledges was (or was given up as a gap), so that a request comes
@@ -67,9 +80,8 @@ pub trait StreamHandler {
     /// A connection with something to hand on.
     fn open(&mut self, info: ConnectionInfo) -> Self::Stream;
 
-    /// The next bytes of one direction. `time` is when the first packet that carried them was
-    /// captured; it can be earlier than that of bytes before them.
-    fn data(&mut self, stream: &mut Self::Stream, from: Side, bytes: &[u8], time: Timestamp);
+    /// The next bytes of one direction.
+    fn data(&mut self, stream: &mut Self::Stream, from: Side, bytes: &[u8], sent: Sent);
 
     /// `length` bytes of one direction will never come. `time` is when they were given up.
     fn gap(&mut self, stream: &mut Self::Stream, from: Side, length: u64, time: Timestamp);

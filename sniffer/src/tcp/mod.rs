@@ -25,7 +25,7 @@ mod table;
 mod tests;
 
 pub use counters::TcpCounters;
-pub use handler::{CloseReason, ConnectionInfo, Side, StreamHandler};
+pub use handler::{CloseReason, ConnectionInfo, Sent, Side, StreamHandler};
 pub use key::{SHARDS, shard_of};
 pub use seq::{SeqNumber, SeqSpace, StreamOffset};
 pub use settings::{

@@ -6,7 +6,7 @@ use analyzer::time::Timestamp;
 
 use super::{
     counters::TcpCounters,
-    handler::{CloseReason, ConnectionInfo, Side, StreamHandler},
+    handler::{CloseReason, ConnectionInfo, Sent, Side, StreamHandler},
     key::{End, Pair},
     settings::TcpSettings,
 };
@@ -85,9 +85,9 @@ impl<S> Outlet<S> {
         self.from_start = true;
     }
 
-    /// Whether it takes more than a SYN to tell the roles.
+    /// Whether it takes more than a SYN to tell the roles. What was handed on keeps those it had.
     pub(super) const fn is_contested(&self) -> bool {
-        self.contested
+        self.contested && self.stream.is_none()
     }
 
     pub(super) const fn is_from_start(&self) -> bool {
@@ -99,7 +99,7 @@ impl<S> Outlet<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        if self.client.is_none() || self.contested {
+        if self.client.is_none() || self.is_contested() {
             let client = match cx.handler.sender_of(payload) {
                 Some(Side::Client) => from,
                 Some(Side::Server) => from.other(),
@@ -133,18 +133,13 @@ impl<S> Outlet<S> {
         self.client = Some(client);
     }
 
-    pub(super) fn data<H>(
-        &mut self,
-        from: End,
-        bytes: &[u8],
-        time: Timestamp,
-        cx: &mut Context<'_, H>,
-    ) where
+    pub(super) fn data<H>(&mut self, from: End, bytes: &[u8], sent: Sent, cx: &mut Context<'_, H>)
+    where
         H: StreamHandler<Stream = S>,
     {
         cx.counters.handed_on_bytes += bytes.len() as u64;
         let (stream, side) = self.open(from, cx);
-        cx.handler.data(stream, side, bytes, time);
+        cx.handler.data(stream, side, bytes, sent);
     }
 
     pub(super) fn gap<H>(

@@ -508,21 +508,24 @@ fn pipelined_answers_are_in_step_again_after_a_pause() {
     let three = "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\n";
     let seen = Setup::new().run(&[
         c(three),
+        knowing(three.len() as u64),
         s(OK),
         gap_s(OK.len() as u64),
+        knowing(three.len() as u64),
         s(OK),
+        knowing(3 * OK.len() as u64),
         c("GET /next HTTP/1.1\r\n\r\n"),
         s(OK),
     ]);
-    let last = seen.lines.iter().filter(|line| line.starts_with("3 "));
+    let last = seen.lines.iter().filter(|line| line.starts_with("4 "));
     assert_eq!(
         last.collect::<Vec<_>>(),
         [
-            "3 begin",
-            "3 GET /next 1.1",
-            "3 sent",
-            "3 200 1.1",
-            "3 complete down 2"
+            "4 begin",
+            "4 GET /next 1.1",
+            "4 sent",
+            "4 200 1.1",
+            "4 complete down 2"
         ]
     );
 }

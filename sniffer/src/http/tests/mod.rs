@@ -7,6 +7,7 @@ mod framing;
 mod hostile;
 mod pairing;
 mod protocols;
+mod received;
 mod simulator;
 mod streams;
 mod times;
@@ -17,12 +18,14 @@ use analyzer::exchange::{Event, EventKind, Source, Transfer};
 use analyzer::time::Timestamp;
 
 use super::{EventSink, HttpCounters, HttpHandler, HttpLimits, HttpSettings, Protocol};
-use crate::tcp::{CloseReason, ConnectionInfo, Side, StreamHandler};
+use crate::tcp::{CloseReason, ConnectionInfo, Sent, Side, StreamHandler};
 
 /// One call of the seam.
 #[derive(Clone, Debug)]
 enum Op {
     Data(Side, Vec<u8>),
+    /// So much of the other side's stream had been received by the sender of the data that follows.
+    Knowing(u64),
     Gap(Side, u64),
     Fin(Side),
     Rst(Side),
@@ -43,6 +46,10 @@ const fn gap_c(length: u64) -> Op {
 
 const fn gap_s(length: u64) -> Op {
     Op::Gap(Side::Server, length)
+}
+
+const fn knowing(received: u64) -> Op {
+    Op::Knowing(received)
 }
 
 const FIN_C: Op = Op::Fin(Side::Client);
@@ -240,11 +247,17 @@ impl Setup {
             from_start: self.from_start,
         }));
         let mut last = Timestamp::from_micros(0);
+        let mut received = None;
         for (time, op) in ops {
             let Some(open) = &mut stream else { break };
             last = Timestamp::from_micros(*time);
             match op {
-                Op::Data(side, bytes) => handler.data(open, *side, bytes, last),
+                Op::Knowing(so_far) => received = Some(*so_far),
+                Op::Data(side, bytes) => {
+                    let received = received.take();
+                    let time = last;
+                    handler.data(open, *side, bytes, Sent { time, received });
+                }
                 Op::Gap(side, length) => handler.gap(open, *side, *length, last),
                 Op::Fin(side) => handler.fin(open, *side, last),
                 Op::Rst(side) => handler.rst(open, *side, last),

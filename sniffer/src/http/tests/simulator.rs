@@ -194,9 +194,14 @@ pub(super) fn heard(ops: &[Op]) -> Vec<Said> {
         from_start: true,
     });
     let time = Timestamp::from_micros(1);
+    let mut received = None;
     for op in ops {
         match op {
-            Op::Data(side, bytes) => handler.data(&mut stream, *side, bytes, time),
+            Op::Knowing(so_far) => received = Some(*so_far),
+            Op::Data(side, bytes) => {
+                let received = received.take();
+                handler.data(&mut stream, *side, bytes, Sent { time, received });
+            }
             Op::Gap(side, length) => handler.gap(&mut stream, *side, *length, time),
             Op::Fin(side) => handler.fin(&mut stream, *side, time),
             Op::Rst(side) => handler.rst(&mut stream, *side, time),

@@ -165,7 +165,8 @@ impl<S> Connection<S> {
         let (own, peer) = self.halves.split_mut(from);
         let may_go = self.opening.is_settled() && !peer.holds(piece.ack);
         if may_go && let Some(fresh) = own.assembler.in_order(piece.at, fresh) {
-            self.outlet.data(from, fresh, piece.time, cx);
+            let sent = peer.sent(piece.time, piece.ack);
+            self.outlet.data(from, fresh, sent, cx);
             own.assembler.advance(fresh.len());
             own.note_cut(own.next().plus(u64::from(piece.cut)));
             return;

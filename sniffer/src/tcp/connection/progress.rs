@@ -64,12 +64,13 @@ impl<S> Connection<S> {
     where
         H: StreamHandler<Stream = S>,
     {
-        let own = self.halves.get_mut(end);
+        let (own, peer) = self.halves.split_mut(end);
         match own.head() {
             Some((Item::Data, ..)) => {
                 if let Some(chunk) = own.assembler.take_head() {
                     own.note_cut(own.next().plus(u64::from(chunk.cut)));
-                    self.outlet.data(end, &chunk.bytes, chunk.time, cx);
+                    let sent = peer.sent(chunk.time, chunk.ack);
+                    self.outlet.data(end, &chunk.bytes, sent, cx);
                 }
             }
             Some((Item::Fin, time, _)) => {

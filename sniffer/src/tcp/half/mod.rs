@@ -8,6 +8,7 @@ use self::holes::Wait;
 use super::{
     assembler::Assembler,
     doubt::{Credence, Doubt, Held, Witness},
+    handler::Sent,
     late::Lost,
     seq::{SeqNumber, SeqSpace, StreamOffset},
     settings::{ABSURD_JUMP, LATE_WINDOW, MAX_SEGMENT, PLAUSIBLE_WINDOW, TcpSettings},
@@ -173,6 +174,12 @@ impl Half {
             self.acked = self.acked.max(at);
         }
         credence
+    }
+
+    /// What a piece of the other end says of this direction, by its acknowledgement.
+    pub(super) fn sent(&self, time: Timestamp, ack: StreamOffset) -> Sent {
+        let received = (ack >= self.start).then(|| ack.octets_since(self.start));
+        Sent { time, received }
     }
 
     /// Keeps a doubtful number until another packet confirms it; gives back the one that it displaces.

@@ -4,6 +4,30 @@ use super::*;
 use Side::{Client, Server};
 
 #[test]
+fn what_a_sender_had_received_counts_what_was_lost() {
+    let mut bench = Bench::connected();
+    bench.take(&[
+        send(Client, 10, 0, "ask", 0),
+        send(Server, 20, 4, "wer", 3),
+        send(Client, 30, 3, "next", 7),
+    ]);
+    bench.finish(40);
+    let gap = Told::Gap(Server, 4, 40);
+    assert!(bench.told().contains(&gap));
+    assert_eq!(bench.handler.received, [Some(0), Some(3), Some(7)]);
+
+    // Numbers that cannot be, and segments that say none.
+    let mut bench = Bench::connected();
+    let silent = Draft {
+        ack: None,
+        ..send(Client, 10, 0, "ask", 0)
+    };
+    bench.take(&[silent, send(Server, 20, 0, "answer", 1 << 30)]);
+    bench.finish(30);
+    assert_eq!(bench.handler.received, [None, None]);
+}
+
+#[test]
 fn disorder_is_put_right_and_times_are_kept() {
     let mut bench = Bench::connected();
     bench.take(&[send(Client, 10, 3, "def", 0), send(Client, 20, 0, "abc", 0)]);

@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use analyzer::time::Timestamp;
 
 use super::{
-    CloseReason, ConnectionInfo, ConnectionTable, SeqNumber, Side, StreamHandler, TcpCounters,
-    TcpSettings,
+    CloseReason, ConnectionInfo, ConnectionTable, Sent, SeqNumber, Side, StreamHandler,
+    TcpCounters, TcpSettings,
 };
 use crate::packet::{Flags, Segment};
 
@@ -43,6 +43,8 @@ fn data(side: Side, text: &str, time: i64) -> Told {
 /// Writes down what it is told; takes what begins with `GET` for a request, with `HTTP` for an answer.
 #[derive(Default)]
 struct Recorder {
+    /// What the senders of data had received.
+    received: Vec<Option<u64>>,
     told: Vec<(u64, Told)>,
     /// Octets of data, and of gaps.
     bytes: u64,
@@ -67,9 +69,10 @@ impl StreamHandler for Recorder {
         info.id
     }
 
-    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], time: Timestamp) {
+    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], sent: Sent) {
+        self.received.push(sent.received);
         self.bytes += bytes.len() as u64;
-        let told = Told::Data(from, bytes.to_vec(), time.as_micros());
+        let told = Told::Data(from, bytes.to_vec(), sent.time.as_micros());
         self.told.push((*stream, told));
     }
 

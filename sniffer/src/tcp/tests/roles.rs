@@ -108,6 +108,30 @@ fn joined_late_the_bytes_tell_the_roles() {
 }
 
 #[test]
+fn what_was_handed_on_keeps_its_roles() {
+    let mut bench = Bench::new();
+    // Both ends opened, and the first bytes do not tell which is the client; what follows would.
+    let both = Draft {
+        ack: None,
+        ..syn_ack(2)
+    };
+    bench.take(&[
+        syn(1),
+        both,
+        send(Client, 5, 0, "more", 0),
+        send(Server, 6, 0, "GET /", 4),
+        send(Client, 7, 4, "last", 5),
+    ]);
+    let told = [
+        bench.opened(true),
+        data(Client, "more", 5),
+        data(Server, "GET /", 6),
+        data(Client, "last", 7),
+    ];
+    assert_eq!(bench.told(), told);
+}
+
+#[test]
 fn joined_late_the_servers_ports_tell_the_roles() {
     let server_ports = vec![40_000];
     let mut bench = Bench::with(TcpSettings {

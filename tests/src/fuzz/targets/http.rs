@@ -6,7 +6,7 @@
 use analyzer::{exchange::Source, time::Timestamp};
 use sniffer::{
     http::{HttpCounters, HttpHandler, HttpLimits, HttpSettings},
-    tcp::{CloseReason, ConnectionInfo, Side, StreamHandler as _},
+    tcp::{CloseReason, ConnectionInfo, Sent, Side, StreamHandler as _},
 };
 
 use super::{
@@ -85,17 +85,29 @@ pub(super) fn play(
     };
     let mut stream = handler.open(info(id, from_start));
     let mut now = Timestamp::from_micros(1_000_000_000);
+    // How far client and server have come.
+    let mut came = [0_u64; 2];
     for (step, op) in ops {
         now = now.plus_micros(*step);
+        let sent = |from: Side, came: [u64; 2]| {
+            let [client, server] = came;
+            let other = if from == Side::Client { server } else { client };
+            // Some packets do not say.
+            let received = (*step != 1).then_some(other);
+            Sent {
+                time: now,
+                received,
+            }
+        };
         match op {
             Op::Data(from, bytes) => match cut {
                 Some((seed, most)) => {
                     for piece in pieces(bytes, seed, most) {
-                        handler.data(&mut stream, *from, piece, now);
+                        handler.data(&mut stream, *from, piece, sent(*from, came));
                     }
                 }
                 None if bytes.is_empty() => {}
-                None => handler.data(&mut stream, *from, bytes, now),
+                None => handler.data(&mut stream, *from, bytes, sent(*from, came)),
             },
             Op::Gap(from, length) => handler.gap(&mut stream, *from, *length, now),
             Op::Fin(from) => handler.fin(&mut stream, *from, now),
@@ -104,8 +116,16 @@ pub(super) fn play(
                 id += 1;
                 let next = handler.open(info(id, *from_start));
                 handler.close(std::mem::replace(&mut stream, next), *reason, now);
+                came = [0; 2];
             }
         }
+        let (from, length) = match op {
+            Op::Data(from, bytes) => (*from, bytes.len() as u64),
+            Op::Gap(from, length) => (*from, *length),
+            _ => continue,
+        };
+        let own = &mut came[usize::from(from == Side::Server)];
+        *own = own.saturating_add(length);
     }
     handler.close(stream, CloseReason::Closed, now);
     let counters = *handler.counters();

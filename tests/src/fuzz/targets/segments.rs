@@ -11,7 +11,7 @@ use analyzer::time::Timestamp;
 use sniffer::{
     packet::{Flags, Segment},
     tcp::{
-        CloseReason, ConnectionInfo, ConnectionTable, SHARDS, SeqNumber, Side, StreamHandler,
+        CloseReason, ConnectionInfo, ConnectionTable, SHARDS, Sent, SeqNumber, Side, StreamHandler,
         TcpSettings,
     },
 };
@@ -298,7 +298,7 @@ impl StreamHandler for Handler {
         }
     }
 
-    fn data(&mut self, stream: &mut Stream, from: Side, bytes: &[u8], time: Timestamp) {
+    fn data(&mut self, stream: &mut Stream, from: Side, bytes: &[u8], sent: Sent) {
         assert!(!bytes.is_empty(), "no data");
         let knows_start = self.honest && self.one_start && stream.from_start;
         let honest = self.honest;
@@ -320,7 +320,10 @@ impl StreamHandler for Handler {
             end.next = Some(next);
         }
         self.data += bytes.len() as u64;
-        self.call("data", Call::Data(stream.id, from, bytes.to_vec(), time));
+        self.call(
+            "data",
+            Call::Data(stream.id, from, bytes.to_vec(), sent.time),
+        );
     }
 
     fn gap(&mut self, stream: &mut Stream, from: Side, length: u64, time: Timestamp) {

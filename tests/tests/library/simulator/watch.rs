@@ -11,7 +11,7 @@ use sniffer::{
     capture::{LinkType, Packet},
     http::{EventSink, HttpHandler, HttpSettings},
     packet::{Decoded, Decoder},
-    tcp::{CloseReason, ConnectionInfo, ConnectionTable, Side, StreamHandler, TcpSettings},
+    tcp::{CloseReason, ConnectionInfo, ConnectionTable, Sent, Side, StreamHandler, TcpSettings},
 };
 
 /// What was read.
@@ -104,7 +104,10 @@ impl StreamHandler for Scribe {
         info.id
     }
 
-    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], _: Timestamp) {
+    fn data(&mut self, stream: &mut u64, from: Side, bytes: &[u8], sent: Sent) {
+        if let Some(received) = sent.received {
+            self.line(*stream, from, &format!("knowing({received})"));
+        }
         self.line(*stream, from, &format!("*(\"{}\")", bytes.escape_ascii()));
     }
 
