@@ -1,7 +1,7 @@
 //! Attacks on memory: what is shed is counted, an honest call beside them comes out as without them, and
 //! the peak of the resident memory stays within its bound.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use llmtap_tests::{
     attacks::{self, ATTACKS, Attack, HONEST, Traffic},
     row::Row,
@@ -11,12 +11,37 @@ use llmtap_tests::{
 /// by default is more; one attack reaches one of the bounds.
 const PEAK: u64 = 1 << 20;
 
-#[test]
-fn an_honest_call_comes_out_as_without_the_attack_and_memory_stays_bounded() -> Result<()> {
-    for attack in ATTACKS {
-        check(attack)?;
-    }
-    Ok(())
+/// A test for each attack, so that they run side by side.
+macro_rules! attacks {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test]
+        fn $test() -> Result<()> {
+            let attack = ATTACKS.iter().find(|attack| attack.name == $name);
+            check(attack.context($name)?)
+        })*
+
+        #[test]
+        fn every_attack_has_its_test() {
+            let names: Vec<_> = ATTACKS.iter().map(|attack| attack.name).collect();
+            assert_eq!(names, [$($name),*]);
+        }
+    };
+}
+
+attacks! {
+    a_flood_of_syns: "syn-flood",
+    half_open_connections: "half-open",
+    half_open_connections_all_held: "half-open, all held",
+    a_hole_that_never_fills: "hole",
+    ten_thousand_holes: "holes",
+    crumbs_with_a_hole_before_each: "crumbs",
+    a_body_an_octet_a_segment: "octets",
+    a_body_that_never_ends: "body",
+    an_answer_that_never_ends: "chunked",
+    a_head_that_never_ends: "head",
+    many_long_heads: "heads",
+    gzip_bombs: "gzip-bombs",
+    requests_that_nobody_answers: "unanswered",
 }
 
 fn check(attack: &Attack) -> Result<()> {
