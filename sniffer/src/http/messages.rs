@@ -56,6 +56,8 @@ impl HttpStream {
     ) {
         let fields = fields(cx, bytes);
         let framing = framing::of_request(line.version, &fields);
+        // Nobody knows where its body ends: what is there need not be a head, whatever it looks like.
+        let is_lost = framing == Err(Framing::None);
         let framing = settle(cx, framing);
         let Some(number) = self.open_request(cx) else {
             return;
@@ -67,6 +69,10 @@ impl HttpStream {
         match body {
             Some(body) => self.client.state = State::Body(body),
             None => self.finish_request(cx, Finish::Read),
+        }
+        if is_lost {
+            self.client.state = State::Seek;
+            self.client.candidate = true;
         }
     }
 

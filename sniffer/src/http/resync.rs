@@ -16,7 +16,7 @@ use super::half::{Hidden, State};
 use super::handler::Context;
 use super::head::{Scan, Scanner};
 use super::pairing::Habit;
-use super::protocol::{Protocol, Start, Trust, is_tls_record, sought_start};
+use super::protocol::{Protocol, Start, Trust, is_known_method, is_tls_record, sought_start};
 use super::settings::MAX_PROBE;
 use super::stream::{HttpStream, line_ends};
 
@@ -41,7 +41,11 @@ impl HttpStream {
         }
         // The first bytes of a head may stand alone in a segment: `OST / HTTP/1.1` is one, and goes on
         // with what the segment before it began.
-        let goes_on = !half.scanner.is_begun() && is_head(from, &[&half.head, bytes].concat());
+        // A method that is known, and would not be with those bytes before it, begins a head of its own.
+        let joined = [&half.head, bytes].concat();
+        let goes_on = !half.scanner.is_begun()
+            && is_head(from, &joined)
+            && (has_known_method(&joined) || !has_known_method(bytes));
         if !goes_on {
             half.state = State::Seek;
             let kept = half.drop_head();
@@ -158,6 +162,13 @@ impl HttpStream {
         self.skip(cx, from, bytes.len() as u64, time);
         bytes.len()
     }
+}
+
+/// Whether bytes begin with one of the usual methods, as a line of a request.
+fn has_known_method(bytes: &[u8]) -> bool {
+    memchr::memchr(b' ', bytes)
+        .and_then(|end| bytes.get(..end))
+        .is_some_and(is_known_method)
 }
 
 /// Whether bytes that may be anything begin with a head, as far as its first line and those after it

@@ -49,6 +49,23 @@ pub(super) fn check_pairs(ops: &[Op], expected: &[&str]) -> HttpCounters {
 }
 
 #[test]
+fn a_body_whose_length_cannot_be_read_is_part_of_no_method() {
+    // The server took it for 5 and went on.
+    for body in ["hello", "HELLO", "POST ", "{\"a\":"] {
+        let head = "POST /a HTTP/1.1\r\nContent-Length: +5\r\n\r\n";
+        let rest = [s(OK), c(get("b")), s(answer(201))];
+        for sent in [vec![c(format!("{head}{body}"))], vec![c(head), c(body)]] {
+            let counters = check_pairs(
+                &[&sent, &rest[..]].concat(),
+                &["/a 200 complete", "/b 201 complete"],
+            );
+            assert_eq!(counters.framings_invalid, 1, "{body}");
+            assert_eq!(counters.skipped_bytes, body.len() as u64, "{body}");
+        }
+    }
+}
+
+#[test]
 fn expect_continue_answered_or_not_waited_for_or_not() {
     let head = "POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
     let go_on = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -1,6 +1,6 @@
 //! Ethernet, and what its types name: tags, IP, frames in frames (IEEE 802.3, 802.1Q, 802.2).
 
-use super::{mpls, ppp};
+use super::{mpls, nsh, ppp};
 use crate::packet::{
     Payload, Reason, ip,
     layer::{Inner, Layer},
@@ -21,6 +21,8 @@ const IPV6: u16 = 0x86dd;
 const ARP: u16 = 0x0806;
 const MPLS: [u16; 2] = [0x8847, 0x8848];
 const PPPOE: u16 = 0x8864;
+
+const NSH: u16 = 0x894f;
 
 /// IEEE 802.1Q, 802.1ad, and the two that were used for the outer tag before that.
 const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
@@ -69,6 +71,7 @@ pub(super) fn kind(kind: u16, payload: Payload<'_>) -> Result<Inner<'_>, Reason>
             let service = payload.u32(0)? & 0x00ff_ffff;
             Ok(Inner::after(payload, 4, Layer::Ethernet)?.via(via(kind, service)))
         }
+        NSH => nsh::service(payload),
         0x8903 => Inner::after(payload, 2, Layer::Ethernet),
         // VN-tag and E-tag (IEEE 802.1BR): ports of a switch that reaches into the host.
         0x8926 => tag(payload, 4),

@@ -4,11 +4,13 @@ mod cooked;
 mod ether;
 mod mpls;
 mod nflog;
+mod nsh;
 mod ppp;
 mod wireless;
 
 pub(super) use ether::{Likeness, likeness};
 pub(super) use mpls::stack as labels;
+pub(super) use nsh::service;
 
 use super::{
     Payload, Reason,

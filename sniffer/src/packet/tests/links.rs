@@ -88,6 +88,20 @@ pub(super) fn wrappings(ip: &[u8]) -> Vec<(&'static str, LinkType, Vec<u8>)> {
             ethernet(0x893f, &[&[0, 1, 2, 3, 4, 5][..], &plain[12..]].concat()),
         ),
         ("bridged", ethernet(0x6558, &plain)),
+        (
+            "nsh",
+            ethernet(
+                0x894f,
+                // One of fixed contexts, then one without around a frame.
+                &[
+                    &[0x0f, 0xc6, 1, 4, 0, 0, 7, 255][..],
+                    &[9; 16],
+                    &[0x0f, 0xc2, 2, 3, 0, 0, 7, 254],
+                    &plain,
+                ]
+                .concat(),
+            ),
+        ),
     ];
     for (name, outer) in [
         ("q-in-q", 0x88a8),

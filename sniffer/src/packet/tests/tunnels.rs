@@ -93,6 +93,22 @@ fn tunnels(ip: &[u8]) -> Vec<(&'static str, u8, Vec<u8>)> {
             udp(4790, &vxlan([0x0c, 0, 0, 5], &[&labels[..], ip].concat())),
         ),
         (
+            "vxlan-gpe nsh",
+            UDP,
+            udp(
+                4790,
+                &vxlan(
+                    [0x0c, 0, 0, 4],
+                    &[
+                        &[0x0f, 0xc2, 2, if v6 { 2 } else { 1 }, 0, 0, 7, 255][..],
+                        ip,
+                    ]
+                    .concat(),
+                ),
+            ),
+        ),
+        ("mpls in udp", UDP, udp(6635, &[&labels[..], ip].concat())),
+        (
             "vxlan at the generic port",
             UDP,
             udp(4790, &vxlan([8, 0, 0, 0], &frame)),
@@ -295,6 +311,32 @@ fn a_port_alone_is_no_tunnel() {
         (4789, vec![8, 0, 0, 0]),
         (8472, b"some datagram".to_vec()),
         (4790, vxlan([0x0c, 0, 0, 9], &ip)),
+        // Of operation and maintenance, too short, another version.
+        (
+            4790,
+            vxlan(
+                [0x0c, 0, 0, 4],
+                &[&[0x2f, 0xc2, 2, 1, 0, 0, 7, 255][..], &ip].concat(),
+            ),
+        ),
+        (
+            4790,
+            vxlan(
+                [0x0c, 0, 0, 4],
+                &[&[0x0f, 0xc1, 2, 1, 0, 0, 7, 255][..], &ip].concat(),
+            ),
+        ),
+        (
+            4790,
+            vxlan(
+                [0x0c, 0, 0, 4],
+                &[&[0x4f, 0xc2, 2, 1, 0, 0, 7, 255][..], &ip].concat(),
+            ),
+        ),
+        // No labels to the end, or not IP below them.
+        (6635, b"some datagram".to_vec()),
+        (6635, [&[0, 1, 1, 64][..], &ip[..ip.len() - 1]].concat()),
+        (6635, [&[0, 1, 1, 64][..], &[0x9f; 30]].concat()),
         (4790, vxlan([0x0c, 0, 0, 1], &ip[1..])),
         (4790, vxlan([0x0d, 0, 0, 1], &ip)),
         (4790, vxlan([0x0c, 1, 0, 1], &ip)),

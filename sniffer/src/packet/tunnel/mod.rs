@@ -14,7 +14,7 @@ mod teredo;
 mod vxlan;
 
 use super::{
-    Payload, Reason,
+    Payload, Reason, ip,
     layer::{Inner, Layer},
     link,
 };
@@ -92,11 +92,22 @@ fn over_udp(payload: Payload<'_>) -> Result<Option<Inner<'_>>, Reason> {
 /// What reads a tunnel's header; `None` where it is none.
 type Opener = fn(Payload<'_>) -> Result<Option<Inner<'_>>, Reason>;
 
+/// MPLS in UDP (RFC 7510), which has no header of its own: IP behind the labels must prove it.
+fn labelled(datagram: Payload<'_>) -> Result<Option<Inner<'_>>, Reason> {
+    match link::labels(datagram) {
+        Ok(inner) if inner.layer == Layer::Ip && !ip::plausible(inner.payload)? => Ok(None),
+        Ok(inner) => Ok(Some(inner)),
+        Err(Reason::NotIp) => Ok(None),
+        Err(reason) => Err(reason),
+    }
+}
+
 fn at_port(port: u16) -> Option<Opener> {
     match port {
         // The second is that of Linux before there was a number.
         4789 | 8472 => Some(vxlan::open),
         4790 => Some(vxlan::open_generic),
+        6635 => Some(labelled),
         6081 => Some(geneve::open),
         3544 => Some(teredo::open),
         2152 => Some(gtp::open),

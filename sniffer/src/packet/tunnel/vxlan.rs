@@ -49,6 +49,7 @@ pub(super) fn open_generic(datagram: Payload<'_>) -> Result<Option<Inner<'_>>, R
     let layer = match protocol {
         1 | 2 if ip::plausible(rest)? => Layer::Ip,
         3 if link::likeness(rest)? != Likeness::None => Layer::Ethernet,
+        4 if is_service(rest)? => Layer::EtherType(0x894f),
         5 => Layer::EtherType(0x8847),
         _ => return Ok(None),
     };
@@ -56,6 +57,19 @@ pub(super) fn open_generic(datagram: Payload<'_>) -> Result<Option<Inner<'_>>, R
         return Ok(None);
     }
     Inner::after(rest, 0, layer).map(|inner| Some(inner.via(via(datagram))))
+}
+
+/// Whether a network service header begins here, with what it says behind it.
+fn is_service(rest: Payload<'_>) -> Result<bool, Reason> {
+    match link::service(rest) {
+        Ok(inner) => match inner.layer {
+            Layer::Ip => ip::plausible(inner.payload),
+            Layer::Ethernet => Ok(link::likeness(inner.payload)? != Likeness::None),
+            _ => Ok(true),
+        },
+        Err(Reason::Cut) => Err(Reason::Cut),
+        Err(_) => Ok(false),
+    }
 }
 
 /// The network's identifier.
