@@ -316,6 +316,10 @@ pub(crate) trait Answer: Visitor + Default {
     fn other(&mut self, _bytes: &[u8], _time: Timestamp) {}
     /// An event (or the plain body) is over, at its end or cut off.
     fn end_event(&mut self, named_error: bool);
+    /// Bytes of text held besides what the facts keep.
+    fn staged(&self) -> usize {
+        0
+    }
     /// The body is over: brings the figures to the meaning that [`answer::Usage`] states.
     fn settle(&mut self) {}
     /// FastAPI's `detail`, an error only where the status is one.
