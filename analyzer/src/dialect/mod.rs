@@ -13,6 +13,7 @@ mod anthropic;
 mod audio;
 mod choice;
 mod clocks;
+mod cohere;
 mod embeddings;
 mod form;
 mod gemini;
@@ -65,6 +66,8 @@ pub static DIALECTS: &[&Dialect] = &[
     &gemini::GENERATE,
     &gemini::STREAM,
     &gemini::EMBED,
+    &cohere::CHAT,
+    &cohere::CHAT_V1,
     &tgi::DIALECT,
     &sglang::DIALECT,
     &triton::GENERATE,

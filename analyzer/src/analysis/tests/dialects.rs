@@ -5,6 +5,7 @@
 mod anthropic;
 mod audio;
 mod choice;
+mod cohere;
 mod embeddings;
 mod gemini;
 mod images;
@@ -57,6 +58,7 @@ pub(super) fn examples() -> Vec<Example> {
         example("/api/chat", ollama::ASK, ollama::THINKING.concat()),
         example(gemini::STREAM, gemini::ASK, gemini::sse().concat()),
         example(llamacpp::PATH, llamacpp::ASK, llamacpp::EVENTS.concat()),
+        example(cohere::PATH, cohere::ASK, cohere::EVENTS.concat()),
         example("/generate_stream", tgi::ASK, tgi::EVENTS.concat()),
         example("/generate", sglang::ASK, sglang::EVENTS.concat()),
         example(triton::PATH, triton::ASK, triton::EVENTS.concat()),
