@@ -301,13 +301,9 @@ impl Visitor for Saying {
                     index,
                     text: Text::ToolName,
                 },
-                "arguments" => Says::ToolText {
-                    index,
-                    text: Text::ToolArguments,
-                },
                 // The first version's: an object, or a piece of its text in an event of its own.
                 "parameters" if index.is_some() => Says::Parameters { index },
-                "parameters" => Says::ToolText {
+                "arguments" | "parameters" => Says::ToolText {
                     index,
                     text: Text::ToolArguments,
                 },

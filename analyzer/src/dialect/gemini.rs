@@ -144,8 +144,9 @@ impl Visitor for Asking {
                 Asks::Declarations
             }
             // Each other field is a tool of the server's own: a search, running code.
-            (Asks::Tool, Step::Key(_)) => Asks::Asked(Asked::Tool),
-            (Asks::Declarations, Step::Index(_)) => Asks::Asked(Asked::Tool),
+            (Asks::Tool, Step::Key(_)) | (Asks::Declarations, Step::Index(_)) => {
+                Asks::Asked(Asked::Tool)
+            }
             (Asks::ToolConfig, Step::Key("functionCallingConfig" | "function_calling_config")) => {
                 Asks::CallingConfig
             }

@@ -14,6 +14,7 @@ mod audio;
 mod choice;
 mod clocks;
 mod cohere;
+mod embed;
 mod embeddings;
 mod form;
 mod gemini;
@@ -70,6 +71,8 @@ pub static DIALECTS: &[&Dialect] = &[
     &cohere::CHAT_V1,
     &tgi::DIALECT,
     &sglang::DIALECT,
+    &embed::TEI,
+    &embed::COHERE,
     &triton::GENERATE,
     &triton::STREAM,
     &rerank::DIALECT,

@@ -6,6 +6,7 @@ mod anthropic;
 mod audio;
 mod choice;
 mod cohere;
+mod embed;
 mod embeddings;
 mod gemini;
 mod images;
