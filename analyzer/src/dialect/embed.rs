@@ -17,8 +17,8 @@ pub(super) static TEI: Dialect = Dialect {
     paths: &["/embed", "/embed_all", "/embed_sparse"],
     hints: &[],
     request_signs: &[&["inputs", "normalize"], &["inputs", "truncate"]],
-    // Lists of numbers, as others answer, too.
-    answer_signs: &[],
+    // Sparse vectors; dense ones are lists of numbers, which anything may answer.
+    answer_signs: &[&["[][].index", "[][].value"]],
     headers: &[
         "x-compute-tokens",
         "x-queue-time",

@@ -10,6 +10,7 @@
 
 pub mod answer;
 mod anthropic;
+mod anthropic_complete;
 mod audio;
 mod choice;
 mod clocks;
@@ -58,6 +59,7 @@ pub static DIALECTS: &[&Dialect] = &[
     &openai_completions::DIALECT,
     &openai_responses::DIALECT,
     &anthropic::DIALECT,
+    &anthropic_complete::DIALECT,
     &embeddings::DIALECT,
     &ollama::CHAT,
     &ollama::GENERATE,

@@ -3,6 +3,7 @@
 //! "hello", " world" and "user" are one token each in cl100k_base, so that counts can be checked by eye.
 
 mod anthropic;
+mod anthropic_complete;
 mod audio;
 mod choice;
 mod cohere;
@@ -85,6 +86,8 @@ pub(super) struct Example {
     pub(super) request: String,
     pub(super) response: String,
 }
+
+pub(super) const SGLANG_ASK: &str = sglang::ASK;
 
 const JSON: &str = "application/json";
 const SSE: &str = "text/event-stream";
