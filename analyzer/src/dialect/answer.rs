@@ -64,7 +64,7 @@ pub struct AnswerFacts {
     counts_output: bool,
     /// Tool calls over all choices.
     tool_calls: usize,
-    /// A choice or tool call past the bounds was left out.
+    /// A choice, a tool call or a text past the bounds was left out.
     left_out: bool,
 }
 
@@ -328,6 +328,11 @@ impl AnswerFacts {
     /// Text was left out for want of room.
     pub const fn cut(&self) -> bool {
         self.room.cut() || self.left_out
+    }
+
+    /// Text past a bound was left out.
+    pub const fn leave_out(&mut self) {
+        self.left_out = true;
     }
 
     /// Begins the current event.

@@ -143,7 +143,10 @@ impl Visitor for Asking {
             (Asks::Tool, Step::Key("functionDeclarations" | "function_declarations")) => {
                 Asks::Declarations
             }
-            (Asks::Declarations, Step::Index(_)) => Asks::Asked(Asked::Tool),
+            // Each other field is a tool of the server's own: a search, running code.
+            (Asks::Tool, Step::Key(_)) | (Asks::Declarations, Step::Index(_)) => {
+                Asks::Asked(Asked::Tool)
+            }
             (Asks::ToolConfig, Step::Key("functionCallingConfig" | "function_calling_config")) => {
                 Asks::CallingConfig
             }

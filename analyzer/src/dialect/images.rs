@@ -22,6 +22,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     answer_signs: &[
         &["data[].b64_json"],
         &["data[].revised_prompt"],
+        &["created", "data[].url"],
         &["type=image_generation."],
         &["type=image_edit."],
     ],

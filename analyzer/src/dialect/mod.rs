@@ -10,9 +10,12 @@
 
 pub mod answer;
 mod anthropic;
+mod anthropic_complete;
 mod audio;
 mod choice;
 mod clocks;
+mod cohere;
+mod embed;
 mod embeddings;
 mod form;
 mod gemini;
@@ -56,6 +59,7 @@ pub static DIALECTS: &[&Dialect] = &[
     &openai_completions::DIALECT,
     &openai_responses::DIALECT,
     &anthropic::DIALECT,
+    &anthropic_complete::DIALECT,
     &embeddings::DIALECT,
     &ollama::CHAT,
     &ollama::GENERATE,
@@ -65,8 +69,12 @@ pub static DIALECTS: &[&Dialect] = &[
     &gemini::GENERATE,
     &gemini::STREAM,
     &gemini::EMBED,
+    &cohere::CHAT,
+    &cohere::CHAT_V1,
     &tgi::DIALECT,
     &sglang::DIALECT,
+    &embed::TEI,
+    &embed::COHERE,
     &triton::GENERATE,
     &triton::STREAM,
     &rerank::DIALECT,
@@ -316,6 +324,10 @@ pub(crate) trait Answer: Visitor + Default {
     fn other(&mut self, _bytes: &[u8], _time: Timestamp) {}
     /// An event (or the plain body) is over, at its end or cut off.
     fn end_event(&mut self, named_error: bool);
+    /// Bytes of text held besides what the facts keep.
+    fn staged(&self) -> usize {
+        0
+    }
     /// The body is over: brings the figures to the meaning that [`answer::Usage`] states.
     fn settle(&mut self) {}
     /// FastAPI's `detail`, an error only where the status is one.

@@ -36,7 +36,10 @@ impl Asked {
             "user" => Self::User,
             "stream" => Self::Stream,
             "n" => Self::N,
-            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => Self::MaxTokens,
+            "max_tokens"
+            | "max_completion_tokens"
+            | "max_output_tokens"
+            | "max_tokens_to_sample" => Self::MaxTokens,
             "temperature" => Self::Temperature,
             "tools" | "functions" => Self::Tools,
             "tool_choice" | "function_call" => Self::ToolChoice,

@@ -34,13 +34,14 @@ pub(super) static DIALECT: Dialect = Dialect {
     answer: || Box::new(JsonAnswer::<ChatAnswer>::default()),
 };
 
+/// Others word their requests the same.
 #[derive(Debug, Default)]
-struct ChatRequest {
+pub(super) struct ChatRequest {
     facts: RequestFacts,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Asks {
+pub(super) enum Asks {
     Root,
     Asked(Asked),
     Messages,

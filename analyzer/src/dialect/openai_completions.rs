@@ -29,13 +29,14 @@ pub(super) static DIALECT: Dialect = Dialect {
     answer: || Box::new(JsonAnswer::<CompletionAnswer>::default()),
 };
 
+/// Others word their requests the same.
 #[derive(Debug, Default)]
-struct CompletionRequest {
+pub(super) struct CompletionRequest {
     facts: RequestFacts,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Asks {
+pub(super) enum Asks {
     Root,
     Asked(Asked),
     /// A text, a list of texts, of token ids, or of lists of those.

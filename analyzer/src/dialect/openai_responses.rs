@@ -201,6 +201,8 @@ fn delta_text(event: &str) -> Option<Text> {
         | "custom_tool_call_input"
         | "mcp_call_arguments"
         | "mcp_call.arguments"
+        | "apply_patch_call_operation_diff"
+        | "shell_call_command"
         | "code_interpreter_call_code"
         | "code_interpreter_call.code" => Text::ToolArguments,
         _ => return None,

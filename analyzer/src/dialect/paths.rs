@@ -3,7 +3,7 @@
 use super::{DIALECTS, Dialect};
 
 /// Ends of paths that are known to be no call, though their bodies may look like one.
-const NO_CALLS: [&str; 17] = [
+const NO_CALLS: [&str; 20] = [
     "/tokenize",
     "/detokenize",
     "/count_tokens",
@@ -11,6 +11,10 @@ const NO_CALLS: [&str; 17] = [
     "/apply-template",
     "/apply_template",
     ":countTokens",
+    ":computeTokens",
+    // Contents put by for later calls, and batches of calls that are made later.
+    "/cachedContents",
+    ":batchGenerateContent",
     "/score",
     "/classify",
     "/pooling",
@@ -150,6 +154,8 @@ mod tests {
             ("/tokenize", "no call"),
             ("/v1/messages/count_tokens", "no call"),
             ("/v1beta/models/g:countTokens", "no call"),
+            ("/v1beta/models/g:batchGenerateContent", "no call"),
+            ("/v1beta/cachedContents", "no call"),
         ] {
             assert_eq!(name(target), expected, "{target}");
         }

@@ -248,7 +248,8 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
     }
 
     fn held(&mut self) -> usize {
-        self.read.visitor.facts().room.used()
+        let staged = self.read.visitor.staged();
+        staged.saturating_add(self.read.visitor.facts().room.used())
     }
 
     fn stop_keeping(&mut self) {

@@ -203,6 +203,10 @@ impl Answer for Saying {
         &mut self.facts
     }
 
+    fn staged(&self) -> usize {
+        self.text.len()
+    }
+
     fn end_event(&mut self, named_error: bool) {
         if self.has_text {
             self.end_answer();
@@ -263,7 +267,13 @@ impl Visitor for Saying {
     fn text(&mut self, node: Says, piece: &str) {
         match node {
             Says::Around(around) => around.text(&mut self.facts, &mut self.flat, piece),
-            Says::Text => cut_to(&mut self.text, piece, MAX_EVENT_TEXT),
+            Says::Text => {
+                let before = self.text.len();
+                cut_to(&mut self.text, piece, MAX_EVENT_TEXT);
+                if self.text.len() - before < piece.len() {
+                    self.facts.leave_out();
+                }
+            }
             Says::Id => self.facts.id_piece(piece),
             Says::FinishType => cut_to(&mut self.reason, piece, MAX_WORD),
             _ => {}

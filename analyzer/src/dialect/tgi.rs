@@ -13,6 +13,10 @@ use super::{
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
+/// Bytes of one token's text that are kept. No vocabulary's is near it, but servers that speak the API
+/// may send a longer piece as one token.
+const MAX_TOKEN_TEXT: usize = 64 << 10;
+
 /// The dialect.
 pub(super) static DIALECT: Dialect = Dialect {
     name: "tgi",
@@ -239,7 +243,13 @@ impl Visitor for Saying {
                 let kept = self.facts.output(Text::Content, piece);
                 self.staged.append(Text::Content, kept);
             }
-            Says::TokenText => cut_to(&mut self.token, piece, MAX_WORD),
+            Says::TokenText => {
+                let before = self.token.len();
+                cut_to(&mut self.token, piece, MAX_TOKEN_TEXT);
+                if self.token.len() - before < piece.len() {
+                    self.facts.leave_out();
+                }
+            }
             Says::FinishReason => cut_to(&mut self.staged.reason, piece, MAX_WORD),
             _ => {}
         }

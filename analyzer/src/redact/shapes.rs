@@ -126,6 +126,9 @@ const BEGINNINGS: &str = r"(?x-u)
           | AIza | AKIA | ASIA | hf_ | [srp]k_(?:live|test)_ | eyJ | gsk_ | xai- | nvapi- | ya29\. | npm_ | pypi-AgE )
         [A-Za-z0-9_.-]*
       | sk-[A-Za-z0-9]*[0-9][A-Za-z0-9]* | sk-[A-Za-z0-9]{12,}
+      # A name and a password before a host that is not to be seen; digits alone are a port.
+      | [a-z][a-z0-9+.-]{1,30}:(?:\\?/){2}[^\s/@:\x22'\\<>?\#\[\]]{0,256}
+        :[0-9]*[^\s/@\x22'\\<>\[\]0-9][^\s/@\x22'\\<>\[\]]{0,256}
     )
     (?: \[\.\.\.\ \d+\ bytes\ missing | \z )";
 

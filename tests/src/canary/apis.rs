@@ -116,6 +116,48 @@ pub fn apis() -> Vec<Api> {
             stream: None,
         },
         Api {
+            name: "cohere chat",
+            path: "/v2/chat",
+            ask: json!({"model": "$", "stream": true, "messages": [{"role": "user", "content": "$"}],
+                "tools": [{"type": "function", "function": {"name": "$", "description": "$"}}]}),
+            tell: json!({"id": "$", "message": {"role": "assistant", "tool_plan": "$",
+                "content": [{"type": "thinking", "thinking": "$"}, {"type": "text", "text": "$"}],
+                "tool_calls": [{"id": "$", "type": "function", "function": {"name": "$", "arguments": "{\"a\":\"$\"}"}}]},
+                "finish_reason": "$", "usage": {"tokens": {"input_tokens": 1, "output_tokens": 1}}}),
+            stream: Some((
+                SSE,
+                "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"$\"}}}}\n\n",
+            )),
+        },
+        Api {
+            name: "cohere chat, first version",
+            path: "/v1/chat",
+            ask: json!({"model": "$", "message": "$", "preamble": "$", "chat_history": [{"role": "USER", "message": "$"}]}),
+            tell: json!({"response_id": "$", "text": "$", "generation_id": "$", "finish_reason": "$",
+                "tool_calls": [{"name": "$", "parameters": {"a": "$"}}]}),
+            stream: Some((
+                LINES,
+                "{\"is_finished\":false,\"event_type\":\"text-generation\",\"text\":\"$\"}\n",
+            )),
+        },
+        Api {
+            name: "tei",
+            path: "/embed",
+            ask: json!({"inputs": ["$", "$"], "truncate": true}),
+            tell: json!({"error": "$", "error_type": "$"}),
+            stream: None,
+        },
+        Api {
+            name: "anthropic complete",
+            path: "/v1/complete",
+            ask: json!({"model": "$", "prompt": "$", "max_tokens_to_sample": 9}),
+            tell: json!({"type": "completion", "id": "$", "completion": "$", "stop_reason": "$", "model": "$", "log_id": "$"}),
+            stream: Some((
+                SSE,
+                "event: completion\ndata: {\"type\":\"completion\",\"completion\":\"$\",\"stop_reason\":null,\"log_id\":\"i\"}\n\n",
+            )),
+        },
+        Api {
             name: "moderations",
             path: "/v1/moderations",
             ask: json!({"model": "m", "input": "$"}),

@@ -117,7 +117,7 @@ impl Search<'_> {
 }
 
 /// Fields whose strings are the pieces of a stream's text.
-pub const PIECES: [&str; 8] = [
+pub const PIECES: [&str; 9] = [
     "content",
     "reasoning_content",
     "arguments",
@@ -126,6 +126,7 @@ pub const PIECES: [&str; 8] = [
     "partial_json",
     "response",
     "text_output",
+    "completion",
 ];
 
 /// The strings of this field, one after the other.

@@ -181,6 +181,23 @@ fn text_past_the_budget_is_shed_and_said() {
 }
 
 #[test]
+fn what_an_unfinished_event_holds_is_held() {
+    let mut analyzer = Analyzer::new(Arc::new(Settings::default()));
+    let text = "x".repeat(1 << 20);
+    let script = Script::new()
+        .post("/generate", dialects::SGLANG_ASK)
+        .stream(5)
+        .piece(
+            format!("data: {{\"meta_info\":{{\"prompt_tokens\":1}},\"text\":\"{text}"),
+            6,
+        );
+    for event in &script.events {
+        assert!(analyzer.event(event).is_none());
+    }
+    assert!(analyzer.held >= 1 << 20);
+}
+
+#[test]
 fn events_of_unknown_exchanges_are_counted() {
     let mut analyzer = Analyzer::new(Arc::new(Settings::default()));
     let script = stream();

@@ -3,8 +3,11 @@
 //! "hello", " world" and "user" are one token each in cl100k_base, so that counts can be checked by eye.
 
 mod anthropic;
+mod anthropic_complete;
 mod audio;
 mod choice;
+mod cohere;
+mod embed;
 mod embeddings;
 mod gemini;
 mod images;
@@ -57,6 +60,7 @@ pub(super) fn examples() -> Vec<Example> {
         example("/api/chat", ollama::ASK, ollama::THINKING.concat()),
         example(gemini::STREAM, gemini::ASK, gemini::sse().concat()),
         example(llamacpp::PATH, llamacpp::ASK, llamacpp::EVENTS.concat()),
+        example(cohere::PATH, cohere::ASK, cohere::EVENTS.concat()),
         example("/generate_stream", tgi::ASK, tgi::EVENTS.concat()),
         example("/generate", sglang::ASK, sglang::EVENTS.concat()),
         example(triton::PATH, triton::ASK, triton::EVENTS.concat()),
@@ -82,6 +86,8 @@ pub(super) struct Example {
     pub(super) request: String,
     pub(super) response: String,
 }
+
+pub(super) const SGLANG_ASK: &str = sglang::ASK;
 
 const JSON: &str = "application/json";
 const SSE: &str = "text/event-stream";

@@ -287,6 +287,8 @@ fn beginnings_are_secrets_only_where_something_ends() {
     };
     for text in [
         "is sk-proj-Zq",
+        "at postgres://me:7ii5",
+        r"at https:\/\/me:hunter",
         "is ghp_",
         "is AKIA",
         "is eyJhbGci",
@@ -297,6 +299,7 @@ fn beginnings_are_secrets_only_where_something_ends() {
         assert_eq!(found(&format!("{text} and"), cut), [], "{text}");
     }
     assert_eq!(found("I use sk-learn", cut), []);
+    assert_eq!(found("at http://localhost:11434", cut), []);
     let rest = Edges {
         starts_cut: true,
         ends_cut: false,

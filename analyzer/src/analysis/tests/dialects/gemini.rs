@@ -219,6 +219,13 @@ fn vectors_are_passed_over() {
 }
 
 #[test]
+fn the_servers_own_tools_count_as_tools() {
+    let ask = r#"{"contents":[{"parts":[{"text":"hello"}]}],"tools":[{"functionDeclarations":[{"name":"a"}]},{"codeExecution":{}},{"google_search":{},"urlContext":{}}]}"#;
+    let call = call_however_cut(PLAIN, [JSON, ask], 200, [JSON, CHUNKS[0]]);
+    assert_eq!(call.tool_count, Some(4));
+}
+
+#[test]
 fn an_unknown_path_is_known_by_its_shape() {
     let sse = sse();
     let sse: Vec<_> = sse.iter().map(String::as_str).collect();

@@ -62,11 +62,11 @@ fn errors_and_unknown_paths() {
     let body = r#"{"error":{"message":"no","type":"image_generation_user_error","code":"moderation_blocked"}}"#;
     let call = call_however_cut("/v1/images/generations", [JSON, ASK], 400, [JSON, body]);
     assert_eq!(call.error_code.as_deref(), Some("moderation_blocked"));
-    let call = call_however_cut(
-        "/draw",
-        [JSON, ASK],
-        200,
-        [JSON, r#"{"data":[{"b64_json":"A"}]}"#],
-    );
-    assert_eq!(call.dialect, Some("openai_images"));
+    for body in [
+        r#"{"data":[{"b64_json":"A"}]}"#,
+        r#"{"created":1,"data":[{"url":"https://x/y.png"}]}"#,
+    ] {
+        let call = call_however_cut("/draw", [JSON, ASK], 200, [JSON, body]);
+        assert_eq!(call.dialect, Some("openai_images"));
+    }
 }

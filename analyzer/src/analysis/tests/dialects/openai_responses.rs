@@ -205,6 +205,8 @@ fn every_delta_is_output_of_its_kind() {
         ("custom_tool_call_input", [0, 0, 1]),
         ("mcp_call_arguments", [0, 0, 1]),
         ("code_interpreter_call_code", [0, 0, 1]),
+        ("apply_patch_call_operation_diff", [0, 0, 1]),
+        ("shell_call_command", [0, 0, 1]),
     ] {
         // The type may come last.
         for data in [

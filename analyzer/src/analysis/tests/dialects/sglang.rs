@@ -47,6 +47,18 @@ fn a_stream_of_pieces_counts_each() {
 }
 
 #[test]
+fn a_text_past_the_bound_is_told() {
+    let read = |length: usize| {
+        let text = "a".repeat(length);
+        let event = EVENTS[0].replace("hello", &text);
+        let call = events("/generate", ASK, &[&event, EVENTS[3]]);
+        (call.content_chars, call.truncated)
+    };
+    assert_eq!(read(4 << 20), (Some(4 << 20), false));
+    assert_eq!(read((4 << 20) + 1), (Some(4 << 20), true));
+}
+
+#[test]
 fn lists_and_token_ids() {
     let body = r#"[{"text":"hello","meta_info":{"id":"a","finish_reason":{"type":"stop"},"prompt_tokens":3,"completion_tokens":1}},{"text":"hello world","meta_info":{"id":"b","finish_reason":{"type":"stop"},"prompt_tokens":2,"completion_tokens":2}}]"#;
     let call = call_however_cut(

@@ -64,6 +64,19 @@ fn a_plain_answer_and_its_head() {
 }
 
 #[test]
+fn a_tokens_text_may_be_long_and_is_never_cut_unseen() {
+    let read = |length: usize| {
+        let text = "a".repeat(length);
+        let token =
+            format!("data:{{\"token\":{{\"id\":1,\"text\":\"{text}\",\"special\":false}}}}\n\n");
+        let call = events("/generate_stream", ASK, &[&token]);
+        (call.content_chars, call.truncated)
+    };
+    assert_eq!(read(1_000), (Some(1_000), false));
+    assert_eq!(read(100_000), (Some(64 << 10), true));
+}
+
+#[test]
 fn errors() {
     let body = r#"{"error":"`inputs` must have less than 1024 tokens","error_type":"validation"}"#;
     let call = call_however_cut("/generate", [JSON, ASK], 422, [JSON, body]);
