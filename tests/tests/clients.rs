@@ -5,8 +5,8 @@
 
 use std::{collections::BTreeSet, fs};
 
-use anyhow::{Context as _, Result, ensure};
-use llmtap_tests::{process, row::Row, tools};
+use anyhow::{Result, ensure};
+use llmtap_tests::{recording, row::Row, tools};
 
 /// The captures that have to be there.
 const NAMES: [&str; 9] = [
@@ -26,10 +26,7 @@ fn rows_are_what_the_clients_saw() -> Result<()> {
     let mut faults = Vec::new();
     for name in NAMES {
         let capture = tools::file(&format!("data/clients/{name}.pcap.gz"));
-        let capture = capture.to_str().context("a path in UTF-8")?;
-        let replay = process::run_llmtap(&["replay", capture, "--format", "ndjson"])?;
-        ensure!(replay.code == Some(0), "{name}: {replay:?}");
-        let mut rows = replay.rows()?;
+        let mut rows = recording::replay(&capture, &[])?.rows()?;
         rows.sort_by_key(|row| row.micros("request_start"));
         let truth = tools::file(&format!("data/clients/{name}.truth.ndjson"));
         let truth = Row::parse_lines(&fs::read_to_string(truth)?)?;

@@ -3,10 +3,10 @@
 //! A request's one segment comes at 1 ms, the answer's head at 2 ms, and its N-th piece, counted from 1, a
 //! segment of its own, at N × 10 ms. So a mark is the number of a piece, and a duration follows from two of them.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use llmtap_tests::{
-    pcap::{ByteOrder, Capture, Conversation, Resolution},
-    process,
+    pcap::{Capture, Conversation},
+    recording,
     row::Row,
 };
 
@@ -48,14 +48,8 @@ fn row(path: &str, ask: &str, kind: &str, pieces: &[&str]) -> Result<Row> {
     talk.server(at + 10_000, "0\r\n\r\n").close(at + 20_000);
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("kind.pcap");
-    std::fs::write(
-        &file,
-        Capture::of(&talk).to_pcap(ByteOrder::Little, Resolution::Micro),
-    )?;
-    let file = file.to_str().context("a path in UTF-8")?;
-    let done = process::run_llmtap(&["replay", file, "--format", "ndjson"])?;
-    ensure!(done.code == Some(0), "{done:?}");
-    let mut rows = done.rows()?;
+    Capture::of(&talk).write(&file)?;
+    let mut rows = recording::replay(&file, &[])?.rows()?;
     ensure!(rows.len() == 1, "not one row: {rows:?}");
     Ok(rows.remove(0))
 }
