@@ -17,6 +17,7 @@ pub mod exchange;
 mod fixtures;
 pub mod json;
 pub mod legs;
+pub mod live;
 pub mod metrics;
 pub mod multipart;
 pub mod record;

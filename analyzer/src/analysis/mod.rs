@@ -32,6 +32,7 @@ pub use trusted::{Network, NetworkError, TrustedPeers};
 use crate::{
     exchange::{Event, EventKind, ExchangeId},
     legs::Leg,
+    live::Live,
 };
 use open::Open;
 
@@ -112,18 +113,29 @@ impl AnalyzerCounters {
 /// Follows the exchanges of one shard.
 #[derive(Debug)]
 pub struct Analyzer {
+    live: Live<Settings>,
+    /// Those that were in force when the last exchange began.
     settings: Arc<Settings>,
-    open: HashMap<ExchangeId, Box<Open>, foldhash::fast::FixedState>,
+    open: HashMap<ExchangeId, Box<Followed>, foldhash::fast::FixedState>,
     /// What the open exchanges hold, in bytes.
     held: usize,
     counters: AnalyzerCounters,
 }
 
+/// An exchange in flight, and the settings that it goes by from its beginning to its end.
+#[derive(Debug)]
+struct Followed {
+    open: Open,
+    settings: Arc<Settings>,
+}
+
 impl Analyzer {
     /// An analyzer with no exchange in flight.
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: impl Into<Live<Settings>>) -> Self {
+        let live = settings.into();
         Self {
-            settings,
+            settings: live.current(),
+            live,
             // Keys are numbers that this program gives out, so nobody can make them collide.
             open: HashMap::default(),
             held: 0,
@@ -139,7 +151,7 @@ impl Analyzer {
     /// What the matching of legs must know of an exchange in flight whose request was seen whole; none
     /// where it was not, or is no call's.
     pub fn leg(&self, id: ExchangeId) -> Option<Leg> {
-        self.open.get(&id)?.leg()
+        self.open.get(&id)?.open.leg()
     }
 
     /// What was done and seen so far.
@@ -154,26 +166,32 @@ impl Analyzer {
                 self.counters.exchanges_shed = self.counters.exchanges_shed.saturating_add(1);
                 return None;
             }
-            let fresh = Box::new(Open::new(event.id, *begin, &self.settings));
+            self.live.refresh(&mut self.settings);
+            let fresh = Box::new(Followed {
+                open: Open::new(event.id, *begin, &self.settings),
+                settings: Arc::clone(&self.settings),
+            });
             if let Some(old) = self.open.insert(event.id, fresh) {
-                self.held = self.held.saturating_sub(old.held);
+                self.held = self.held.saturating_sub(old.open.held);
             }
             return None;
         }
         if let EventKind::End(end) = &event.kind {
-            let Some(open) = self.open.remove(&event.id) else {
+            let Some(followed) = self.open.remove(&event.id) else {
                 self.orphan();
                 return None;
             };
+            let open = followed.open;
             self.held = self.held.saturating_sub(open.held);
             return Some(open.finish(end, &mut self.counters));
         }
-        let Some(open) = self.open.get_mut(&event.id) else {
+        let Some(followed) = self.open.get_mut(&event.id) else {
             self.orphan();
             return None;
         };
+        let Followed { open, settings } = followed.as_mut();
         let before = open.held;
-        open.event(&event.kind, &self.settings);
+        open.event(&event.kind, settings);
         self.held = self.held.saturating_sub(before).saturating_add(open.held);
         if self.held > self.settings.max_held && open.stop_keeping() {
             self.counters.texts_shed = self.counters.texts_shed.saturating_add(1);

@@ -23,7 +23,10 @@ mod shapes;
 mod view;
 mod walk;
 
-use std::{ops::Range, sync::LazyLock};
+use std::{
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -59,7 +62,7 @@ static TOKEN_PATHS: LazyLock<Vec<JsonPath>> =
 pub struct Redactor {
     expressions: Vec<Regex>,
     paths: Vec<JsonPath>,
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 /// A regular expression of the operator's, checked.
@@ -128,12 +131,22 @@ impl Redactor {
         Self {
             expressions: expressions.into_iter().map(|one| one.0).collect(),
             paths,
-            counts: Counts::default(),
+            counts: Arc::default(),
+        }
+    }
+
+    /// With its own rules, but going on with another's counts: for those that take its place.
+    #[must_use]
+    pub fn counting_on(&self, other: &Self) -> Self {
+        Self {
+            expressions: self.expressions.clone(),
+            paths: self.paths.clone(),
+            counts: Arc::clone(&other.counts),
         }
     }
 
     /// How many secrets of each kind were taken out so far.
-    pub const fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &Counts {
         &self.counts
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use analyzer::{
     legs::{EndedLeg, Leg},
+    live::Live,
     time::Timestamp,
     tokens::Tokenizers,
 };
@@ -38,7 +39,7 @@ pub(super) enum Step {
 pub(super) fn count(
     worker: usize,
     uncounted: &Receiver<Passed>,
-    tokenizers: &Tokenizers,
+    tokenizers: &Live<Tokenizers>,
     merged: &Sender<Merged>,
 ) {
     for passed in uncounted {
@@ -54,7 +55,7 @@ pub(super) fn count(
                 let finished = *finished;
                 let record = finished.call.map(|call| {
                     Box::new(match counting {
-                        Counting::Due => call.count(tokenizers),
+                        Counting::Due => call.count(&tokenizers.current()),
                         Counting::Shed => call.uncounted(),
                     })
                 });

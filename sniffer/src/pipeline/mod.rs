@@ -26,16 +26,13 @@ mod tests;
 mod worker;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use analyzer::{
-    analysis, call::ExchangeRow, exchange::Source, record::Record, time::Timestamp,
+    analysis, call::ExchangeRow, exchange::Source, live::Live, record::Record, time::Timestamp,
     tokens::Tokenizers,
 };
 use crossbeam_channel::bounded;
@@ -127,9 +124,9 @@ pub struct Settings {
     /// Limits of HTTP reading.
     pub http: HttpSettings,
     /// How exchanges become calls.
-    pub analysis: Arc<analysis::Settings>,
+    pub analysis: Live<analysis::Settings>,
     /// The vocabularies.
-    pub tokenizers: Arc<Tokenizers>,
+    pub tokenizers: Live<Tokenizers>,
 }
 
 /// What comes out, in the order of the packets that caused it, or, for a call that may be the outer leg of
@@ -198,7 +195,7 @@ where
             let worker = Worker::new(number, workers, settings, &totals);
             scope.spawn(move || worker.run(&inbox, &spare, &finished));
             let merged = merged.clone();
-            let tokenizers = Arc::clone(&settings.tokenizers);
+            let tokenizers = settings.tokenizers.clone();
             scope.spawn(move || collector::count(number, &uncounted, &tokenizers, &merged));
         }
         drop(merged);

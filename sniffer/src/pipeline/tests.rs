@@ -83,8 +83,8 @@ fn settings(pace: Pace, workers: usize) -> Settings {
         workers,
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
-        analysis: Arc::default(),
-        tokenizers: Arc::new(Tokenizers::by_model()),
+        analysis: Live::default(),
+        tokenizers: Tokenizers::by_model().into(),
     }
 }
 

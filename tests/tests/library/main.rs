@@ -7,7 +7,7 @@ mod hostile;
 mod legs;
 mod simulator;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::atomic::AtomicBool;
 
 use analyzer::{analysis, exchange::Source, time::Timestamp, tokens::Tokenizers};
 use anyhow::Result;
@@ -50,8 +50,8 @@ fn settings(workers: usize) -> Result<Settings> {
         workers,
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
-        analysis: Arc::new(analysis::Settings::default()),
-        tokenizers: Arc::new(Tokenizers::from_setting(None)?),
+        analysis: analysis::Settings::default().into(),
+        tokenizers: Tokenizers::from_setting(None)?.into(),
     })
 }
 

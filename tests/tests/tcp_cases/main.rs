@@ -6,11 +6,7 @@ mod doubts;
 mod endings;
 mod order;
 
-use std::{
-    fmt::Write as _,
-    fs,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{fmt::Write as _, fs, sync::atomic::AtomicBool};
 
 use analyzer::{analysis, call::ExchangeRow, exchange::Source, tokens::Tokenizers};
 use anyhow::{Result, ensure};
@@ -91,8 +87,8 @@ fn replay(files: &[&[u8]]) -> Result<(Vec<ExchangeRow>, Report)> {
         workers: 1,
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
-        analysis: Arc::new(analysis::Settings::default()),
-        tokenizers: Arc::new(Tokenizers::from_setting(None)?),
+        analysis: analysis::Settings::default().into(),
+        tokenizers: Tokenizers::from_setting(None)?.into(),
     };
     let mut rows = Vec::new();
     let report = pipeline::run(

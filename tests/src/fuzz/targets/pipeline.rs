@@ -50,8 +50,8 @@ fn settings(workers: usize) -> Settings {
             limits,
             ..HttpSettings::new(Source::File)
         },
-        analysis: Arc::clone(&ANALYSIS),
-        tokenizers: Arc::new(Tokenizers::always(Tokenizer::Cl100kBase)),
+        analysis: Arc::clone(&ANALYSIS).into(),
+        tokenizers: Tokenizers::always(Tokenizer::Cl100kBase).into(),
     }
 }
 
