@@ -89,6 +89,8 @@ pub fn llmtap_under<W: AsRef<OsStr>, S: AsRef<OsStr>>(
     command
         .args(arguments)
         .env("NO_COLOR", "1")
+        // The settings file of this machine is none of the tests'.
+        .env("LLMTAP_CONFIG", "/dev/null")
         .stdin(Stdio::null());
     Ok(command)
 }

@@ -293,7 +293,11 @@ fn helped() -> Result<BTreeMap<String, String>> {
     let help = process::run_llmtap(&["run", "--help"])?.stdout;
     let (_, limits) = help.split_once("\nLimits:\n").context("the heading")?;
     let mut flags: Vec<(String, String)> = Vec::new();
-    for line in limits.lines() {
+    // The next heading stands at the margin.
+    let limits = limits
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with(' '));
+    for line in limits {
         let line = line.trim();
         if let Some(flag) = line.split(' ').next().filter(|word| word.starts_with("--")) {
             flags.push((flag.to_owned(), String::new()));

@@ -8,17 +8,23 @@ use analyzer::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::limits::{CaptureLimits, TextLimits};
+use super::{
+    config::{CommonArgs, CompletionsArgs, ConfigCommand, DocsArgs},
+    limits::{CaptureLimits, TextLimits},
+};
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
 /// call into one row: tokens, clocks, outcome. It never stands in the request path.
 #[derive(Debug, Parser)]
-#[command(name = "llmtap", version, max_term_width = 100)]
+#[command(name = "llmtap", version, max_term_width = 80)]
 #[command(after_help = "\
-Exit status: 0 good; 1 it ran but found a fault or nothing; 2 a usage or runtime error.
-Rows go to standard output, everything else to standard error. LLMTAP_LOG sets what is logged
-(error, warn, info, debug; default info).")]
+Exit status: 0 good; 1 it ran but found a fault or nothing; 2 a usage or runtime error. Rows go to \
+standard output, everything else to standard error. A flag that names a variable ([env: LLMTAP_…]) can \
+also stand in a settings file, by its long name: see `llmtap config example`.")]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -34,9 +40,30 @@ pub(crate) enum Command {
     /// Tell what this machine allows, which backend `run` would take, and what is missing
     #[cfg(feature = "ebpf")]
     Check(CheckArgs),
+    /// Show, check and explain the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a script that completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Write what is generated from this definition: pages, an example file, scripts
+    #[command(hide = true)]
+    Docs(DocsArgs),
 }
 
+impl Command {
+    /// How exchanges become calls, and what of their bodies is kept, in commands that run for long.
+    pub(crate) const fn analysis(&self) -> Option<(&AnalysisArgs, Bodies)> {
+        match self {
+            Self::Run(args) => Some((&args.analysis, args.serving.bodies)),
+            Self::Serve(args) => Some((&args.analysis, args.serving.bodies)),
+            _ => None,
+        }
+    }
+}
+
+// Each struct of flags has its heading: one without goes under that of the flags before it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Capture and output")]
 pub(crate) struct RunArgs {
     /// Tap this interface; repeatable, `any` for all, `veth*` for those of a pattern (eBPF; also those
     /// that appear later). Default: those that own the addresses listening on the tapped ports, and
@@ -75,7 +102,6 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
 
-    // Last, as is the like in the analysis' flags: a heading is that of all that follows.
     #[command(flatten)]
     pub(crate) limits: CaptureLimits,
 }
@@ -141,13 +167,13 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
 
-    // Last, as is the like in the analysis' flags: a heading is that of all that follows.
     #[command(flatten)]
     pub(crate) limits: CaptureLimits,
 }
 
 /// Where rows are stored and served.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Store and API")]
 pub(crate) struct Serving {
     /// Serve metrics and the API on this address; port 0 takes a free one
     #[arg(
@@ -170,6 +196,7 @@ pub(crate) struct Serving {
 
 /// How exchanges become calls.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Tokens and keys")]
 pub(crate) struct AnalysisArgs {
     /// Count every model's tokens with this tokenizer. Default: by the model's name, cl100k_base
     /// where that is unknown

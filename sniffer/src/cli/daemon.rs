@@ -29,8 +29,10 @@ use tokio::{
 use super::{
     Setup, analysis_setup,
     args::{AnalysisArgs, Bodies, Serving},
+    config::{LogHandle, Reloader, Running},
     places,
     storage::Storage,
+    terminal::Terminal,
 };
 
 /// Threads of the API's runtime: it answers a scrape now and then.
@@ -70,6 +72,7 @@ impl Daemon {
         serving: &Serving,
         analysis: &AnalysisArgs,
         capturing: Capturing,
+        (reloader, log): (Reloader, LogHandle),
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
         let metrics = Metrics::new();
@@ -95,7 +98,7 @@ impl Daemon {
         }
 
         let redactions = Arc::new(Redactions {
-            redactor: Arc::clone(&setup.analysis.redactor),
+            redactor: Arc::clone(&setup.analysis.current().redactor),
             publisher: Mutex::new(metrics.redactions().publisher()),
         });
         let board = Arc::new(Board::new(metrics.clone()));
@@ -124,7 +127,22 @@ impl Daemon {
                 signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
                 signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
             );
-            runtime.spawn(listen(signals, Arc::clone(&stop), Arc::clone(&stopping)));
+            let hung_up = Arc::new(Notify::new());
+            runtime.spawn(listen(
+                signals,
+                Arc::clone(&hung_up),
+                Arc::clone(&stop),
+                Arc::clone(&stopping),
+            ));
+            let running = Running {
+                analysis: setup.analysis.clone(),
+                tokenizers: setup.tokenizers.clone(),
+                log,
+            };
+            // Before the handler: it asks what was done with the signal so far.
+            let terminal = Terminal::of_this_process();
+            let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+            runtime.spawn(reload(hangup, reloader, running, terminal, hung_up));
         }
         let shutdown = Arc::clone(&stopping);
         let server = runtime
@@ -221,26 +239,62 @@ impl Redactions {
 
 /// Makes rows of reports.
 fn analyse(setup: &Setup, redactions: Arc<Redactions>) -> api::Analyse {
-    let settings = Arc::clone(&setup.analysis);
-    let tokenizers = Arc::clone(&setup.tokenizers);
+    let settings = setup.analysis.clone();
+    let tokenizers = setup.tokenizers.clone();
     let reports = AtomicU64::new(0);
     Arc::new(move |report: Report| {
         let number = reports.fetch_add(1, Ordering::Relaxed);
-        let record = analyze_report(report, system_clock(), &settings, &tokenizers, number);
+        let record = analyze_report(
+            report,
+            system_clock(),
+            &settings.current(),
+            &tokenizers.current(),
+            number,
+        );
         redactions.publish();
         record
     })
 }
 
+/// Each SIGHUP has the settings read again, but for the one of a terminal that is gone: that asks for the end.
+async fn reload(
+    mut hangup: Signal,
+    mut reloader: Reloader,
+    running: Running,
+    terminal: Terminal,
+    hung_up: Arc<Notify>,
+) {
+    let running = Arc::new(running);
+    while hangup.recv().await.is_some() {
+        if terminal.is_gone() {
+            hung_up.notify_one();
+            return;
+        }
+        let running = Arc::clone(&running);
+        // Files are read, and expressions compiled.
+        let done = tokio::task::spawn_blocking(move || {
+            reloader.reload(&running);
+            reloader
+        });
+        match done.await {
+            Ok(back) => reloader = back,
+            // The program is ending.
+            Err(_) => return,
+        }
+    }
+}
+
 /// The first signal asks for an orderly end, the second ends at once.
 async fn listen(
     (mut interrupt, mut terminate): (Signal, Signal),
+    hung_up: Arc<Notify>,
     stop: Arc<AtomicBool>,
     stopping: Arc<Notify>,
 ) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        () = hung_up.notified() => {}
     }
     tracing::info!("stopping: writing what was accepted (again to stop at once)");
     stop.store(true, Ordering::Relaxed);

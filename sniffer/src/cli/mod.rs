@@ -4,6 +4,7 @@ mod args;
 mod backend;
 #[cfg(feature = "ebpf")]
 mod check;
+mod config;
 mod daemon;
 mod human;
 mod limits;
@@ -14,6 +15,7 @@ mod run;
 mod serve;
 mod storage;
 mod summary;
+mod terminal;
 mod whose;
 
 use std::{
@@ -28,9 +30,9 @@ use std::{
 use analyzer::{
     analysis::{self, HashKey, KeepBodies},
     exchange::Source,
+    live::Live,
     tokens::Tokenizers,
 };
-use clap::Parser as _;
 use sniffer::{
     capture::discover::WELL_KNOWN_PORTS,
     http::HttpSettings,
@@ -39,7 +41,8 @@ use sniffer::{
 use tracing_subscriber::EnvFilter;
 
 use self::{
-    args::{AnalysisArgs, Bodies, Cli, Command},
+    args::{AnalysisArgs, Bodies, Command},
+    config::{LogHandle, Reloader},
     limits::CaptureLimits,
 };
 
@@ -51,45 +54,79 @@ const EXIT_ERROR: u8 = 2;
 
 /// Runs what the arguments ask for.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_log();
-    let result = match &cli.command {
-        Command::Run(args) => run::main(args),
-        Command::Replay(args) => replay::main(args),
-        Command::Serve(args) => serve::main(args),
-        #[cfg(feature = "ebpf")]
-        Command::Check(args) => check::main(args),
-    };
-    result.unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "llmtap: {error:#}");
-        ExitCode::from(EXIT_ERROR)
+    start().unwrap_or_else(|error| match error.downcast::<clap::Error>() {
+        // Usage, or the help that was asked for.
+        Ok(error) => error.exit(),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "llmtap: {error:#}");
+            ExitCode::from(EXIT_ERROR)
+        }
     })
 }
 
-/// Logs go to standard error; `LLMTAP_LOG` filters them, `NO_COLOR` takes their colours.
-fn start_log() {
-    let filter = EnvFilter::try_from_env("LLMTAP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+fn start() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<_> = env::args_os().collect();
+    let resolved = config::resolve(&arguments)?;
+    let log = start_log(resolved.cli.common.log.filter());
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    let reloader = Reloader::new(arguments, &resolved);
+    match &resolved.cli.command {
+        Command::Run(args) => run::main(args, (reloader, log)),
+        Command::Replay(args) => replay::main(args),
+        Command::Serve(args) => serve::main(args, (reloader, log)),
+        #[cfg(feature = "ebpf")]
+        Command::Check(args) => check::main(args),
+        Command::Config(command) => config::main(command, &resolved.cli),
+        Command::Completions(args) => config::print_completions(args),
+        Command::Docs(args) => config::write_docs(args),
+    }
+}
+
+/// Logs go to standard error; `NO_COLOR` takes their colours. The filter can be replaced later.
+fn start_log(filter: EnvFilter) -> LogHandle {
     let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal() && !plain)
         .with_env_filter(filter)
         .with_target(false)
-        .init();
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log.init();
+    // It fails only where the log is gone, and then there is nothing to say it in.
+    LogHandle::new(move |filter| drop(handle.reload(filter)))
 }
 
 /// What the analysis needs, ready.
 struct Setup {
-    analysis: Arc<analysis::Settings>,
-    tokenizers: Arc<Tokenizers>,
+    analysis: Live<analysis::Settings>,
+    tokenizers: Live<Tokenizers>,
 }
 
-/// Makes the analysis' settings from the command line's.
 fn analysis_setup(
     args: &AnalysisArgs,
     key: Option<&[u8]>,
     bodies: Bodies,
 ) -> anyhow::Result<Setup> {
+    Ok(Setup {
+        analysis: analysis_settings(args, key, bodies)?.into(),
+        tokenizers: tokenizers(args)?.into(),
+    })
+}
+
+/// The tokenizers of the command line's choice.
+fn tokenizers(args: &AnalysisArgs) -> anyhow::Result<Tokenizers> {
+    Ok(Tokenizers::from_setting(args.tokenizer.as_deref())?)
+}
+
+/// Makes the analysis' settings from the command line's.
+fn analysis_settings(
+    args: &AnalysisArgs,
+    key: Option<&[u8]>,
+    bodies: Bodies,
+) -> anyhow::Result<analysis::Settings> {
     let whose = &args.whose;
     let mut settings = analysis::Settings {
         bodies: match bodies {
@@ -106,10 +143,7 @@ fn analysis_setup(
         ..analysis::Settings::default()
     };
     args.limits.apply(&mut settings);
-    Ok(Setup {
-        analysis: Arc::new(settings),
-        tokenizers: Arc::new(Tokenizers::from_setting(args.tokenizer.as_deref())?),
-    })
+    Ok(settings)
 }
 
 impl Setup {
@@ -136,8 +170,8 @@ impl Setup {
                 source,
                 limits: limits.http(),
             },
-            analysis: Arc::clone(&self.analysis),
-            tokenizers: Arc::clone(&self.tokenizers),
+            analysis: self.analysis.clone(),
+            tokenizers: self.tokenizers.clone(),
         }
     }
 }

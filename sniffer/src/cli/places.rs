@@ -22,18 +22,28 @@ const KEY_NAME: &str = "llmtap.key";
 
 /// The store's file where none was named.
 pub(crate) fn default_db() -> anyhow::Result<PathBuf> {
-    // /proc/self belongs to the effective user, and needs no unsafe call to ask for.
-    if fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
+    if is_root() {
         return Ok(PathBuf::from("/var/lib/llmtap/llmtap.db"));
     }
-    let state = env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    match state {
+    match xdg_folder("XDG_STATE_HOME", ".local/state") {
         Some(state) => Ok(state.join("llmtap/llmtap.db")),
         None => bail!("no place for the store: HOME is not set; name one with --db FILE"),
     }
+}
+
+/// Whether root runs this.
+pub(crate) fn is_root() -> bool {
+    // /proc/self belongs to the effective user, and needs no unsafe call to ask for.
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// The user's folder of a kind: the variable's, or that below HOME (XDG base directories; a relative one counts
+/// for nothing).
+pub(crate) fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home)))
 }
 
 /// The secret beside a store; made when missing.

@@ -25,6 +25,7 @@ use sniffer::{
 use super::{
     args::{Format, LiveFormat, Rows, RunArgs},
     backend,
+    config::{LogHandle, Reloader},
     daemon::{Capturing, Daemon, Redactions},
     print::Printer,
     summary,
@@ -34,9 +35,9 @@ use super::{
 const BLIND_AFTER: Duration = Duration::from_mins(1);
 
 /// Runs the command.
-pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn main(args: &RunArgs, reload: (Reloader, LogHandle)) -> anyhow::Result<ExitCode> {
     let targets = targets(args)?;
-    let daemon = Daemon::start(&args.serving, &args.analysis, Capturing::Yes)?;
+    let daemon = Daemon::start(&args.serving, &args.analysis, Capturing::Yes, reload)?;
     let backend::Opened {
         source,
         mut packets,

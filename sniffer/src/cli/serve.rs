@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use super::{
     args::ServeArgs,
+    config::{LogHandle, Reloader},
     daemon::{Capturing, Daemon},
 };
 
 /// Runs the command.
-pub(crate) fn main(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let mut daemon = Daemon::start(&args.serving, &args.analysis, Capturing::No)?;
+pub(crate) fn main(args: &ServeArgs, reload: (Reloader, LogHandle)) -> anyhow::Result<ExitCode> {
+    let mut daemon = Daemon::start(&args.serving, &args.analysis, Capturing::No, reload)?;
     daemon.ready(None);
     let served = daemon.wait();
     daemon.close()?;

@@ -1,0 +1,206 @@
+//! SIGHUP: the settings are read again, and what can change while llmtap runs does.
+//!
+//! [`PARTS`] is the register. A part first makes its new state, which may fail, and hands back what puts it in the
+//! place of the old. Only where all parts have theirs is any put in: a bad file changes nothing.
+
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
+
+use analyzer::{analysis, live::Live, tokens::Tokenizers};
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    super::{analysis_settings, args::Cli, tokenizers},
+    resolve::{Origin, Resolved, Value, resolve_again},
+};
+
+/// What can be replaced in a running llmtap.
+pub(crate) struct Running {
+    /// How exchanges become calls. Those under way keep what they began with.
+    pub(crate) analysis: Live<analysis::Settings>,
+    /// How tokens are counted: by what is in force when a call has ended.
+    pub(crate) tokenizers: Live<Tokenizers>,
+    /// What is logged.
+    pub(crate) log: LogHandle,
+}
+
+/// Replaces the log's filter.
+pub(crate) struct LogHandle(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LogHandle {
+    pub(crate) fn new(replace: impl Fn(EnvFilter) + Send + Sync + 'static) -> Self {
+        Self(Box::new(replace))
+    }
+}
+
+/// Settings that change together.
+struct Part {
+    keys: &'static [&'static str],
+    prepare: fn(&Running, &Cli) -> anyhow::Result<Swap>,
+}
+
+/// Puts what was prepared in the place of the old.
+type Swap = Box<dyn FnOnce(&Running)>;
+
+/// All that can be reloaded.
+const PARTS: &[Part] = &[
+    Part {
+        keys: &[
+            "trusted-proxy",
+            "user-header",
+            "model-header",
+            "label",
+            "redact",
+            "redact-json",
+            "redact-file",
+            "max-text",
+            "body-head",
+            "body-tail",
+        ],
+        prepare: analysis_part,
+    },
+    Part {
+        keys: &["tokenizer"],
+        prepare: tokenizer_part,
+    },
+    Part {
+        keys: &["log"],
+        prepare: log_part,
+    },
+];
+
+/// Whether a setting can change while llmtap runs.
+pub(super) fn is_reloadable(key: &str) -> bool {
+    PARTS.iter().any(|part| part.keys.contains(&key))
+}
+
+fn analysis_part(running: &Running, cli: &Cli) -> anyhow::Result<Swap> {
+    let Some((args, bodies)) = cli.command.analysis() else {
+        return Ok(Box::new(|_| {}));
+    };
+    let old = running.analysis.current();
+    let fresh = analysis_settings(args, None, bodies)?;
+    let fresh = analysis::Settings {
+        // These take a restart: hashes must stay comparable, and the store was opened for these bodies.
+        hash_key: old.hash_key.clone(),
+        bodies: old.bodies,
+        redactor: Arc::new(fresh.redactor.counting_on(&old.redactor)),
+        ..fresh
+    };
+    Ok(Box::new(move |running| running.analysis.replace(fresh)))
+}
+
+fn tokenizer_part(_: &Running, cli: &Cli) -> anyhow::Result<Swap> {
+    let Some((args, _)) = cli.command.analysis() else {
+        return Ok(Box::new(|_| {}));
+    };
+    let fresh = tokenizers(args)?;
+    Ok(Box::new(move |running| running.tokenizers.replace(fresh)))
+}
+
+fn log_part(_: &Running, cli: &Cli) -> anyhow::Result<Swap> {
+    let filter = cli.common.log.filter();
+    Ok(Box::new(move |running| (running.log.0)(filter)))
+}
+
+/// Whether a start would go well, as far as the settings alone tell.
+pub(super) fn rehearse(cli: &Cli) -> anyhow::Result<()> {
+    if let Some((args, bodies)) = cli.command.analysis() {
+        analysis_settings(args, None, bodies)?;
+        tokenizers(args)?;
+    }
+    Ok(())
+}
+
+/// Reads the settings again.
+pub(crate) struct Reloader {
+    arguments: Vec<OsString>,
+    file: Option<PathBuf>,
+    /// What llmtap goes by.
+    in_force: Vec<Value>,
+}
+
+impl Reloader {
+    /// With the arguments that led to these settings.
+    pub(crate) fn new(arguments: Vec<OsString>, resolved: &Resolved) -> Self {
+        Self {
+            arguments,
+            file: resolved.file.clone(),
+            in_force: resolved.values.clone(),
+        }
+    }
+
+    /// Reads the settings again and puts what can be into force. Says in the log what became of it.
+    pub(crate) fn reload(&mut self, running: &Running) {
+        match self.attempt(running) {
+            Ok(changed) if changed.is_empty() => {
+                tracing::info!("settings read again: nothing changed");
+            }
+            Ok(changed) => {
+                tracing::info!("settings read again: --{} changed", changed.join(", --"));
+            }
+            Err(error) => {
+                let why = format!("{error:#}").trim_end().replace('\n', "; ");
+                tracing::error!("settings not read again, those in force stay: {why}");
+            }
+        }
+    }
+
+    /// Gives what changed and is in force now.
+    fn attempt(&mut self, running: &Running) -> anyhow::Result<Vec<String>> {
+        let fresh = resolve_again(&self.arguments, self.file.clone())?;
+        let swaps = PARTS
+            .iter()
+            .map(|part| (part.prepare)(running, &fresh.cli))
+            .collect::<Result<Vec<_>, _>>()?;
+        for swap in swaps {
+            swap(running);
+        }
+        for warning in &fresh.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.file.clone_from(&fresh.file);
+        let mut changed = Vec::new();
+        for value in fresh.values {
+            let key = &value.setting.key;
+            let Some(old) = self.in_force.iter_mut().find(|old| old.setting.key == *key) else {
+                continue;
+            };
+            if old.values == value.values {
+                continue;
+            }
+            if is_reloadable(key) {
+                changed.push(key.clone());
+                *old = value;
+            } else {
+                // Said at each reload, until it is applied or taken back.
+                tracing::warn!(
+                    "--{key} changed{}: restart llmtap to apply it",
+                    place(&value, &self.file)
+                );
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Where a value changed: in its line, or, gone from the file, there.
+fn place(value: &Value, file: &Option<PathBuf>) -> String {
+    match (&value.origin, file) {
+        (origin @ Origin::File(..), _) => format!(" in {origin}"),
+        (_, Some(file)) => format!(" in {}", file.display()),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::definition::settings, *};
+
+    #[test]
+    fn what_can_be_reloaded_are_settings() {
+        let settings = settings();
+        for key in PARTS.iter().flat_map(|part| part.keys) {
+            assert!(settings.iter().any(|setting| setting.key == **key), "{key}");
+        }
+    }
+}
