@@ -7,6 +7,7 @@
 mod bench;
 mod captures;
 mod deny;
+mod docs;
 mod ebpf;
 mod fuzz;
 mod run;
@@ -29,6 +30,7 @@ usage: cargo xtask COMMAND
   ebpf          build the kernel side, or say whether the committed object is stale
   bench         measure
   captures      record the real client libraries anew, for the tests
+  docs          write what is generated from the command line's definition
   fuzz          feed the library what nobody would send, for as long as you like
   deny          licences, bans and sources of the dependencies
   advisories    known faults of the dependencies (needs the advisory database, from GitHub)
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         "bench" => bench::run(&rest),
         "captures" if help => shell::print(captures::USAGE),
         "captures" => captures::run(&rest),
+        "docs" if help => shell::print(docs::USAGE),
+        "docs" => docs::run(&rest),
         "fuzz" if help => shell::print(fuzz::USAGE),
         "fuzz" => fuzz::run(&rest),
         "deny" if help => shell::print(deny::USAGE),

@@ -1,0 +1,183 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_llmtap_global_optspecs
+    string join \n config= log= h/help V/version
+end
+
+function __fish_llmtap_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_llmtap_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_llmtap_using_subcommand
+    set -l cmd (__fish_llmtap_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c llmtap -n "__fish_llmtap_needs_command" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_needs_command" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_needs_command" -s h -l help -d 'Print help'
+complete -c llmtap -n "__fish_llmtap_needs_command" -s V -l version -d 'Print version'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "run" -d 'Tap a model server\'s port, store its calls and serve them'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "replay" -d 'Read capture files and print what they hold'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "serve" -d 'Serve stored calls and take reports, without capturing'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "check" -d 'Tell what this machine allows, which backend `run` would take, and what is missing'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "config" -d 'Show, check and explain the settings'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "completions" -d 'Print a script that completes commands and flags in a shell'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "docs" -d 'Write what is generated from this definition: pages, an example file, scripts'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -s i -l interface -d 'Tap this interface; repeatable, `any` for all, `veth*` for those of a pattern (eBPF; also those that appear later). Default: those that own the addresses listening on the tapped ports, and `lo`' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -s p -l port -d 'Tap this TCP port; repeatable. Default: the well-known model-server ports on which something listens' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l backend -d 'How packets are taken' -r -f -a "auto\t'The best that this machine allows'
+ebpf\t'The kernel\'s TC hook'
+pcap\t'libpcap'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l netns -d 'Tap the interfaces of another network namespace: its name, the PID of a process in it, or a file that stands for it (eBPF)' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l format -d 'What is printed for each call as it ends' -r -f -a "table\t'A line a call'
+ndjson\t'A JSON object a line'
+csv\t'Comma-separated values with a header line'
+none\t'Nothing'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l listen -d 'Serve metrics and the API on this address; port 0 takes a free one' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l db -d 'Store calls in this SQLite file. Default: /var/lib/llmtap/llmtap.db as root, else llmtap/llmtap.db in the XDG state folder' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l bodies -d 'What of request and response bodies is stored' -r -f -a "full\t'All, but images and vectors; kept for 7 days, 1 GiB in all'
+text\t'The same without other base64 data, such as sounds and documents'
+none\t'Nothing'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l tokenizer -d 'Count every model\'s tokens with this tokenizer. Default: by the model\'s name, cl100k_base where that is unknown' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l trusted-proxy -d 'Believe the X-Forwarded-For, X-Real-Ip and Forwarded of peers in this network, such as 10.0.0.0/8; repeatable; or `none`, or `any`. Default: private and loopback addresses' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l user-header -d 'The header that names the user where the body does not, such as X-Forwarded-User' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l model-header -d 'The header that names the model where neither body nor path does' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l label -d 'Keep this header\'s value in the column `labels` under a name, such as team=x-team; repeatable' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l redact -d 'Take what matches this regular expression out of all that is stored and shown, as well as the secrets that are known by their shape; repeatable (in the environment: one a line)' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l redact-json -d 'Take what stands at this JSON path out of stored bodies, such as $.metadata.notes; repeatable (in the environment: one a line)' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l redact-file -d 'Read more of both from this file, one a line: lines that begin with $ are JSON paths, those that begin with # are comments, all others are regular expressions' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-text -d 'Bytes of text that the calls in flight may hold. Past it, those at hand keep no more' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l body-head -d 'Bytes of a body\'s beginning that are stored' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l body-tail -d 'Bytes of a longer body\'s end that are stored' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-connections -d 'Connections followed at once. Past it, those that carried nothing go first, then the idlest' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l idle-timeout -d 'Silence after which a connection is given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l answer-timeout -d 'The same while an answer is awaited, where that is longer: a queued call is silent' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l half-open-timeout -d 'The same where one end alone was seen, and nothing was carried, where that is shorter' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-connection-buffer -d 'Bytes of one connection that wait for what is missing before them. Past it, its holes are given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-buffered -d 'The same of all connections, heads that are not whole yet included. Past it, what the heaviest waits for is given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-head-bytes -d 'Bytes of one message\'s head. A longer one is not read' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-head-fields -d 'Header fields of one message. Later ones are left out' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-open-exchanges -d 'Exchanges of one connection open at once (pipelining). Past it, the connection is given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-body-read -d 'Bytes of one body that are read, content coding taken off. The rest is counted only' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-decoder-memory -d 'Bytes that compressed bodies in flight may take for their windows: 32 KiB each for gzip, as a rule 2 to 4 MiB for zstd and br. Further ones are not read' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -s p -l port -d 'Read this TCP port alone; repeatable. Default: HTTP on any port, recognised by content' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l format -d 'How rows are printed' -r -f -a "table\t'A line a row, and a summary'
+json\t'One JSON array'
+ndjson\t'A JSON object a line'
+csv\t'Comma-separated values with a header line'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l rows -d 'Which rows are printed' -r -f -a "calls\t'A row an LLM call'
+exchanges\t'A row an HTTP exchange, LLM or not'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l db -d 'Store the calls in this SQLite file as well. Without it nothing is stored' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l bodies -d 'What of request and response bodies is stored (with --db)' -r -f -a "full\t'All, but images and vectors; kept for 7 days, 1 GiB in all'
+text\t'The same without other base64 data, such as sounds and documents'
+none\t'Nothing'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l tokenizer -d 'Count every model\'s tokens with this tokenizer. Default: by the model\'s name, cl100k_base where that is unknown' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l trusted-proxy -d 'Believe the X-Forwarded-For, X-Real-Ip and Forwarded of peers in this network, such as 10.0.0.0/8; repeatable; or `none`, or `any`. Default: private and loopback addresses' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l user-header -d 'The header that names the user where the body does not, such as X-Forwarded-User' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l model-header -d 'The header that names the model where neither body nor path does' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l label -d 'Keep this header\'s value in the column `labels` under a name, such as team=x-team; repeatable' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l redact -d 'Take what matches this regular expression out of all that is stored and shown, as well as the secrets that are known by their shape; repeatable (in the environment: one a line)' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l redact-json -d 'Take what stands at this JSON path out of stored bodies, such as $.metadata.notes; repeatable (in the environment: one a line)' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l redact-file -d 'Read more of both from this file, one a line: lines that begin with $ are JSON paths, those that begin with # are comments, all others are regular expressions' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-text -d 'Bytes of text that the calls in flight may hold. Past it, those at hand keep no more' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l body-head -d 'Bytes of a body\'s beginning that are stored' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l body-tail -d 'Bytes of a longer body\'s end that are stored' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-connections -d 'Connections followed at once. Past it, those that carried nothing go first, then the idlest' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l idle-timeout -d 'Silence after which a connection is given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l answer-timeout -d 'The same while an answer is awaited, where that is longer: a queued call is silent' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l half-open-timeout -d 'The same where one end alone was seen, and nothing was carried, where that is shorter' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-connection-buffer -d 'Bytes of one connection that wait for what is missing before them. Past it, its holes are given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-buffered -d 'The same of all connections, heads that are not whole yet included. Past it, what the heaviest waits for is given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-head-bytes -d 'Bytes of one message\'s head. A longer one is not read' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-head-fields -d 'Header fields of one message. Later ones are left out' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-open-exchanges -d 'Exchanges of one connection open at once (pipelining). Past it, the connection is given up' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-body-read -d 'Bytes of one body that are read, content coding taken off. The rest is counted only' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-decoder-memory -d 'Bytes that compressed bodies in flight may take for their windows: 32 KiB each for gzip, as a rule 2 to 4 MiB for zstd and br. Further ones are not read' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l listen -d 'Serve metrics and the API on this address; port 0 takes a free one' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l db -d 'Store calls in this SQLite file. Default: /var/lib/llmtap/llmtap.db as root, else llmtap/llmtap.db in the XDG state folder' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l bodies -d 'What of request and response bodies is stored' -r -f -a "full\t'All, but images and vectors; kept for 7 days, 1 GiB in all'
+text\t'The same without other base64 data, such as sounds and documents'
+none\t'Nothing'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l tokenizer -d 'Count every model\'s tokens with this tokenizer. Default: by the model\'s name, cl100k_base where that is unknown' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l trusted-proxy -d 'Believe the X-Forwarded-For, X-Real-Ip and Forwarded of peers in this network, such as 10.0.0.0/8; repeatable; or `none`, or `any`. Default: private and loopback addresses' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l user-header -d 'The header that names the user where the body does not, such as X-Forwarded-User' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l model-header -d 'The header that names the model where neither body nor path does' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l label -d 'Keep this header\'s value in the column `labels` under a name, such as team=x-team; repeatable' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l redact -d 'Take what matches this regular expression out of all that is stored and shown, as well as the secrets that are known by their shape; repeatable (in the environment: one a line)' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l redact-json -d 'Take what stands at this JSON path out of stored bodies, such as $.metadata.notes; repeatable (in the environment: one a line)' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l redact-file -d 'Read more of both from this file, one a line: lines that begin with $ are JSON paths, those that begin with # are comments, all others are regular expressions' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l max-text -d 'Bytes of text that the calls in flight may hold. Past it, those at hand keep no more' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l body-head -d 'Bytes of a body\'s beginning that are stored' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l body-tail -d 'Bytes of a longer body\'s end that are stored' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c llmtap -n "__fish_llmtap_using_subcommand check" -s p -l port -d 'Look for a model server on this port; repeatable. Default: the well-known ones' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand check" -l format -d 'How it is printed' -r -f -a "text\t'For people'
+json\t'One JSON object'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand check" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand check" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and not __fish_seen_subcommand_from show check example help" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and not __fish_seen_subcommand_from show check example help" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and not __fish_seen_subcommand_from show check example help" -s h -l help -d 'Print help'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and not __fish_seen_subcommand_from show check example help" -f -a "show" -d 'Print what a command would go by: each setting with its value'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and not __fish_seen_subcommand_from show check example help" -f -a "check" -d 'Look for faults in the settings of file and environment'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and not __fish_seen_subcommand_from show check example help" -f -a "example" -d 'Print a settings file with every setting, explained'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and not __fish_seen_subcommand_from show check example help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from show" -l format -d 'How it is printed' -r -f -a "text\t'A line a setting'
+json\t'One JSON object'
+toml\t'As a settings file'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from show" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from show" -l origin -d 'Tell where each value comes from: a flag, a variable, a line of the file, or the default'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from check" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from example" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from example" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from example" -s h -l help -d 'Print help'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print what a command would go by: each setting with its value'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Look for faults in the settings of file and environment'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "example" -d 'Print a settings file with every setting, explained'
+complete -c llmtap -n "__fish_llmtap_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c llmtap -n "__fish_llmtap_using_subcommand completions" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand completions" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c llmtap -n "__fish_llmtap_using_subcommand docs" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand docs" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand docs" -s h -l help -d 'Print help'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "run" -d 'Tap a model server\'s port, store its calls and serve them'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "replay" -d 'Read capture files and print what they hold'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "serve" -d 'Serve stored calls and take reports, without capturing'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "check" -d 'Tell what this machine allows, which backend `run` would take, and what is missing'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "config" -d 'Show, check and explain the settings'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "completions" -d 'Print a script that completes commands and flags in a shell'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "docs" -d 'Write what is generated from this definition: pages, an example file, scripts'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print what a command would go by: each setting with its value'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for faults in the settings of file and environment'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "example" -d 'Print a settings file with every setting, explained'
