@@ -36,7 +36,7 @@ pub(super) fn settings() -> Vec<Setting> {
     let of_all: Vec<_> = command.get_arguments().filter_map(keys_of).collect();
     for (path, sub) in leaves(&command, "") {
         for arg in sub.get_arguments() {
-            let Some((key, variable)) = keys_of(arg) else {
+            let Some((key, _)) = keys_of(arg) else {
                 continue;
             };
             let list = if of_all.iter().any(|(of_all, _)| *of_all == key) {
@@ -44,15 +44,9 @@ pub(super) fn settings() -> Vec<Setting> {
             } else {
                 &mut found
             };
-            if let Some(known) = list.iter_mut().find(|setting| setting.key == key) {
-                known.commands.push(path.clone());
-            } else {
-                list.push(Setting {
-                    key,
-                    variable,
-                    commands: vec![path.clone()],
-                    arg: arg.clone(),
-                });
+            match list.iter_mut().find(|setting| setting.key == key) {
+                Some(known) => known.commands.push(path.clone()),
+                None => list.extend(Setting::of(arg, &path)),
             }
         }
     }
@@ -85,6 +79,17 @@ pub(super) fn keys_of(arg: &Arg) -> Option<(String, String)> {
 }
 
 impl Setting {
+    /// That of a flag, if it is one.
+    pub(super) fn of(arg: &Arg, command: &str) -> Option<Self> {
+        let (key, variable) = keys_of(arg)?;
+        Some(Self {
+            key,
+            variable,
+            commands: vec![command.to_owned()],
+            arg: arg.clone(),
+        })
+    }
+
     /// clap's name of the argument.
     pub(super) fn id(&self) -> &str {
         self.arg.get_id().as_str()

@@ -259,6 +259,11 @@ fn unknown(key: &str, value: &DeValue<'_>, known: &[Setting]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+    };
+
     use super::{super::definition::settings, *};
 
     fn values(text: &str, key: &str) -> Vec<String> {
@@ -359,6 +364,39 @@ trusted-proxy = []
         assert!(none.path.is_none() && none.entries.is_empty());
         let error = SettingsFile::read(&Place::Named(path), &settings()).unwrap_err();
         assert!(error.to_string().contains("config example"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_that_everybody_can_read_is_told_and_never_shown() {
+        let flag = clap::Arg::new("token")
+            .long("api-token")
+            .env("LLMTAP_API_TOKEN")
+            .value_parser(clap::value_parser!(u16))
+            .hide_env_values(true);
+        let known = [Setting::of(&flag, "run").unwrap()];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("llmtap.toml");
+        let read = |text: &str, mode: u32| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            SettingsFile::read(&Place::Named(path.clone()), &known)
+        };
+        let warnings = read("\napi-token = 41758", 0o644).unwrap().warnings;
+        assert!(
+            warnings.len() == 1
+                && warnings[0].contains("line 2")
+                && warnings[0].contains("chmod 640"),
+            "{warnings:?}"
+        );
+        assert!(!warnings[0].contains("41758"));
+        for (text, mode) in [("api-token = 1", 0o640), ("# nothing", 0o644)] {
+            assert_eq!(read(text, mode).unwrap().warnings, [""; 0]);
+        }
+        let error = read("api-token = 'sesame'", 0o600).unwrap_err().to_string();
+        assert!(
+            error.contains("`api-token`") && !error.contains("sesame"),
+            "{error}"
+        );
     }
 
     #[test]

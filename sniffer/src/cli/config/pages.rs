@@ -234,3 +234,37 @@ pub(super) fn completions(shell: Shell) -> Vec<u8> {
     clap_complete::generate(shell, &mut Cli::command(), "llmtap", &mut script);
     script
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_command_fits_80_columns() {
+        let command = definition();
+        for mut command in std::iter::once(command.clone()).chain(visible(&command)) {
+            for help in [command.render_help(), command.render_long_help()] {
+                let help = help.to_string();
+                let widest = help
+                    .lines()
+                    .max_by_key(|line| line.chars().count())
+                    .unwrap();
+                assert!(
+                    widest.chars().count() <= WIDTH,
+                    "llmtap {}: {widest}",
+                    command.get_name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_stands_under_a_heading() {
+        let settings = settings();
+        assert!(
+            !headings(&settings).contains(&"General"),
+            "{:?}",
+            headings(&settings)
+        );
+    }
+}

@@ -102,7 +102,7 @@ pub(super) fn resolve_for(
     demand: Demand,
     place: Option<Place>,
 ) -> anyhow::Result<Resolved> {
-    let base = definition(demand);
+    let base = definition(demand, &SettingsFile::default());
     // Without the file first: whatever is wrong here is wrong with any file, and only now is its name known.
     let matches = parse(&base, arguments)?;
     let known = settings();
@@ -128,7 +128,7 @@ pub(super) fn resolve_for(
     };
     warnings.extend(file.warnings.iter().cloned());
 
-    let matches = parse(&with_file(base.clone(), &file), arguments)?;
+    let matches = parse(&definition(demand, &file), arguments)?;
     let (_, of_command) = chosen(&matches);
     let values: Vec<_> = known
         .into_iter()
@@ -152,31 +152,26 @@ pub(super) fn resolve_for(
     })
 }
 
-/// clap's definition. An empty variable is none: `LLMTAP_PORT=${PORT:-}` in a unit or a Compose file should mean
-/// the default, and not a port without a number.
-fn definition(demand: Demand) -> Command {
+/// clap's definition, with the file's values in the place of the defaults. An empty variable is none:
+/// `LLMTAP_PORT=${PORT:-}` in a unit or a Compose file should mean the default, and not a port without a number.
+fn definition(demand: Demand, file: &SettingsFile) -> Command {
     change(Cli::command(), &|arg| {
-        let is_empty = arg
-            .get_env()
-            .and_then(env::var_os)
-            .is_some_and(|value| value.is_empty());
-        let arg = if is_empty { arg.env(None::<&str>) } else { arg };
+        let set = keys_of(&arg).and_then(|(key, _)| file.get(&key));
+        let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+        let arg = match set {
+            Some(entry) => arg.default_values(entry.values.clone()),
+            None => arg,
+        };
+        let arg = if arg.get_env().is_some_and(is_empty) {
+            arg.env(None::<&str>)
+        } else {
+            arg
+        };
         match demand {
             Demand::All => arg,
             Demand::Settings => arg.required(false),
         }
     })
-}
-
-/// The definition with the file's values in the place of the defaults.
-fn with_file(command: Command, file: &SettingsFile) -> Command {
-    change(
-        command,
-        &|arg| match keys_of(&arg).and_then(|(key, _)| file.get(&key)) {
-            Some(entry) => arg.default_values(entry.values.clone()),
-            None => arg,
-        },
-    )
 }
 
 /// The definition with all arguments changed, of all commands.

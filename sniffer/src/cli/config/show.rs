@@ -155,3 +155,62 @@ pub(super) fn toml_of(setting: &Setting, values: &[String]) -> String {
         words.concat()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, ArgAction};
+
+    use super::{
+        super::resolve::{Origin, Value},
+        *,
+    };
+    use crate::cli::args::Cli;
+
+    fn shown(format: ShowFormat) -> String {
+        let value = |arg: Arg, values: &[&str]| Value {
+            setting: Setting::of(&arg, "run").unwrap(),
+            values: values.iter().map(ToString::to_string).collect(),
+            origin: Origin::Default,
+        };
+        let flag = |long: &'static str| Arg::new(long).long(long).env("LLMTAP_ANY");
+        let resolved = Resolved {
+            cli: <Cli as clap::Parser>::parse_from(["llmtap", "config", "example"]),
+            command: "run".to_owned(),
+            values: vec![
+                value(flag("token").hide_env_values(true), &["sesame"]),
+                value(flag("header").hide_env_values(true), &[]),
+                value(flag("on").action(ArgAction::SetTrue), &["true"]),
+                value(flag("most").value_parser(clap::value_parser!(u16)), &["7"]),
+                value(flag("pid"), &["7"]),
+                value(
+                    flag("rule").action(ArgAction::Append),
+                    &["a\"b", "c\nd\u{7f}"],
+                ),
+            ],
+            unused: Vec::new(),
+            file: None,
+            warnings: Vec::new(),
+        };
+        show(&resolved, format, Origins::Left)
+    }
+
+    #[test]
+    fn values_keep_their_kind_and_secrets_are_hidden() {
+        assert_eq!(
+            shown(ShowFormat::Text),
+            "token   (hidden)\nheader  (not set)\non      true\nmost    7\npid     7\n\
+             rule    a\"b, c\\nd\u{7f}\n"
+        );
+        assert_eq!(
+            shown(ShowFormat::Toml),
+            "# token = (hidden)\n# header =\non = true\nmost = 7\npid = \"7\"\n\
+             rule = [\"a\\\"b\", \"c\\nd\\u007F\"]\n"
+        );
+        let json: Json = serde_json::from_str(&shown(ShowFormat::Json)).unwrap();
+        let expected = json!({
+            "token": "(hidden)", "header": null, "on": true, "most": 7, "pid": "7",
+            "rule": ["a\"b", "c\nd\u{7f}"],
+        });
+        assert_eq!(json, expected);
+    }
+}
