@@ -172,6 +172,20 @@ impl Daemon {
         self.stderr.wait(fits).map_err(|why| self.failure(&why))
     }
 
+    /// Waits for the so many'th line of standard error that fits, from 1.
+    ///
+    /// # Errors
+    /// Where the stream ended first, or after [`PATIENCE`]; the error shows what was printed.
+    pub fn nth_stderr_line(&self, nth: usize, fits: impl Fn(&str) -> bool) -> Result<String> {
+        let find = |lines: &[String]| {
+            let mut fitting = lines.iter().filter(|line| fits(line));
+            fitting.nth(nth.saturating_sub(1)).cloned()
+        };
+        self.stderr
+            .until(PATIENCE, find)
+            .map_err(|why| self.failure(&format!("{why} before line {nth} of its kind came")))
+    }
+
     /// Waits until standard output has as many lines.
     ///
     /// # Errors

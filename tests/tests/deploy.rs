@@ -9,21 +9,25 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{process, tools};
 
-const SUBCOMMANDS: [&str; 4] = ["run", "replay", "serve", "check"];
+const SUBCOMMANDS: [&str; 6] = ["run", "replay", "serve", "check", "config", "completions"];
 
 /// What stands in documents for a thing of the reader's, and a value of its kind.
-const PLACEHOLDERS: [(&str, &str); 3] =
-    [("PORT", "8000"), ("NAME|PID", "1"), ("ADDR:PORT", "[::]:0")];
+const PLACEHOLDERS: [(&str, &str); 4] = [
+    ("PORT", "8000"),
+    ("NAME|PID", "1"),
+    ("ADDR:PORT", "[::]:0"),
+    ("SHELL", "bash"),
+];
 
-/// The documents of the repository's folder, and all files of deploy/.
+/// The documents of the repository's folder and of docs/, and all files of deploy/.
 fn files() -> Result<Vec<PathBuf>> {
     let root = tools::file("..");
     let mut files = Vec::new();
-    for folder in [root.clone(), root.join("deploy")] {
+    for folder in [root.clone(), root.join("docs"), root.join("deploy")] {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             let is_document = path.extension().is_some_and(|extension| extension == "md");
-            if path.is_file() && (is_document || folder != root) {
+            if path.is_file() && (is_document || folder.ends_with("deploy")) {
                 files.push(path);
             }
         }

@@ -3,7 +3,11 @@
 //! [`PARTS`] is the register. A part first makes its new state, which may fail, and hands back what puts it in the
 //! place of the old. Only where all parts have theirs is any put in: a bad file changes nothing.
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use analyzer::{analysis, live::Live, tokens::Tokenizers};
 use tracing_subscriber::EnvFilter;
@@ -64,7 +68,7 @@ const PARTS: &[Part] = &[
     },
     Part {
         keys: &["log"],
-        prepare: log_part,
+        prepare: |_, cli| Ok(log_part(cli)),
     },
 ];
 
@@ -97,9 +101,9 @@ fn tokenizer_part(_: &Running, cli: &Cli) -> anyhow::Result<Swap> {
     Ok(Box::new(move |running| running.tokenizers.replace(fresh)))
 }
 
-fn log_part(_: &Running, cli: &Cli) -> anyhow::Result<Swap> {
+fn log_part(cli: &Cli) -> Swap {
     let filter = cli.common.log.filter();
-    Ok(Box::new(move |running| (running.log.0)(filter)))
+    Box::new(move |running| (running.log.0)(filter))
 }
 
 /// Whether a start would go well, as far as the settings alone tell.
@@ -175,7 +179,7 @@ impl Reloader {
                 // Said at each reload, until it is applied or taken back.
                 tracing::warn!(
                     "--{key} changed{}: restart llmtap to apply it",
-                    place(&value, &self.file)
+                    place(&value, self.file.as_deref())
                 );
             }
         }
@@ -184,7 +188,7 @@ impl Reloader {
 }
 
 /// Where a value changed: in its line, or, gone from the file, there.
-fn place(value: &Value, file: &Option<PathBuf>) -> String {
+fn place(value: &Value, file: Option<&Path>) -> String {
     match (&value.origin, file) {
         (origin @ Origin::File(..), _) => format!(" in {origin}"),
         (_, Some(file)) => format!(" in {}", file.display()),
