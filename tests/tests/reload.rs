@@ -266,7 +266,11 @@ fn rules_and_log_are_read_again_and_counts_go_on() -> Result<()> {
             |sample| sample.label("kind") == Some("custom"),
         ))
     };
-    assert_eq!(redacted()? as u64, 2, "one by the old rules, one by the new");
+    assert_eq!(
+        redacted()? as u64,
+        2,
+        "one by the old rules, one by the new"
+    );
 
     // What is logged changes with it, and back.
     fs::write(

@@ -140,12 +140,17 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
+/// A file that sets each, in this order.
+fn file_of(kinds: &[Kind]) -> String {
+    let lines = kinds
+        .iter()
+        .map(|kind| [kind.key, " = ", kind.file.0, "\n"].concat());
+    lines.collect()
+}
+
 #[test]
 fn a_flag_comes_before_a_variable_before_the_file_before_the_default() -> Result<()> {
-    let text: String = kinds()
-        .iter()
-        .map(|kind| format!("{} = {}\n", kind.key, kind.file.0))
-        .collect();
+    let text = file_of(&kinds());
     let (with, without) = (Place::with(&text)?, Place::with("")?);
     for (row, kind) in kinds().into_iter().enumerate() {
         let name = format!("LLMTAP_{}", kind.key.to_uppercase().replace('-', "_"));
@@ -366,10 +371,7 @@ fn check_finds_what_no_single_value_shows() -> Result<()> {
 
 #[test]
 fn settings_shown_as_a_file_are_that_file() -> Result<()> {
-    let text: String = kinds()
-        .iter()
-        .map(|kind| format!("{} = {}\n", kind.key, kind.file.0))
-        .collect();
+    let text = file_of(&kinds());
     let first = Place::with(&text)?;
     let shown = first
         .run(&["config", "show", "--format", "toml"], &[])?
