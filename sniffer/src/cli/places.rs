@@ -97,8 +97,13 @@ fn new_key(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The secret in a file.
 pub(crate) fn read_key(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let key =
-        fs::read(path).with_context(|| format!("cannot read the key file {}", path.display()))?;
+    let key = fs::read(path).with_context(|| {
+        format!(
+            "cannot read the key file {} (make one with head -c {KEY_BYTES} /dev/urandom > FILE, or leave \
+             --key-file out: llmtap then makes its own beside the store)",
+            path.display()
+        )
+    })?;
     if key.len() < KEY_BYTES_MIN {
         bail!(
             "the key file {} holds {} bytes; at least {KEY_BYTES_MIN} random ones are needed \

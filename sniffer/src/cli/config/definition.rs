@@ -1,7 +1,11 @@
 //! The settings, read off clap's definition of the command line: whatever flag has a variable is a setting,
 //! and its long name is its key in the file. A new flag needs nothing else.
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    net::AddrParseError,
+    num::{ParseFloatError, ParseIntError},
+};
 
 use clap::{
     Arg, ArgAction, Command, CommandFactory as _, builder::PossibleValue, error::ErrorKind,
@@ -221,7 +225,10 @@ impl Setting {
             .map(|one| one.get_name().to_owned())
             .collect();
         match (error.kind(), error.source()) {
-            (_, Some(source)) => source.to_string().trim_end().to_owned(),
+            (_, Some(source)) => {
+                let remedy = remedy(error).map(|remedy| format!("; {remedy}"));
+                source.to_string().trim_end().to_owned() + &remedy.unwrap_or_default()
+            }
             (ErrorKind::InvalidValue, None) if self.is_switch() => "it is true or false".to_owned(),
             (ErrorKind::InvalidValue, None) if !choices.is_empty() => {
                 format!("it is one of {}", choices.join(", "))
@@ -234,6 +241,22 @@ impl Setting {
                 .unwrap_or_default()
                 .to_owned(),
         }
+    }
+}
+
+/// What a value should look like, where the reason of its refusal does not say so: those of the standard
+/// library's own readers.
+pub(super) fn remedy(error: &clap::Error) -> Option<&'static str> {
+    use std::error::Error as _;
+    let source = error.source()?;
+    if source.is::<ParseIntError>() {
+        Some("it takes a whole number")
+    } else if source.is::<ParseFloatError>() {
+        Some("it takes a number")
+    } else if source.is::<AddrParseError>() {
+        Some("it takes an address with a port, such as 127.0.0.1:9464 or [::]:9464")
+    } else {
+        None
     }
 }
 

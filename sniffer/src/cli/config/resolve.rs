@@ -9,16 +9,17 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::bail;
 use clap::{
     ArgMatches, Command, CommandFactory as _, FromArgMatches as _,
+    builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
 
 use super::{
     super::args::Cli,
-    definition::{FILE_FLAG, Setting, keys_of, nearest, settings},
+    definition::{FILE_FLAG, Setting, keys_of, nearest, remedy, settings},
     file::{Place, SettingsFile, default_place},
 };
 
@@ -203,33 +204,42 @@ fn explain(mut error: clap::Error, definition: &Command, arguments: &[OsString])
             ContextValue::String("(hidden)".to_owned()),
         );
     }
-    let Some(value) = env::var_os(&setting.variable) else {
-        return error;
-    };
+    let mut tips: Vec<StyledStr> = Vec::new();
+    tips.extend(remedy(&error).map(Into::into));
+    if let Some(value) = from_environment(&setting, definition, arguments) {
+        tips.push(format!("the value is that of the variable {}", setting.variable).into());
+        if value.to_string_lossy().starts_with("tcp://") {
+            // As links between containers do.
+            tips.push(
+                "Kubernetes sets such a variable for a Service of the name llmtap: `enableServiceLinks: false` in \
+                 the pod's spec leaves it out"
+                    .into(),
+            );
+        }
+    }
+    if !tips.is_empty() {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+    error
+}
+
+/// The value that the environment gave, if it is the one that is refused.
+fn from_environment(
+    setting: &Setting,
+    definition: &Command,
+    arguments: &[OsString],
+) -> Option<OsString> {
+    let value = env::var_os(&setting.variable)?;
     let without = change(definition.clone(), &|arg| match keys_of(&arg) {
-        Some((key, _)) if key == flag => arg.env(None::<&str>),
+        Some((key, _)) if key == setting.key => arg.env(None::<&str>),
         _ => arg,
     });
     let still = without.try_get_matches_from(arguments).err();
-    if still
+    let is_refused = still
         .as_ref()
         .and_then(refused)
-        .is_some_and(|still| still == flag)
-    {
-        return error;
-    }
-    let mut tips = vec![format!("the value is that of the variable {}", setting.variable).into()];
-    if value.to_string_lossy().starts_with("tcp://") {
-        // As links between containers do.
-        tips.push(
-            "Kubernetes sets such a variable for a Service of the name llmtap: `enableServiceLinks: false` in \
-             the pod's spec leaves it out"
-                .to_owned()
-                .into(),
-        );
-    }
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
-    error
+        .is_some_and(|still| still == setting.key);
+    (!is_refused).then_some(value)
 }
 
 /// The long name of the flag whose value was refused.
@@ -321,13 +331,4 @@ pub(super) fn arguments_for(cli: &Cli, words: &[OsString]) -> Vec<OsString> {
     }
     arguments.extend_from_slice(words);
     arguments
-}
-
-/// The file that would be read where none is named.
-pub(super) fn default_file() -> anyhow::Result<PathBuf> {
-    match default_place() {
-        Some(path) => Ok(path),
-        None => Err(anyhow!("HOME is not set"))
-            .context("no place for a settings file: name one with --config FILE"),
-    }
 }
