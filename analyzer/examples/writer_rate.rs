@@ -145,6 +145,7 @@ fn record(number: u64) -> Record {
         reported_output_tokens: Some(38),
         counted_input_tokens: Some(30),
         counted_output_tokens: Some(38),
+        audited: false,
         tokenizer: Some("cl100k_base"),
         cached_tokens: None,
         cache_write_tokens: None,

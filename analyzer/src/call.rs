@@ -141,6 +141,9 @@ pub struct Call {
     pub counted_input_tokens: Option<u64>,
     /// llmtap's count.
     pub counted_output_tokens: Option<u64>,
+    /// Figures that the server reported were counted as well, both of the whole call: see
+    /// [`Audit`](crate::audit::Audit).
+    pub audited: bool,
     /// The tokenizer that counted.
     pub tokenizer: Option<&'static str>,
     /// Prompt tokens that came from a cache.

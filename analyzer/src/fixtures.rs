@@ -40,6 +40,7 @@ pub(crate) fn call(number: u8) -> Call {
         reported_output_tokens: None,
         counted_input_tokens: None,
         counted_output_tokens: Some(20),
+        audited: false,
         tokenizer: Some("cl100k_base"),
         cached_tokens: None,
         cache_write_tokens: None,

@@ -297,6 +297,7 @@ impl Open {
             reported_output_tokens: facts.reported_output.or(usage.output),
             counted_input_tokens: None,
             counted_output_tokens: None,
+            audited: false,
             tokenizer: None,
             cached_tokens: usage.cached,
             cache_write_tokens: usage.cache_write,

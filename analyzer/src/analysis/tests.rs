@@ -17,7 +17,7 @@ use crate::{
         Begin, End, Ending, Headers, Place, RequestHead, ResponseHead, Source, Transfer, Version,
     },
     time::Timestamp,
-    tokens::Tokenizers,
+    tokens::Counter,
 };
 
 /// Times in the tests are microseconds after this.
@@ -184,7 +184,7 @@ impl Script {
 
     fn call(&self) -> Call {
         let call = self.finish().call.expect("a call");
-        call.count(&Tokenizers::by_model()).call
+        call.count(&Counter::always()).call
     }
 
     fn is_call(&self) -> bool {

@@ -4,11 +4,15 @@
 //! and a run without any sure boundary is cut (see `window.rs`), so that neither time nor memory
 //! grows faster than the text and no regular expression runs into its limit.
 
+pub mod cache;
+mod counter;
 mod model;
+pub mod policy;
 mod window;
 
 use tiktoken_rs::CoreBPE;
 
+pub use counter::Counter;
 pub use window::MAX_RUN;
 
 /// One tokenizer.
