@@ -13,7 +13,7 @@ use crate::{
     record::Record,
     redact::Redactor,
     tokens::{
-        Counter, Tokenizer,
+        Choice, Counter, Tokenizer,
         policy::{Due, Known},
     },
 };
@@ -52,11 +52,16 @@ impl Uncounted {
         if due.input || due.output {
             let models = [&self.call.request_model, &self.call.response_model];
             let models = models.into_iter().flatten().map(String::as_str);
-            let tokenizer = counter.tokenizers().choose(models);
-            let input = due.input.then(|| self.count_input(counter, tokenizer));
-            let output = due.output.then(|| self.count_output(counter, tokenizer));
+            let choice = counter.tokenizers().choose(models);
+            let input = due
+                .input
+                .then(|| self.count_input(counter, &choice.tokenizer));
+            let output = due.output.then(|| self.count_output(counter, &choice));
             let (input, output) = (input.flatten(), output.flatten());
-            self.call.tokenizer = input.or(output).map(|_| tokenizer.name());
+            if input.or(output).is_some() {
+                self.call.tokenizer = Some(Arc::clone(choice.tokenizer.name()));
+                self.call.tokenizer_fit = Some(choice.fit);
+            }
             self.call.counted_input_tokens = input;
             self.call.counted_output_tokens = output;
             self.call.audited = due.audit && self.is_comparable();
@@ -114,16 +119,16 @@ impl Uncounted {
         Record { call, bodies }
     }
 
-    fn count_input(&self, counter: &Counter, tokenizer: Tokenizer) -> Option<u64> {
+    fn count_input(&self, counter: &Counter, tokenizer: &Tokenizer) -> Option<u64> {
         if let Some(text) = &self.plain.request {
-            return Some(counter.count(&tokenizer, text));
+            return Some(counter.count(tokenizer, text));
         }
         let prompt = &self.request.prompt;
         let overhead = self.dialect.overhead;
         prompt.present.then(|| {
             let text: u64 = prompt
                 .parts()
-                .map(|part| counter.count(&tokenizer, part))
+                .map(|part| counter.count(tokenizer, part))
                 .sum();
             let messages = prompt.messages.unwrap_or(0);
             text.saturating_add(prompt.token_ids)
@@ -132,9 +137,10 @@ impl Uncounted {
         })
     }
 
-    fn count_output(&self, counter: &Counter, tokenizer: Tokenizer) -> Option<u64> {
+    fn count_output(&self, counter: &Counter, choice: &Choice) -> Option<u64> {
+        let tokenizer = &choice.tokenizer;
         if let Some(text) = &self.plain.response {
-            return Some(counter.count(&tokenizer, text));
+            return Some(counter.count(tokenizer, text));
         }
         let choices = &self.answer.choices;
         let echoed = self.echoed();
@@ -146,7 +152,7 @@ impl Uncounted {
                     .texts()
                     .map(move |text| without_prompt(text, prompt.unwrap_or_default()))
             });
-            texts.map(|text| counter.count(&tokenizer, text)).sum()
+            texts.map(|text| counter.count(tokenizer, text)).sum()
         })
     }
 

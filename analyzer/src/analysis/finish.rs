@@ -299,6 +299,7 @@ impl Open {
             counted_output_tokens: None,
             audited: false,
             tokenizer: None,
+            tokenizer_fit: None,
             cached_tokens: usage.cached,
             cache_write_tokens: usage.cache_write,
             reasoning_tokens: usage.reasoning,

@@ -25,7 +25,7 @@ pub(super) struct TokenLabels {
 /// Labels of `llmtap_audit_calls_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AuditLabels {
-    pub(super) tokenizer: &'static str,
+    pub(super) tokenizer: Arc<str>,
     pub(super) model: Option<Arc<str>>,
 }
 
@@ -72,7 +72,7 @@ impl EncodeLabelSet for TokenLabels {
 
 impl EncodeLabelSet for AuditLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        ("tokenizer", self.tokenizer).encode(encoder.encode_label())?;
+        ("tokenizer", &*self.tokenizer).encode(encoder.encode_label())?;
         encode_some(encoder, "model", self.model.as_deref())
     }
 }

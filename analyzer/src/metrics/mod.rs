@@ -338,7 +338,8 @@ impl Metrics {
 
 impl Inner {
     fn observe_audit(&self, call: &Call, audit: &Audit, model: Option<Arc<str>>) {
-        let tokenizer = call.tokenizer.unwrap_or(UNKNOWN);
+        let tokenizer = call.tokenizer.clone();
+        let tokenizer = tokenizer.unwrap_or_else(|| UNKNOWN.into());
         let labels = AuditLabels { tokenizer, model };
         self.audit_calls.get(labels.clone()).inc();
         for (kind, pair) in [("input", audit.input), ("output", audit.output)] {

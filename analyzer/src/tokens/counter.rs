@@ -8,7 +8,8 @@ use super::{
     policy::Policy,
 };
 
-/// Counts the tokens of calls. Clones share the cache.
+/// Counts the tokens of calls. Clones share the cache, in which a tokenizer is told by its name alone: where
+/// other tokenizers may come under the names of these, the cache must be a new one.
 #[derive(Clone, Debug, Default)]
 pub struct Counter {
     tokenizers: Arc<Tokenizers>,
@@ -57,5 +58,14 @@ impl Counter {
         self.cache.get(tokenizer.name(), text, As::Plain, |text| {
             tokenizer.count(text)
         })
+    }
+
+    /// The same, each special token of the vocabulary taken as the one token that it is: for texts that
+    /// a chat template made, or that a model generated with them.
+    pub fn count_with_special(&self, tokenizer: &Tokenizer, text: &str) -> u64 {
+        self.cache
+            .get(tokenizer.name(), text, As::Template, |text| {
+                tokenizer.count_with_special(text)
+            })
     }
 }

@@ -99,7 +99,7 @@ impl Default for AuditRate {
     /// of a percent, at a hundredth of the cost.
     fn default() -> Self {
         Self {
-            of: (1 << 32) / 100,
+            of: ((1 << 32) + 50) / 100,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{Display, Write as _},
+    sync::Arc,
 };
 
 use analyzer::{
@@ -23,7 +24,7 @@ const OTHER: &str = "(other)";
 /// Gathers audited calls.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
-    rows: BTreeMap<(String, &'static str), Row>,
+    rows: BTreeMap<(String, Arc<str>), Row>,
 }
 
 #[derive(Debug, Default)]
@@ -36,12 +37,15 @@ struct Row {
 impl Drift {
     /// Takes a call, audited or not.
     pub(super) fn call(&mut self, call: &Call) {
-        let Some((audit, tokenizer)) = Audit::of(call).zip(call.tokenizer) else {
+        let Some((audit, tokenizer)) = Audit::of(call).zip(call.tokenizer.as_ref()) else {
             return;
         };
         let models = [&call.request_model, &call.response_model];
         let mut models = models.into_iter().flatten().map(String::as_str);
-        let mut key = (models.next().unwrap_or("(unknown)").to_owned(), tokenizer);
+        let mut key = (
+            models.next().unwrap_or("(unknown)").to_owned(),
+            Arc::clone(tokenizer),
+        );
         if self.rows.len() >= PAIRS && !self.rows.contains_key(&key) {
             OTHER.clone_into(&mut key.0);
         }

@@ -13,7 +13,7 @@ use analyzer::{
         ResponseHead, Source, Transfer, Version,
     },
     time::Timestamp,
-    tokens::{Counter, Tokenizer, Tokenizers},
+    tokens::{Counter, Tokenizers, Vocabulary},
 };
 
 use super::{rows, words};
@@ -108,7 +108,7 @@ struct Played {
 }
 
 fn play(events: &[Event<'_>], cut: Option<(u64, u64)>) -> Played {
-    let counter = Counter::always_by(Tokenizers::always(Tokenizer::Cl100kBase));
+    let counter = Counter::always_by(Tokenizers::always(Vocabulary::Cl100kBase));
     let mut analyzer = Analyzer::new(Arc::clone(&SETTINGS));
     let mut played = Played {
         rows: Vec::new(),

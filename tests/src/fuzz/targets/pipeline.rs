@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, atomic::AtomicBool};
 use analyzer::{
     analysis,
     exchange::Source,
-    tokens::{Counter, Tokenizer, Tokenizers},
+    tokens::{Counter, Tokenizers, Vocabulary},
 };
 use sniffer::{
     capture::file::FileSource,
@@ -52,7 +52,7 @@ fn settings(workers: usize) -> Settings {
         },
         analysis: Arc::clone(&ANALYSIS),
         counter: Arc::new(Counter::always_by(Tokenizers::always(
-            Tokenizer::Cl100kBase,
+            Vocabulary::Cl100kBase,
         ))),
     }
 }

@@ -5,7 +5,7 @@ use analyzer::{
     api::read_report,
     call::TokenSource,
     time::Timestamp,
-    tokens::{Counter, Tokenizer, Tokenizers},
+    tokens::{Counter, Tokenizers, Vocabulary},
 };
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn check(bytes: &[u8]) -> Features {
         ..Settings::default()
     };
     let now = Timestamp::from_micros(1_700_000_000_000_000);
-    let counter = Counter::always_by(Tokenizers::always(Tokenizer::Cl100kBase));
+    let counter = Counter::always_by(Tokenizers::always(Vocabulary::Cl100kBase));
     let record = analyze_report(report.clone(), now, &settings, &counter, 3);
     rows::call(&record.call, &mut features);
     assert_eq!(record.call.ttft, None, "a report has no clocks inside");
