@@ -146,6 +146,7 @@ fn record(number: u64) -> Record {
         counted_input_tokens: Some(30),
         counted_output_tokens: Some(38),
         audited: false,
+        output_rule: None,
         tokenizer: Some("cl100k_base".into()),
         tokenizer_fit: None,
         cached_tokens: None,

@@ -143,6 +143,9 @@ pub struct Call {
     pub counted_input_tokens: Option<u64>,
     /// llmtap's count.
     pub counted_output_tokens: Option<u64>,
+    /// The rule by which the output was counted: that of a family of models, which adds what the wire does not
+    /// show, or `text`.
+    pub output_rule: Option<&'static str>,
     /// Figures that the server reported were counted as well, both of the whole call: see
     /// [`Audit`](crate::audit::Audit).
     pub audited: bool,
@@ -471,7 +474,7 @@ mod tests {
     };
 
     /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
-    const OWN: [&str; 17] = [
+    const OWN: [&str; 18] = [
         "source",
         "dialect",
         "operation",
@@ -489,6 +492,7 @@ mod tests {
         "response_dialect",
         "trace_id",
         "span_id",
+        "output_rule",
     ];
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     record::Record,
     redact::Redactor,
     tokens::{
-        Choice, Counter, Tokenizer,
+        Counter, Tokenizer,
         policy::{Due, Known},
     },
 };
@@ -58,6 +58,8 @@ impl Uncounted {
                 .then(|| self.count_input(counter, &choice.tokenizer));
             let output = due.output.then(|| self.count_output(counter, &choice));
             let (input, output) = (input.flatten(), output.flatten());
+            self.call.output_rule = output.map(|output| output.rule);
+            let output = output.map(|output| output.tokens);
             if input.or(output).is_some() {
                 self.call.tokenizer = Some(Arc::clone(choice.tokenizer.name()));
                 self.call.tokenizer_fit = Some(choice.fit);
@@ -137,35 +139,6 @@ impl Uncounted {
         })
     }
 
-    fn count_output(&self, counter: &Counter, choice: &Choice) -> Option<u64> {
-        let tokenizer = &choice.tokenizer;
-        if let Some(text) = &self.plain.response {
-            return Some(counter.count(tokenizer, text));
-        }
-        let choices = &self.answer.choices;
-        let echoed = self.echoed();
-        let each = self.request.choices.unwrap_or(1).max(1);
-        (!choices.is_empty()).then(|| {
-            let texts = choices.iter().flat_map(|(index, choice)| {
-                let prompt = echoed.get((index / each) as usize).copied();
-                choice
-                    .texts()
-                    .map(move |text| without_prompt(text, prompt.unwrap_or_default()))
-            });
-            texts.map(|text| counter.count(tokenizer, text)).sum()
-        })
-    }
-
-    /// The prompts that the choices were asked to begin with, in order. Token ids cannot be told
-    /// from the text that follows them, and stay in it.
-    fn echoed(&self) -> Vec<&str> {
-        if self.request.echo {
-            self.request.prompt.parts().collect()
-        } else {
-            Vec::new()
-        }
-    }
-
     /// The effective figures, and what follows from them.
     fn settle(&mut self) {
         let call = &mut self.call;
@@ -207,10 +180,6 @@ impl Uncounted {
         }
         (tokens >= 2 && span > 0).then(|| span as f64 / (tokens - 1) as f64)
     }
-}
-
-fn without_prompt<'a>(text: &'a str, prompt: &str) -> &'a str {
-    text.strip_prefix(prompt).unwrap_or(text)
 }
 
 fn effective(reported: Option<u64>, counted: Option<u64>) -> (Option<u64>, TokenSource) {

@@ -298,6 +298,7 @@ impl Open {
             counted_input_tokens: None,
             counted_output_tokens: None,
             audited: false,
+            output_rule: None,
             tokenizer: None,
             tokenizer_fit: None,
             cached_tokens: usage.cached,

@@ -95,6 +95,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(2),
     json("labels", "values of the headers that --label names", |c| c.whose.labels_json().map_or(Value::Null, Value::Json)).since(2),
     int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(2),
+    text("output_rule", "the rule by which the output was counted: of a family of models, which adds what the wire does not show (the end of the turn, tags around thoughts and tool calls), or text: what it shows", |c| c.output_rule.into()).since(3),
     bool("audited", "what the server reported was counted as well, both of the whole call: the two may be compared", |c| c.audited.into()).since(3),
 ];
 

@@ -8,6 +8,7 @@ pub mod cache;
 mod choose;
 mod counter;
 mod family;
+pub mod generated;
 mod models;
 pub mod policy;
 mod tokenizer;
