@@ -466,8 +466,6 @@ fn tpot_needs_two_tokens_two_times_and_the_whole_answer() {
 
 #[test]
 fn the_tokenizer_follows_the_model() {
-    use crate::tokens::Tokenizers;
-
     let ask = |model: &str| format!(r#"{{"model":"{model}","messages":[]}}"#);
     let call = |model: &str, tokenizers: Tokenizers| {
         let script = Script::new()
