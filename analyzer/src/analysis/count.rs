@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stored::KeptBodies;
 use crate::{
-    call::{Call, Confidence, TokenSource},
+    call::{Call, Confidence, Outcome, TokenSource},
     dialect::{
         Dialect, Form,
         answer::{AnswerFacts, sum},
@@ -92,7 +92,8 @@ impl Uncounted {
     /// Whether a count is of all that the server's figures are of: nothing was lost or cut, the answer
     /// came to its end, and no figure is of a part only.
     fn is_comparable(&self) -> bool {
-        self.call.confidence == Confidence::Complete
+        self.call.outcome == Outcome::Ok
+            && self.call.confidence == Confidence::Complete
             && !self.call.output_partial
             && !self.answer.usage_is_behind
     }
