@@ -1,8 +1,10 @@
 //! Call: the one wide row. Every column and every clock is defined here.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::{exchange::Source, time::Timestamp, timeline::Timeline};
+use crate::{exchange::Source, time::Timestamp, timeline::Timeline, tokens::Fit};
 
 /// How a call ended; the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -141,8 +143,16 @@ pub struct Call {
     pub counted_input_tokens: Option<u64>,
     /// llmtap's count.
     pub counted_output_tokens: Option<u64>,
+    /// The rule by which the output was counted: that of a family of models, which adds what the wire does not
+    /// show, or `text`.
+    pub output_rule: Option<&'static str>,
+    /// Figures that the server reported were counted as well, both of the whole call: see
+    /// [`Audit`](crate::audit::Audit).
+    pub audited: bool,
     /// The tokenizer that counted.
-    pub tokenizer: Option<&'static str>,
+    pub tokenizer: Option<Arc<str>>,
+    /// How well it fits the model.
+    pub tokenizer_fit: Option<Fit>,
     /// Prompt tokens that came from a cache.
     pub cached_tokens: Option<u64>,
     /// Prompt tokens written to a cache.
@@ -464,7 +474,7 @@ mod tests {
     };
 
     /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
-    const OWN: [&str; 16] = [
+    const OWN: [&str; 18] = [
         "source",
         "dialect",
         "operation",
@@ -472,6 +482,7 @@ mod tests {
         "input_source",
         "output_source",
         "tokenizer",
+        "tokenizer_fit",
         "peer",
         "client",
         "key",
@@ -481,6 +492,7 @@ mod tests {
         "response_dialect",
         "trace_id",
         "span_id",
+        "output_rule",
     ];
 
     #[test]

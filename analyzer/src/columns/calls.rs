@@ -1,7 +1,7 @@
 //! The columns of a call. A new one is one line here: with `.since(N)`, where `N` is the next schema version.
 
 use super::{Column, Kind, Value};
-use crate::call::Call;
+use crate::{call::Call, tokens::Fit};
 
 /// The columns of a call after `id`, in order.
 #[rustfmt::skip]
@@ -29,7 +29,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     int("reported_output_tokens", "the server's figure, unchanged", |c| c.reported_output_tokens.into()),
     int("counted_input_tokens", "llmtap's count", |c| c.counted_input_tokens.into()),
     int("counted_output_tokens", "llmtap's count", |c| c.counted_output_tokens.into()),
-    text("tokenizer", "the tokenizer that counted", |c| c.tokenizer.into()),
+    text("tokenizer", "the tokenizer that counted", |c| c.tokenizer.as_deref().into()),
     int("cached_tokens", "prompt tokens that came from a cache", |c| c.cached_tokens.into()),
     int("cache_write_tokens", "prompt tokens written to a cache", |c| c.cache_write_tokens.into()),
     int("reasoning_tokens", "generated tokens that were reasoning", |c| c.reasoning_tokens.into()),
@@ -83,6 +83,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     span("server_queue", "waiting for its turn, as the server says", |c| micros(c.server_queue)).since(2),
     span("server_prefill", "computing the prompt, as the server says", |c| micros(c.server_prefill)).since(2),
     span("server_decode", "generating, as the server says", |c| micros(c.server_decode)).since(2),
+    text("tokenizer_fit", "how well the tokenizer fits the model: exact, near (its nearest kin), guess, set (by the operator)", |c| c.tokenizer_fit.map(Fit::as_str).into()).since(3),
     span("server_load", "loading the model, as the server says", |c| micros(c.server_load)).since(2),
     span("server_total", "all of it, as the server says", |c| micros(c.server_total)).since(2),
     span("retry_after", "how long the client was asked to wait before it tries again", |c| micros(c.retry_after)).since(2),
@@ -94,6 +95,8 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(2),
     json("labels", "values of the headers that --label names", |c| c.whose.labels_json().map_or(Value::Null, Value::Json)).since(2),
     int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(2),
+    text("output_rule", "the rule by which the output was counted: of a family of models, which adds what the wire does not show (the end of the turn, tags around thoughts and tool calls), or text: what it shows", |c| c.output_rule.into()).since(3),
+    bool("audited", "what the server reported was counted as well, both of the whole call: the two may be compared", |c| c.audited.into()).since(3),
 ];
 
 type Get = for<'a> fn(&'a Call) -> Value<'a>;

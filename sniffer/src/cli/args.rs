@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     config::{CommonArgs, CompletionsArgs, ConfigCommand, DocsArgs},
+    counting::CountArgs,
     limits::{CaptureLimits, TextLimits},
 };
 
@@ -207,6 +208,9 @@ pub(crate) struct AnalysisArgs {
     /// missing; without a store, keys are left out
     #[arg(long, value_name = "FILE", env = "LLMTAP_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) count: CountArgs,
 
     #[command(flatten)]
     pub(crate) whose: WhoseArgs,

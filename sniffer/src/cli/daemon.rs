@@ -30,6 +30,7 @@ use super::{
     Setup, analysis_setup,
     args::{AnalysisArgs, Bodies, Serving},
     config::{LogHandle, Reloader, Running},
+    counting::Counting,
     places,
     storage::Storage,
     terminal::Terminal,
@@ -59,6 +60,7 @@ pub(crate) struct Daemon {
     storage: Storage,
     setup: Setup,
     redactions: Arc<Redactions>,
+    counting: Arc<Counting>,
     stop: Arc<AtomicBool>,
     stopping: Arc<Notify>,
     runtime: Runtime,
@@ -101,6 +103,7 @@ impl Daemon {
             redactor: Arc::clone(&setup.analysis.current().redactor),
             publisher: Mutex::new(metrics.redactions().publisher()),
         });
+        let counting = Arc::new(Counting::new(&setup.counter, &metrics));
         let board = Arc::new(Board::new(metrics.clone()));
         let capture = Arc::new(CaptureStatus::new(match capturing {
             Capturing::Yes => CaptureState::Starting,
@@ -112,7 +115,7 @@ impl Daemon {
             Arc::clone(&capture),
             storage.handle(),
             Reader::open(&db)?,
-            analyse(&setup, Arc::clone(&redactions)),
+            analyse(&setup, Arc::clone(&redactions), Arc::clone(&counting)),
         ));
         let runtime = Builder::new_multi_thread()
             .worker_threads(API_THREADS)
@@ -136,7 +139,7 @@ impl Daemon {
             ));
             let running = Running {
                 analysis: setup.analysis.clone(),
-                tokenizers: setup.tokenizers.clone(),
+                counter: setup.counter.clone(),
                 log,
             };
             // Before the handler: it asks what was done with the signal so far.
@@ -154,6 +157,7 @@ impl Daemon {
             storage,
             setup,
             redactions,
+            counting,
             stop,
             stopping,
             runtime,
@@ -190,6 +194,10 @@ impl Daemon {
 
     pub(crate) const fn redactions(&self) -> &Arc<Redactions> {
         &self.redactions
+    }
+
+    pub(crate) const fn counting(&self) -> &Arc<Counting> {
+        &self.counting
     }
 
     pub(crate) const fn setup(&self) -> &Setup {
@@ -238,20 +246,16 @@ impl Redactions {
 }
 
 /// Makes rows of reports.
-fn analyse(setup: &Setup, redactions: Arc<Redactions>) -> api::Analyse {
+fn analyse(setup: &Setup, redactions: Arc<Redactions>, counting: Arc<Counting>) -> api::Analyse {
     let settings = setup.analysis.clone();
-    let tokenizers = setup.tokenizers.clone();
+    let counter = setup.counter.clone();
     let reports = AtomicU64::new(0);
     Arc::new(move |report: Report| {
         let number = reports.fetch_add(1, Ordering::Relaxed);
-        let record = analyze_report(
-            report,
-            system_clock(),
-            &settings.current(),
-            &tokenizers.current(),
-            number,
-        );
+        let (settings, counter) = (settings.current(), counter.current());
+        let record = analyze_report(report, system_clock(), &settings, &counter, number);
         redactions.publish();
+        counting.publish();
         record
     })
 }

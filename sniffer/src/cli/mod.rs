@@ -5,7 +5,9 @@ mod backend;
 #[cfg(feature = "ebpf")]
 mod check;
 mod config;
+mod counting;
 mod daemon;
+mod drift;
 mod human;
 mod limits;
 mod places;
@@ -31,7 +33,7 @@ use analyzer::{
     analysis::{self, HashKey, KeepBodies},
     exchange::Source,
     live::Live,
-    tokens::Tokenizers,
+    tokens::{Counter, Tokenizers},
 };
 use sniffer::{
     capture::discover::WELL_KNOWN_PORTS,
@@ -102,7 +104,7 @@ fn start_log(filter: EnvFilter) -> LogHandle {
 /// What the analysis needs, ready.
 struct Setup {
     analysis: Live<analysis::Settings>,
-    tokenizers: Live<Tokenizers>,
+    counter: Live<Counter>,
 }
 
 fn analysis_setup(
@@ -112,13 +114,14 @@ fn analysis_setup(
 ) -> anyhow::Result<Setup> {
     Ok(Setup {
         analysis: analysis_settings(args, key, bodies)?.into(),
-        tokenizers: tokenizers(args)?.into(),
+        counter: counter(args)?.into(),
     })
 }
 
-/// The tokenizers of the command line's choice.
-fn tokenizers(args: &AnalysisArgs) -> anyhow::Result<Tokenizers> {
-    Ok(Tokenizers::from_setting(args.tokenizer.as_deref())?)
+/// What counts tokens, as the command line says.
+fn counter(args: &AnalysisArgs) -> anyhow::Result<Counter> {
+    let tokenizers = Tokenizers::from_setting(args.tokenizer.as_deref())?;
+    Ok(args.count.counter(tokenizers))
 }
 
 /// Makes the analysis' settings from the command line's.
@@ -171,7 +174,7 @@ impl Setup {
                 limits: limits.http(),
             },
             analysis: self.analysis.clone(),
-            tokenizers: self.tokenizers.clone(),
+            counter: self.counter.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ use analyzer::{
     legs::{EndedLeg, Leg},
     live::Live,
     time::Timestamp,
-    tokens::Tokenizers,
+    tokens::Counter,
 };
 use crossbeam_channel::{Receiver, Sender};
 
@@ -39,7 +39,7 @@ pub(super) enum Step {
 pub(super) fn count(
     worker: usize,
     uncounted: &Receiver<Passed>,
-    tokenizers: &Live<Tokenizers>,
+    counter: &Live<Counter>,
     merged: &Sender<Merged>,
 ) {
     for passed in uncounted {
@@ -55,7 +55,7 @@ pub(super) fn count(
                 let finished = *finished;
                 let record = finished.call.map(|call| {
                     Box::new(match counting {
-                        Counting::Due => call.count(&tokenizers.current()),
+                        Counting::Due => call.count(&counter.current()),
                         Counting::Shed => call.uncounted(),
                     })
                 });

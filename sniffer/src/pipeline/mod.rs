@@ -33,7 +33,7 @@ use std::{
 
 use analyzer::{
     analysis, call::ExchangeRow, exchange::Source, live::Live, record::Record, time::Timestamp,
-    tokens::Tokenizers,
+    tokens::Counter,
 };
 use crossbeam_channel::bounded;
 
@@ -125,8 +125,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// How exchanges become calls.
     pub analysis: Live<analysis::Settings>,
-    /// The vocabularies.
-    pub tokenizers: Live<Tokenizers>,
+    /// Counts tokens; the counting threads share it.
+    pub counter: Live<Counter>,
 }
 
 /// What comes out, in the order of the packets that caused it, or, for a call that may be the outer leg of
@@ -195,8 +195,8 @@ where
             let worker = Worker::new(number, workers, settings, &totals);
             scope.spawn(move || worker.run(&inbox, &spare, &finished));
             let merged = merged.clone();
-            let tokenizers = settings.tokenizers.clone();
-            scope.spawn(move || collector::count(number, &uncounted, &tokenizers, &merged));
+            let counter = settings.counter.clone();
+            scope.spawn(move || collector::count(number, &uncounted, &counter, &merged));
         }
         drop(merged);
         let mut matching = Matching::new(on_output, &totals, workers);

@@ -84,7 +84,7 @@ fn settings(pace: Pace, workers: usize) -> Settings {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: Live::default(),
-        tokenizers: Tokenizers::by_model().into(),
+        counter: Counter::always().into(),
     }
 }
 

@@ -9,7 +9,7 @@ mod simulator;
 
 use std::sync::atomic::AtomicBool;
 
-use analyzer::{analysis, exchange::Source, time::Timestamp, tokens::Tokenizers};
+use analyzer::{analysis, exchange::Source, time::Timestamp, tokens::Counter};
 use anyhow::Result;
 use llmtap_tests::pcap::Packet as Seen;
 use sniffer::{
@@ -51,7 +51,7 @@ fn settings(workers: usize) -> Result<Settings> {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: analysis::Settings::default().into(),
-        tokenizers: Tokenizers::from_setting(None)?.into(),
+        counter: Counter::always().into(),
     })
 }
 

@@ -8,7 +8,7 @@ mod order;
 
 use std::{fmt::Write as _, fs, sync::atomic::AtomicBool};
 
-use analyzer::{analysis, call::ExchangeRow, exchange::Source, tokens::Tokenizers};
+use analyzer::{analysis, call::ExchangeRow, exchange::Source, tokens::Counter};
 use anyhow::{Result, ensure};
 use llmtap_tests::pcap::{
     From::{Client, Server},
@@ -88,7 +88,7 @@ fn replay(files: &[&[u8]]) -> Result<(Vec<ExchangeRow>, Report)> {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: analysis::Settings::default().into(),
-        tokenizers: Tokenizers::from_setting(None)?.into(),
+        counter: Counter::always().into(),
     };
     let mut rows = Vec::new();
     let report = pipeline::run(

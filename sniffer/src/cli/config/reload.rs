@@ -9,11 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use analyzer::{analysis, live::Live, tokens::Tokenizers};
+use analyzer::{analysis, live::Live, tokens::Counter};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    super::{analysis_settings, args::Cli, tokenizers},
+    super::{analysis_settings, args::Cli, counter},
     resolve::{Origin, Resolved, Value, resolve_again},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Running {
     /// How exchanges become calls. Those under way keep what they began with.
     pub(crate) analysis: Live<analysis::Settings>,
     /// How tokens are counted: by what is in force when a call has ended.
-    pub(crate) tokenizers: Live<Tokenizers>,
+    pub(crate) counter: Live<Counter>,
     /// What is logged.
     pub(crate) log: LogHandle,
 }
@@ -39,7 +39,17 @@ impl LogHandle {
 /// Settings that change together.
 struct Part {
     keys: &'static [&'static str],
+    read: Read,
     prepare: fn(&Running, &Cli) -> anyhow::Result<Swap>,
+}
+
+/// When a part makes its state anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    /// At each reload: it reads files, which may have changed under the same names.
+    Always,
+    /// Where one of its settings changed: it holds what it would be a pity to lose.
+    Changed,
 }
 
 /// Puts what was prepared in the place of the old.
@@ -60,14 +70,17 @@ const PARTS: &[Part] = &[
             "body-head",
             "body-tail",
         ],
+        read: Read::Always,
         prepare: analysis_part,
     },
     Part {
-        keys: &["tokenizer"],
-        prepare: tokenizer_part,
+        keys: &["tokenizer", "count", "audit-rate", "count-cache"],
+        read: Read::Changed,
+        prepare: counter_part,
     },
     Part {
         keys: &["log"],
+        read: Read::Changed,
         prepare: |_, cli| Ok(log_part(cli)),
     },
 ];
@@ -93,12 +106,12 @@ fn analysis_part(running: &Running, cli: &Cli) -> anyhow::Result<Swap> {
     Ok(Box::new(move |running| running.analysis.replace(fresh)))
 }
 
-fn tokenizer_part(_: &Running, cli: &Cli) -> anyhow::Result<Swap> {
+fn counter_part(_: &Running, cli: &Cli) -> anyhow::Result<Swap> {
     let Some((args, _)) = cli.command.analysis() else {
         return Ok(Box::new(|_| {}));
     };
-    let fresh = tokenizers(args)?;
-    Ok(Box::new(move |running| running.tokenizers.replace(fresh)))
+    let fresh = counter(args)?;
+    Ok(Box::new(move |running| running.counter.replace(fresh)))
 }
 
 fn log_part(cli: &Cli) -> Swap {
@@ -110,7 +123,7 @@ fn log_part(cli: &Cli) -> Swap {
 pub(super) fn rehearse(cli: &Cli) -> anyhow::Result<()> {
     if let Some((args, bodies)) = cli.command.analysis() {
         analysis_settings(args, None, bodies)?;
-        tokenizers(args)?;
+        counter(args)?;
     }
     Ok(())
 }
@@ -152,8 +165,14 @@ impl Reloader {
     /// Gives what changed and is in force now.
     fn attempt(&mut self, running: &Running) -> anyhow::Result<Vec<String>> {
         let fresh = resolve_again(&self.arguments, self.file.clone())?;
+        let changed = |part: &&Part| {
+            let of_part = |value: &&Value| part.keys.contains(&value.setting.key.as_str());
+            let mut values = fresh.values.iter().filter(of_part);
+            part.read == Read::Always || values.any(|value| self.differs(value))
+        };
         let swaps = PARTS
             .iter()
+            .filter(changed)
             .map(|part| (part.prepare)(running, &fresh.cli))
             .collect::<Result<Vec<_>, _>>()?;
         for swap in swaps {
@@ -184,6 +203,12 @@ impl Reloader {
             }
         }
         Ok(changed)
+    }
+
+    /// Whether a value is another than the one in force.
+    fn differs(&self, value: &Value) -> bool {
+        let mut in_force = self.in_force.iter();
+        in_force.any(|old| old.setting.key == value.setting.key && old.values != value.values)
     }
 }
 
