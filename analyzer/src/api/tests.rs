@@ -16,7 +16,7 @@ use crate::{
     record::Record,
     report::Report,
     store::{
-        Reader, SqliteSettings, SqliteStore, Store, StoreError, Upkeep, WriterHandle,
+        Reader, Size, SqliteSettings, SqliteStore, Store, StoreError, Upkeep, WriterHandle,
         WriterSettings, WriterThread, Written,
     },
 };
@@ -373,7 +373,11 @@ impl Store for FullStore {
         self.write(&[]).map(drop)
     }
 
-    fn size(&self) -> Option<u64> {
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn size(&self) -> Option<Size> {
         None
     }
 }

@@ -14,7 +14,7 @@ use crate::columns::{CALL_COLUMNS, Column, Kind};
 pub(super) const APPLICATION_ID: i32 = 0x4c4c_4d54;
 
 /// What each version brings beside columns of calls; the first makes version 1.
-const STEPS: &[&str] = &[VERSION_1, VERSION_2];
+const STEPS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// The newest schema version that this program knows.
 pub(super) const NEWEST: u32 = newest();
@@ -83,6 +83,34 @@ FROM calls AS c LEFT JOIN bodies AS b ON b.call_id = c.id
 WHERE c.outer_of IS NULL;
 ";
 
+/// What retention needs, and no more: rows go in the order of their ids, so that no write has to keep another
+/// index. `tallies` has one row, written with each batch, so that no opening has to count. Body bytes are
+/// reckoned as by [`body_disk_bytes`].
+const VERSION_3: &str = "
+ALTER TABLE calls ADD COLUMN stored_at INTEGER /* when the row was written; microseconds since the Unix epoch */;
+CREATE TABLE tallies (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    rows INTEGER NOT NULL, -- rows of calls
+    body_bytes INTEGER NOT NULL, -- what their bodies take on disk, nearly
+    removed_records INTEGER NOT NULL, -- records of the old tracker's that retention removed: its offsets count them
+    since INTEGER NOT NULL -- when the table was made, microseconds since the Unix epoch: the age of older rows
+) STRICT;
+INSERT INTO tallies SELECT 1,
+    (SELECT count(*) FROM calls),
+    (SELECT ifnull(sum(bytes + 64 + iif(bytes > 2000, 2048, 0)), 0) FROM bodies),
+    0,
+    CAST(unixepoch('subsec') * 1000000 AS INTEGER);
+";
+
+/// What a call's bodies of this many bytes take on disk, nearly: they and the columns beside them. Long ones
+/// fill pages of their own, the last of which is half empty on the average.
+pub(super) const fn body_disk_bytes(bytes: i64) -> i64 {
+    const BESIDE: i64 = 64;
+    const LONG: i64 = 2_000;
+    const HALF_A_PAGE: i64 = 2_048;
+    bytes + BESIDE + if bytes > LONG { HALF_A_PAGE } else { 0 }
+}
+
 /// What a file turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -121,7 +149,7 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The insertion of a call: its columns in the order of the table.
+/// The insertion of a call: its columns in the order of the table, then when it was stored.
 pub(super) fn insert_call() -> String {
     let names: Vec<_> = CALL_COLUMNS
         .iter()
@@ -129,7 +157,7 @@ pub(super) fn insert_call() -> String {
         .collect();
     let places = vec!["?"; names.len()];
     format!(
-        "INSERT OR IGNORE INTO calls ({}) VALUES ({})",
+        "INSERT OR IGNORE INTO calls ({}, stored_at) VALUES ({}, ?)",
         names.join(", "),
         places.join(", ")
     )

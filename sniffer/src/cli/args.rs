@@ -12,6 +12,7 @@ use super::{
     config::{CommonArgs, CompletionsArgs, ConfigCommand, DocsArgs},
     counting::CountArgs,
     limits::{CaptureLimits, TextLimits},
+    storage::StorageArgs,
 };
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
@@ -105,6 +106,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) limits: CaptureLimits,
+
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +118,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
+
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
 }
 
 #[cfg(feature = "ebpf")]
@@ -304,7 +311,7 @@ pub(crate) enum Backend {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bodies {
-    /// All, but images and vectors; kept for 7 days, 1 GiB in all
+    /// All, but images and vectors; --keep-bodies and --max-bodies-size say how long
     Full,
     /// The same without other base64 data, such as sounds and documents
     Text,

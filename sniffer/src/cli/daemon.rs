@@ -32,7 +32,7 @@ use super::{
     config::{LogHandle, Reloader, Running},
     counting::Counting,
     places,
-    storage::Storage,
+    storage::{Storage, StorageArgs},
     terminal::Terminal,
 };
 
@@ -41,6 +41,9 @@ const API_THREADS: usize = 2;
 
 /// How long work that the API handed off may take at the end.
 const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// SIGXFSZ, as Linux numbers it on all but MIPS: a file came to the largest size that the process may give it.
+const FILE_TOO_LARGE: i32 = 25;
 
 /// The exit code of a program that a signal ended at once: 128 + SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -73,6 +76,7 @@ impl Daemon {
     pub(crate) fn start(
         serving: &Serving,
         analysis: &AnalysisArgs,
+        storing: &StorageArgs,
         capturing: Capturing,
         (reloader, log): (Reloader, LogHandle),
     ) -> anyhow::Result<Self> {
@@ -82,7 +86,7 @@ impl Daemon {
         let address = listener
             .local_addr()
             .context("the API's address cannot be read")?;
-        let storage = Storage::open(&db, serving.bodies, &metrics)?;
+        let storage = storing.open(&db, serving.bodies, &metrics)?;
         let key = match &analysis.key_file {
             Some(path) => places::read_key(path)?,
             None => places::key_beside(&db)?,
@@ -90,13 +94,17 @@ impl Daemon {
         let setup = analysis_setup(analysis, Some(&key), serving.bodies)?;
         match serving.bodies {
             Bodies::Full | Bodies::Text => tracing::info!(
-                "storing calls in {}, with their request and response text for 7 days, 1 GiB in \
-                 all, known secrets taken out (leave the text out with --bodies none)",
-                db.display()
+                "storing calls in {} {}; with their request and response text {}, known secrets \
+                 taken out (leave the text out with --bodies none)",
+                db.display(),
+                storing.rows_kept(),
+                storing.bodies_kept()
             ),
-            Bodies::None => {
-                tracing::info!("storing calls in {}, without their text", db.display());
-            }
+            Bodies::None => tracing::info!(
+                "storing calls in {} {}; without their text",
+                db.display(),
+                storing.rows_kept()
+            ),
         }
 
         let redactions = Arc::new(Redactions {
@@ -130,6 +138,8 @@ impl Daemon {
                 signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
                 signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
             );
+            // Caught once, it ends nothing any more: the write fails, as on a full disk.
+            drop(signal(SignalKind::from_raw(FILE_TOO_LARGE)));
             let hung_up = Arc::new(Notify::new());
             runtime.spawn(listen(
                 signals,

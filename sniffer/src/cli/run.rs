@@ -38,7 +38,13 @@ const BLIND_AFTER: Duration = Duration::from_mins(1);
 /// Runs the command.
 pub(crate) fn main(args: &RunArgs, reload: (Reloader, LogHandle)) -> anyhow::Result<ExitCode> {
     let targets = targets(args)?;
-    let daemon = Daemon::start(&args.serving, &args.analysis, Capturing::Yes, reload)?;
+    let daemon = Daemon::start(
+        &args.serving,
+        &args.analysis,
+        &args.storage,
+        Capturing::Yes,
+        reload,
+    )?;
     let backend::Opened {
         source,
         mut packets,

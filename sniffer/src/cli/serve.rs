@@ -10,7 +10,13 @@ use super::{
 
 /// Runs the command.
 pub(crate) fn main(args: &ServeArgs, reload: (Reloader, LogHandle)) -> anyhow::Result<ExitCode> {
-    let mut daemon = Daemon::start(&args.serving, &args.analysis, Capturing::No, reload)?;
+    let mut daemon = Daemon::start(
+        &args.serving,
+        &args.analysis,
+        &args.storage,
+        Capturing::No,
+        reload,
+    )?;
     daemon.ready(None);
     let served = daemon.wait();
     daemon.close()?;
