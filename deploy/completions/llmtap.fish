@@ -48,11 +48,16 @@ csv\t'Comma-separated values with a header line'
 none\t'Nothing'"
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l listen -d 'Serve metrics and the API on this address; port 0 takes a free one' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l db -d 'Store calls in this SQLite file. Default: /var/lib/llmtap/llmtap.db as root, else llmtap/llmtap.db in the XDG state folder' -r -F
-complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l bodies -d 'What of request and response bodies is stored' -r -f -a "full\t'All, but images and vectors; kept for 7 days, 1 GiB in all'
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l bodies -d 'What of request and response bodies is stored' -r -f -a "full\t'All, but images and vectors; --keep-bodies and --max-bodies-size say how long'
 text\t'The same without other base64 data, such as sounds and documents'
 none\t'Nothing'"
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l tokenizer -d 'Count every model\'s tokens with this tokenizer. Default: by the model\'s name, cl100k_base where that is unknown' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l count -d 'Which tokens are counted' -r -f -a "auto\t'What the server did not report, and a sample of what it did (--audit-rate)'
+always\t'All, beside what the server reported'
+never\t'Nothing: what was not reported stays unknown'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l audit-rate -d 'The part of the calls with reported tokens that is counted too, so that the two can be compared: from 0 (none) to 1 (all); chosen by the call\'s key, so that the same calls are chosen each time' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l count-cache -d 'Texts whose count is remembered, as hashes: a chat sends its earlier messages again each turn. About 100 bytes each; 0: none' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l trusted-proxy -d 'Believe the X-Forwarded-For, X-Real-Ip and Forwarded of peers in this network, such as 10.0.0.0/8; repeatable; or `none`, or `any`. Default: private and loopback addresses' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l user-header -d 'The header that names the user where the body does not, such as X-Forwarded-User' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l model-header -d 'The header that names the model where neither body nor path does' -r
@@ -74,6 +79,13 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-head-fields -d
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-open-exchanges -d 'Exchanges of one connection open at once (pipelining). Past it, the connection is given up' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-body-read -d 'Bytes of one body that are read, content coding taken off. The rest is counted only' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-decoder-memory -d 'Bytes that compressed bodies in flight may take for their windows: 32 KiB each for gzip, as a rule 2 to 4 MiB for zstd and br. Further ones are not read' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l keep-rows -d 'Remove rows, with their bodies, that were stored longer ago; `none` keeps them' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l keep-bodies -d 'Remove request and response bodies that were stored longer ago; `none` keeps them as long as their rows' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-rows-size -d 'Remove the oldest rows where all of them, with their indexes, take more of the disk; `none` sets no bound' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-bodies-size -d 'Remove the oldest bodies where all of them take more of the disk; `none` sets no bound' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-log-size -d 'Write no bodies from half of this on, and nothing at it, where another program reads the store for so long that its log cannot be emptied; `none` sets no bound' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-queue-rows -d 'Rows that may wait in memory to be written, as where the disk is slow or full. Further ones are shed' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l max-queue-size -d 'The same in bytes. Past it, bodies are shed, then rows' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -85,11 +97,16 @@ csv\t'Comma-separated values with a header line'"
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l rows -d 'Which rows are printed' -r -f -a "calls\t'A row an LLM call'
 exchanges\t'A row an HTTP exchange, LLM or not'"
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l db -d 'Store the calls in this SQLite file as well. Without it nothing is stored' -r -F
-complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l bodies -d 'What of request and response bodies is stored (with --db)' -r -f -a "full\t'All, but images and vectors; kept for 7 days, 1 GiB in all'
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l bodies -d 'What of request and response bodies is stored (with --db)' -r -f -a "full\t'All, but images and vectors; --keep-bodies and --max-bodies-size say how long'
 text\t'The same without other base64 data, such as sounds and documents'
 none\t'Nothing'"
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l tokenizer -d 'Count every model\'s tokens with this tokenizer. Default: by the model\'s name, cl100k_base where that is unknown' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l count -d 'Which tokens are counted' -r -f -a "auto\t'What the server did not report, and a sample of what it did (--audit-rate)'
+always\t'All, beside what the server reported'
+never\t'Nothing: what was not reported stays unknown'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l audit-rate -d 'The part of the calls with reported tokens that is counted too, so that the two can be compared: from 0 (none) to 1 (all); chosen by the call\'s key, so that the same calls are chosen each time' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l count-cache -d 'Texts whose count is remembered, as hashes: a chat sends its earlier messages again each turn. About 100 bytes each; 0: none' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l trusted-proxy -d 'Believe the X-Forwarded-For, X-Real-Ip and Forwarded of peers in this network, such as 10.0.0.0/8; repeatable; or `none`, or `any`. Default: private and loopback addresses' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l user-header -d 'The header that names the user where the body does not, such as X-Forwarded-User' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l model-header -d 'The header that names the model where neither body nor path does' -r
@@ -116,11 +133,16 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l log -d 'What is
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l listen -d 'Serve metrics and the API on this address; port 0 takes a free one' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l db -d 'Store calls in this SQLite file. Default: /var/lib/llmtap/llmtap.db as root, else llmtap/llmtap.db in the XDG state folder' -r -F
-complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l bodies -d 'What of request and response bodies is stored' -r -f -a "full\t'All, but images and vectors; kept for 7 days, 1 GiB in all'
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l bodies -d 'What of request and response bodies is stored' -r -f -a "full\t'All, but images and vectors; --keep-bodies and --max-bodies-size say how long'
 text\t'The same without other base64 data, such as sounds and documents'
 none\t'Nothing'"
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l tokenizer -d 'Count every model\'s tokens with this tokenizer. Default: by the model\'s name, cl100k_base where that is unknown' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l count -d 'Which tokens are counted' -r -f -a "auto\t'What the server did not report, and a sample of what it did (--audit-rate)'
+always\t'All, beside what the server reported'
+never\t'Nothing: what was not reported stays unknown'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l audit-rate -d 'The part of the calls with reported tokens that is counted too, so that the two can be compared: from 0 (none) to 1 (all); chosen by the call\'s key, so that the same calls are chosen each time' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l count-cache -d 'Texts whose count is remembered, as hashes: a chat sends its earlier messages again each turn. About 100 bytes each; 0: none' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l trusted-proxy -d 'Believe the X-Forwarded-For, X-Real-Ip and Forwarded of peers in this network, such as 10.0.0.0/8; repeatable; or `none`, or `any`. Default: private and loopback addresses' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l user-header -d 'The header that names the user where the body does not, such as X-Forwarded-User' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l model-header -d 'The header that names the model where neither body nor path does' -r
@@ -131,6 +153,13 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l redact-file -d '
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l max-text -d 'Bytes of text that the calls in flight may hold. Past it, those at hand keep no more' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l body-head -d 'Bytes of a body\'s beginning that are stored' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l body-tail -d 'Bytes of a longer body\'s end that are stored' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l keep-rows -d 'Remove rows, with their bodies, that were stored longer ago; `none` keeps them' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l keep-bodies -d 'Remove request and response bodies that were stored longer ago; `none` keeps them as long as their rows' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l max-rows-size -d 'Remove the oldest rows where all of them, with their indexes, take more of the disk; `none` sets no bound' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l max-bodies-size -d 'Remove the oldest bodies where all of them take more of the disk; `none` sets no bound' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l max-log-size -d 'Write no bodies from half of this on, and nothing at it, where another program reads the store for so long that its log cannot be emptied; `none` sets no bound' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l max-queue-rows -d 'Rows that may wait in memory to be written, as where the disk is slow or full. Further ones are shed' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l max-queue-size -d 'The same in bytes. Past it, bodies are shed, then rows' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'

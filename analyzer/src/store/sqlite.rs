@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     columns::{CALL_COLUMNS, Value},
+    live::Live,
     record::Record,
     time::Timestamp,
 };
@@ -126,6 +127,7 @@ pub struct SqliteStore {
     /// Which file stood at the path when it was opened.
     file: Option<FileId>,
     settings: SqliteSettings,
+    retention: Live<Retention>,
     insert_call: String,
     log: Log,
     /// Whether more is stored than may be, since the last batch.
@@ -154,12 +156,18 @@ impl SqliteStore {
             db,
             file: file_id(&path),
             settings,
+            retention: settings.retention.into(),
             insert_call: schema::insert_call(),
             log: Log::new(&path, settings.max_log_bytes),
             over: false,
             damage: None,
             path,
         })
+    }
+
+    /// How long what is kept: replaced, it holds from the next upkeep on.
+    pub fn retention(&self) -> Live<Retention> {
+        self.retention.clone()
     }
 
     /// Where it is.

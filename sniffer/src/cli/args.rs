@@ -53,6 +53,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// How long what is kept, in commands that run for long.
+    pub(crate) const fn storage(&self) -> Option<&StorageArgs> {
+        match self {
+            Self::Run(args) => Some(&args.storage),
+            Self::Serve(args) => Some(&args.storage),
+            _ => None,
+        }
+    }
+
     /// How exchanges become calls, and what of their bodies is kept, in commands that run for long.
     pub(crate) const fn analysis(&self) -> Option<(&AnalysisArgs, Bodies)> {
         match self {

@@ -150,6 +150,7 @@ impl Daemon {
             let running = Running {
                 analysis: setup.analysis.clone(),
                 counter: setup.counter.clone(),
+                retention: storage.retention(),
                 log,
             };
             // Before the handler: it asks what was done with the signal so far.

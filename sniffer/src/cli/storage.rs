@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use analyzer::{
+    live::Live,
     metrics::Metrics,
     record::Record,
     store::{
@@ -104,7 +105,8 @@ impl StorageArgs {
         kept(self.retention().bodies)
     }
 
-    fn retention(&self) -> Retention {
+    /// How long what is kept.
+    pub(crate) fn retention(&self) -> Retention {
         Retention {
             rows: Keep {
                 max_age: self.keep_rows.0,
@@ -130,6 +132,7 @@ impl StorageArgs {
 pub(crate) struct Storage {
     handle: WriterHandle,
     thread: WriterThread,
+    retention: Live<Retention>,
 }
 
 impl Storage {
@@ -163,8 +166,18 @@ impl Storage {
             ..settings
         };
         let store = SqliteStore::open(db, settings)?;
+        let retention = store.retention();
         let (handle, thread) = analyzer::store::start(Box::new(store), writer, metrics)?;
-        Ok(Self { handle, thread })
+        Ok(Self {
+            handle,
+            thread,
+            retention,
+        })
+    }
+
+    /// How long what is kept: replaced, it holds from the next upkeep on.
+    pub(crate) fn retention(&self) -> Live<Retention> {
+        self.retention.clone()
     }
 
     /// The way in for others.

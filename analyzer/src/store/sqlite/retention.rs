@@ -49,7 +49,7 @@ impl SqliteStore {
     pub(super) fn is_past_size(&self) -> rusqlite::Result<bool> {
         let bodies = tallies(&self.db)?.body_bytes;
         let rows = used_bytes(&self.db)?.saturating_sub(bodies);
-        let retention = &self.settings.retention;
+        let retention = self.retention.current();
         let past = |bytes: u64, max: Option<u64>| max.is_some_and(|max| bytes > max);
         Ok(past(bodies, retention.bodies.max_bytes) || past(rows, retention.rows.max_bytes))
     }
@@ -79,7 +79,7 @@ impl SqliteStore {
     }
 
     fn remove_bodies(&mut self) -> rusqlite::Result<Removed> {
-        let keep = self.settings.retention.bodies;
+        let keep = self.retention.current().bodies;
         let oldest = self.oldest_kept(keep.max_age);
         let deadline = Instant::now() + STEP_TIME;
         let mut removed = Removed::default();
@@ -125,7 +125,7 @@ impl SqliteStore {
     }
 
     fn remove_rows(&mut self) -> rusqlite::Result<Removed> {
-        let keep = self.settings.retention.rows;
+        let keep = self.retention.current().rows;
         let oldest = self.oldest_kept(keep.max_age);
         let deadline = Instant::now() + STEP_TIME;
         let mut removed = Removed::default();

@@ -18,7 +18,7 @@ pub(super) const FILE_FLAG: &str = "config";
 
 /// How like two words must be (Jaro-Winkler, 0 to 1) for the one to be offered for the other. At clap's own 0.7,
 /// `keep-alive` would be offered `key-file`.
-const LIKE: f64 = 0.75;
+const LIKE: f64 = 0.8;
 
 /// One setting.
 #[derive(Clone, Debug)]

@@ -9,11 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use analyzer::{analysis, live::Live, tokens::Counter};
+use analyzer::{analysis, live::Live, store::Retention, tokens::Counter};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    super::{analysis_settings, args::Cli, counter},
+    super::{analysis_settings, args::Cli, counter, storage::StorageArgs},
     resolve::{Origin, Resolved, Value, resolve_again},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Running {
     pub(crate) analysis: Live<analysis::Settings>,
     /// How tokens are counted: by what is in force when a call has ended.
     pub(crate) counter: Live<Counter>,
+    /// How long rows and bodies are kept.
+    pub(crate) retention: Live<Retention>,
     /// What is logged.
     pub(crate) log: LogHandle,
 }
@@ -79,6 +81,16 @@ const PARTS: &[Part] = &[
         prepare: counter_part,
     },
     Part {
+        keys: &[
+            "keep-rows",
+            "keep-bodies",
+            "max-rows-size",
+            "max-bodies-size",
+        ],
+        read: Read::Changed,
+        prepare: |_, cli| Ok(retention_part(cli)),
+    },
+    Part {
         keys: &["log"],
         read: Read::Changed,
         prepare: |_, cli| Ok(log_part(cli)),
@@ -112,6 +124,15 @@ fn counter_part(_: &Running, cli: &Cli) -> anyhow::Result<Swap> {
     };
     let fresh = counter(args)?;
     Ok(Box::new(move |running| running.counter.replace(fresh)))
+}
+
+fn retention_part(cli: &Cli) -> Swap {
+    let fresh = cli.command.storage().map(StorageArgs::retention);
+    Box::new(move |running| {
+        if let Some(fresh) = fresh {
+            running.retention.replace(fresh);
+        }
+    })
 }
 
 fn log_part(cli: &Cli) -> Swap {

@@ -55,6 +55,24 @@ fn check_tallies(store: &SqliteStore) {
 }
 
 #[test]
+fn what_is_kept_can_change_while_the_store_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("llmtap.db");
+    let open = |clock| SqliteStore::open(&path, settings(Keep::ALL, Keep::ALL, clock)).unwrap();
+    let mut store = open(|| Timestamp::from_micros(0));
+    store.write(&[record(1)]).unwrap();
+    drop(store);
+    let mut store = open(|| Timestamp::from_micros(2 * WEEK));
+    let retention = store.retention();
+    assert_eq!(clean(&mut store).rows, Removed::default());
+    retention.replace(Retention {
+        rows: age(7),
+        bodies: Keep::ALL,
+    });
+    assert_eq!(clean(&mut store).rows.by_age, 1);
+}
+
+#[test]
 fn old_bodies_go_and_rows_stay() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("llmtap.db");
