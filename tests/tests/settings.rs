@@ -206,7 +206,7 @@ fn what_the_file_sets_is_done() -> Result<()> {
     assert_ne!(serve.ready()?.port(), 9464);
     let said = serve.stop("TERM")?;
     assert!(
-        said.stderr.contains("file.db, without their text"),
+        said.stderr.contains("file.db") && said.stderr.contains("without their text"),
         "{said:?}"
     );
     assert!(store.exists());
