@@ -222,6 +222,13 @@ fn what_cannot_change_is_told_and_a_bad_file_changes_nothing() -> Result<()> {
         "{said}"
     );
 
+    let samples = metrics::parse(&http::get(tapped.api, "/metrics")?.text())?;
+    let counted = |result| {
+        let of = |sample: &metrics::Sample| sample.label("result") == Some(result);
+        metrics::sum(&samples, "llmtap_settings_reloads_total", of) as u64
+    };
+    assert_eq!((counted("applied"), counted("refused")), (2, 6));
+
     let call = tapped.begin(1)?;
     let row = tapped.end(call, 1)?;
     assert_eq!(row.text("user"), Some("eve"));

@@ -61,6 +61,7 @@ struct Inner {
     exchanges: ReasonCounters,
     in_flight: Gauge,
     analysis_events: ReasonCounters,
+    reloads: ReasonCounters,
     redactions: ReasonCounters,
     counting: CountingMetrics,
     capture: CaptureMetrics,
@@ -159,6 +160,7 @@ impl Metrics {
             stalls: guarded(r, &names::STALLS, Family::default()),
             wasted: guarded(r, &names::WASTED, Family::default()),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
+            reloads: reasons(r, &names::RELOADS),
             redactions: reasons(r, &names::REDACTIONS),
             request_duration: histograms(r, &names::REQUEST_DURATION, || {
                 Histogram::new(names::DURATION_BUCKETS)
@@ -286,6 +288,11 @@ impl Metrics {
     /// What the analysis met, by event.
     pub fn analysis_events(&self) -> &ReasonCounters {
         &self.0.analysis_events
+    }
+
+    /// Times that the settings were read again, by what became of it.
+    pub fn reloads(&self) -> &ReasonCounters {
+        &self.0.reloads
     }
 
     /// Secrets taken out, by kind.

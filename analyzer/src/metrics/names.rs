@@ -112,6 +112,9 @@ metrics! {
     /// What the analysis met.
     ANALYSIS_EVENTS = "llmtap_analysis_events", Counter, None, &["event"],
         "What the analysis met and counted, such as durations below zero";
+    /// Settings read again.
+    RELOADS = "llmtap_settings_reloads", Counter, None, &["result"],
+        "Times that the settings were read again on SIGHUP: applied, or refused for what is wrong with them";
     /// Secrets taken out.
     REDACTIONS = "llmtap_redactions", Counter, None, &["kind"],
         "Secrets that were taken out of rows and bodies before anything was stored, by kind";

@@ -152,7 +152,9 @@ impl Daemon {
                 counter: setup.counter.clone(),
                 retention: storage.retention(),
                 log,
+                reloads: metrics.reloads().clone(),
             };
+            Reloader::count_from_zero(metrics.reloads());
             // Before the handler: it asks what was done with the signal so far.
             let terminal = Terminal::of_this_process();
             let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;

@@ -319,6 +319,28 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_is_on_or_off() {
+        let switch = Arg::new("on")
+            .long("on")
+            .env("LLMTAP_ON")
+            .action(ArgAction::SetTrue);
+        let mut command = Command::new("llmtap").arg(switch);
+        command.build();
+        let built = command
+            .get_arguments()
+            .find(|arg| arg.get_long() == Some("on"));
+        let setting = Setting::of(built.unwrap(), "run").unwrap();
+        assert!(setting.is_switch() && !setting.is_list() && setting.value_name().is_none());
+        assert_eq!(setting.default(), ["false"]);
+        assert_eq!(setting.check(&["true".to_owned()]), Ok(()));
+        let why = setting.check(&["yes".to_owned()]).unwrap_err();
+        assert_eq!(why, "it is true or false");
+        // As the file's value is handed to clap.
+        let set = command.mut_arg("on", |arg| arg.env(None::<&str>).default_values(["true"]));
+        assert!(set.get_matches_from(["llmtap"]).get_flag("on"));
+    }
+
+    #[test]
     fn a_word_is_offered_only_where_it_is_like_the_other() {
         let known = [
             "listen",

@@ -92,7 +92,7 @@ pub(super) fn reference() -> String {
          **Reload.** On SIGHUP (`systemctl reload llmtap`) `run` and `serve` read the file again, and the files that it\n\
          names. What the tables mark with *yes* changes at once, all of it or, where something is wrong, none; an\n\
          exchange that has begun keeps what it began with, but for the tokenizer, which is that of its end. For\n\
-         all else a line in the log says that it takes a restart.\n",
+         all else a line in the log says that it takes a restart. `llmtap_settings_reloads_total` counts what became of it.\n",
     );
     let settings = settings();
     for heading in headings(&settings) {

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use analyzer::{analysis, live::Live, store::Retention, tokens::Counter};
+use analyzer::{analysis, live::Live, metrics::ReasonCounters, store::Retention, tokens::Counter};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -27,7 +27,13 @@ pub(crate) struct Running {
     pub(crate) retention: Live<Retention>,
     /// What is logged.
     pub(crate) log: LogHandle,
+    /// Counts the reloads.
+    pub(crate) reloads: ReasonCounters,
 }
+
+/// What becomes of a reload, for its metric.
+const APPLIED: &str = "applied";
+const REFUSED: &str = "refused";
 
 /// Replaces the log's filter.
 pub(crate) struct LogHandle(Box<dyn Fn(EnvFilter) + Send + Sync>);
@@ -167,9 +173,19 @@ impl Reloader {
         }
     }
 
+    /// Both results stand in the metrics from the start on.
+    pub(crate) fn count_from_zero(reloads: &ReasonCounters) {
+        for result in [APPLIED, REFUSED] {
+            reloads.inc_by(result, 0);
+        }
+    }
+
     /// Reads the settings again and puts what can be into force. Says in the log what became of it.
     pub(crate) fn reload(&mut self, running: &Running) {
-        match self.attempt(running) {
+        let attempt = self.attempt(running);
+        let result = if attempt.is_ok() { APPLIED } else { REFUSED };
+        running.reloads.inc_by(result, 1);
+        match attempt {
             Ok(changed) if changed.is_empty() => {
                 tracing::info!("settings read again: nothing changed");
             }
