@@ -23,9 +23,6 @@ use super::{
     file::{Place, SettingsFile, default_place},
 };
 
-/// Variables of this name are for those who build llmtap, and no settings.
-const BUILDERS: [&str; 3] = ["LLMTAP_BPF_OBJECT", "LLMTAP_BIN", "LLMTAP_RENEW"];
-
 /// What a run of llmtap goes by.
 #[derive(Debug)]
 pub(crate) struct Resolved {
@@ -260,11 +257,8 @@ fn refused(error: &clap::Error) -> Option<String> {
 /// Variables that are near a setting's, and none: `LLMTAP_PORTS`.
 fn unknown_variables(known: &[Setting]) -> Vec<String> {
     let file = format!("LLMTAP_{}", FILE_FLAG.to_uppercase());
-    let is_known = |name: &str| {
-        name == file
-            || BUILDERS.contains(&name)
-            || known.iter().any(|setting| setting.variable == name)
-    };
+    let is_known =
+        |name: &str| name == file || known.iter().any(|setting| setting.variable == name);
     let mut found: Vec<_> = env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("LLMTAP_") && !is_known(name))
