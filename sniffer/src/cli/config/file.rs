@@ -2,7 +2,7 @@
 
 use std::{
     env, fmt,
-    fs::File,
+    fs::{self, File},
     io::{self, ErrorKind, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -32,6 +32,8 @@ pub(super) enum Place {
     Named(PathBuf),
     /// Nobody did: it may be missing.
     Default(PathBuf),
+    /// The same, in a home that may be another user's (`sudo -u`): it may be out of reach.
+    Home(PathBuf),
 }
 
 /// What one file sets.
@@ -77,27 +79,40 @@ impl std::error::Error for Faults {}
 
 /// Where settings stand if nobody says where: systemd's folder for the unit's configuration, root's, or the
 /// user's own.
-pub(super) fn default_place() -> Option<PathBuf> {
+pub(super) fn default_place() -> Option<Place> {
     // One unit may have several, with colons between them.
     let folders = env::var_os("CONFIGURATION_DIRECTORY").unwrap_or_default();
     if let Some(folder) = env::split_paths(&folders).find(|path| path.is_absolute()) {
-        return Some(folder.join("llmtap.toml"));
+        return Some(Place::Default(folder.join("llmtap.toml")));
     }
     if places::is_root() {
-        return Some(PathBuf::from("/etc/llmtap/llmtap.toml"));
+        return Some(Place::Default(PathBuf::from("/etc/llmtap/llmtap.toml")));
     }
-    Some(places::xdg_folder("XDG_CONFIG_HOME", ".config")?.join("llmtap/llmtap.toml"))
+    let folder = places::xdg_folder("XDG_CONFIG_HOME", ".config")?;
+    Some(Place::Home(folder.join("llmtap/llmtap.toml")))
 }
 
 impl SettingsFile {
     /// Reads the file, if there is one.
     pub(super) fn read(place: &Place, known: &[Setting]) -> anyhow::Result<Self> {
-        let (Place::Named(path) | Place::Default(path)) = place;
+        let (Place::Named(path) | Place::Default(path) | Place::Home(path)) = place;
         let (text, mode) = match read(path) {
             Err(error)
-                if error.kind() == ErrorKind::NotFound && matches!(place, Place::Default(_)) =>
+                if error.kind() == ErrorKind::NotFound && !matches!(place, Place::Named(_)) =>
             {
                 return Ok(Self::default());
+            }
+            // One that can be seen and not read is somebody's will; here nobody knows whether there is one.
+            Err(error)
+                if matches!(place, Place::Home(_)) && fs::symlink_metadata(path).is_err() =>
+            {
+                let path = path.display();
+                return Ok(Self {
+                    warnings: vec![format!(
+                        "whether there are settings in {path} cannot be seen: {error}"
+                    )],
+                    ..Self::default()
+                });
             }
             Err(error) if error.kind() == ErrorKind::NotFound => bail!(
                 "there is no settings file {}: `llmtap config example` prints one to begin with",
@@ -259,10 +274,7 @@ fn unknown(key: &str, value: &DeValue<'_>, known: &[Setting]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs::{self, Permissions},
-        os::unix::fs::PermissionsExt as _,
-    };
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
     use super::{super::definition::settings, *};
 

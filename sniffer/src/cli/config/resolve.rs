@@ -116,9 +116,7 @@ pub(super) fn resolve_for(
     }
     let place = place.or_else(|| {
         let named = matches.get_one::<PathBuf>(FILE_FLAG).cloned();
-        named
-            .map(Place::Named)
-            .or_else(|| default_place().map(Place::Default))
+        named.map(Place::Named).or_else(default_place)
     });
     let file = match place.filter(|_| has_settings) {
         Some(place) => SettingsFile::read(&place, &known)?,
