@@ -89,9 +89,9 @@ pub(super) fn reference() -> String {
          llmtap config show --origin          # what `llmtap run` goes by, and where each value is from\n\
          llmtap config show --origin run -p 8000 --format csv\n\
          ```\n\n\
-         **Reload.** On SIGHUP (`systemctl reload llmtap`) `run` and `serve` read the file again, and the files that it\n\
-         names. What the tables mark with *yes* changes at once, all of it or, where something is wrong, none; an\n\
-         exchange that has begun keeps what it began with, but for the tokenizer, which is that of its end. For\n\
+         **Reload.** On SIGHUP (`systemctl reload llmtap`) `run` and `serve` read the file again, and the file of\n\
+         `--redact-file`. What the tables mark with *yes* changes at once, all of it or, where something is wrong, none; an\n\
+         exchange that has begun keeps what it began with, but tokens are counted by what holds at its end. For\n\
          all else a line in the log says that it takes a restart. `llmtap_settings_reloads_total` counts what became of it.\n",
     );
     let settings = settings();
