@@ -6,6 +6,7 @@
 
 pub mod cardinality;
 mod family;
+mod kept;
 pub mod names;
 mod process;
 mod reasons;
@@ -13,16 +14,21 @@ mod registry;
 mod text;
 mod value;
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use self::{
     cardinality::{Names, Vouched},
     family::Family,
+    kept::Readings,
     registry::{Registry, family, reasons, register},
 };
 use crate::call::{Call, Outcome, TokenSource};
 
 pub use family::{FamilySample, Labels, SeriesSample};
+pub use kept::{Found, INTERVAL as KEEP_INTERVAL, KeepError, Kept};
 pub use reasons::{Publisher, ReasonCounters};
 pub use text::Format;
 pub use value::{Counter, Exemplar, Gauge, Histogram, HistogramSample, Sample, Sum};
@@ -36,7 +42,9 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
+    registry: Arc<Registry>,
+    readings: OnceLock<Readings>,
+    keep_errors: ReasonCounters,
     models: Names,
     calls: Family<Counter>,
     outer_calls: Counter,
@@ -145,7 +153,9 @@ impl Metrics {
             token_usage: histograms(r, &names::TOKEN_USAGE, &names::USAGE_BUCKETS),
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
-            registry,
+            keep_errors: reasons(r, &names::KEEP_ERRORS),
+            readings: OnceLock::new(),
+            registry: Arc::new(registry),
         }))
     }
 
@@ -280,9 +290,25 @@ impl Metrics {
         rows.filter(|(.., count)| *count > 0).collect()
     }
 
-    /// All families that have series, in the order of the table.
+    /// All families that have series, in the order of the table. Where totals are kept, these are kept before they
+    /// are handed out, so that no later run shows less; for that, a reading may wait a moment.
     pub fn families(&self) -> Vec<FamilySample> {
-        self.0.registry.read()
+        let kept = self.0.readings.get().and_then(Readings::reading);
+        kept.unwrap_or_else(|| self.0.registry.read())
+    }
+
+    /// Goes on from the totals in a file, and keeps them there, to be read at the next start.
+    ///
+    /// # Errors
+    /// Where that is not possible; the totals are then those of this run alone.
+    pub fn keep(&self, path: &Path) -> Result<(Kept, Found), KeepError> {
+        for reason in kept::REASONS {
+            self.0.keep_errors.inc_by(reason, 0);
+        }
+        let (kept, readings, found) = Kept::start(path, &self.0.registry, &self.0.keep_errors)?;
+        // The lock is taken by one alone.
+        let _ = self.0.readings.set(readings);
+        Ok((kept, found))
     }
 
     /// The text of a scrape.

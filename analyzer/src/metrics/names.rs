@@ -18,6 +18,13 @@ pub struct Metric {
     pub help: &'static str,
 }
 
+impl Metric {
+    /// Whether the system counts it, for each process anew.
+    pub(super) fn is_systems(&self) -> bool {
+        self.name.starts_with("process_")
+    }
+}
+
 /// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -170,6 +177,9 @@ metrics! {
     /// Bodies removed.
     STORE_BODIES_REMOVED = "llmtap_store_bodies_removed", Counter, None, &["reason"],
         "Stored bodies that were removed for their age or for the size of all of them";
+    /// Totals that were not kept.
+    KEEP_ERRORS = "llmtap_metrics_keep_errors", Counter, None, &["reason"],
+        "Times that the totals of the metrics could not be kept for the next start: the file cannot be written (failed), or not soon enough for a scrape (slow)";
     /// CPU time.
     PROCESS_CPU = "process_cpu_seconds", Counter, Seconds, &[],
         "CPU time of the process, in user and system mode";

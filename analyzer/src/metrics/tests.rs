@@ -236,6 +236,7 @@ fn the_text_is_the_table() {
         &store.bodies_removed,
         metrics.analysis_events(),
         metrics.redactions(),
+        &metrics.0.keep_errors,
     ] {
         counters.inc("something");
     }

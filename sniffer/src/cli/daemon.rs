@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,7 +14,7 @@ use std::{
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
-    metrics::{Metrics, Publisher},
+    metrics::{Found, Kept, Metrics, Publisher},
     redact::Redactor,
     report::Report,
     store::{Reader, WriterHandle, system_clock},
@@ -55,6 +56,7 @@ pub(crate) struct Daemon {
     board: Arc<Board>,
     capture: Arc<CaptureStatus>,
     storage: Storage,
+    totals: Option<Kept>,
     setup: Setup,
     redactions: Arc<Redactions>,
     stop: Arc<AtomicBool>,
@@ -78,6 +80,7 @@ impl Daemon {
             .local_addr()
             .context("the API's address cannot be read")?;
         let storage = Storage::open(&db, serving.bodies, &metrics)?;
+        let totals = keep(&metrics, &places::totals_beside(&db));
         let key = match &analysis.key_file {
             Some(path) => places::read_key(path)?,
             None => places::key_beside(&db)?,
@@ -134,6 +137,7 @@ impl Daemon {
             board,
             capture,
             storage,
+            totals,
             setup,
             redactions,
             stop,
@@ -200,7 +204,40 @@ impl Daemon {
             self.wait()?;
         }
         self.runtime.shutdown_timeout(LAST_WORK);
-        self.storage.close()
+        let stored = self.storage.close();
+        if let Some(totals) = self.totals {
+            totals.close();
+        }
+        stored
+    }
+}
+
+/// Lets the totals of the metrics go on from the last run. Without that llmtap works as well.
+fn keep(metrics: &Metrics, path: &Path) -> Option<Kept> {
+    match metrics.keep(path) {
+        Ok((kept, found)) => {
+            match found {
+                Found::Nothing => {}
+                Found::Totals { series, left_out } => tracing::debug!(
+                    "{series} series of metrics go on from {}, {left_out} do not",
+                    path.display()
+                ),
+                Found::Outdated => tracing::info!(
+                    "the totals of the metrics begin at zero: the machine went down before llmtap had \
+                     written the last ones"
+                ),
+                Found::Damaged(aside) => tracing::warn!(
+                    "the totals of the metrics begin at zero: {} cannot be read, and was set aside as {}",
+                    path.display(),
+                    aside.display()
+                ),
+            }
+            Some(kept)
+        }
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
     }
 }
 
