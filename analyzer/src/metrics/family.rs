@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    hash::BuildHasher as _,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
@@ -232,9 +232,7 @@ impl<M: Instrument> Family<M> {
     }
 
     fn hash(&self, values: &[Option<&str>]) -> u64 {
-        let mut hasher = self.0.hasher.build_hasher();
-        values.hash(&mut hasher);
-        hasher.finish()
+        self.0.hasher.hash_one(values)
     }
 }
 
@@ -278,11 +276,11 @@ impl<M: Instrument> Readable for Family<M> {
         if !labels.iter().all(known) {
             return false;
         }
-        let value = |name: &Box<str>| {
-            let (_, value) = labels.iter().find(|(own, _)| **own == **name)?;
+        let value = |name: &str| {
+            let (_, value) = labels.iter().find(|(own, _)| own == name)?;
             Some(value.as_str())
         };
-        let values: Vec<_> = names.iter().map(value).collect();
+        let values: Vec<_> = names.iter().map(|name| value(name)).collect();
         if M::KIND == Kind::Gauge {
             return false;
         }

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -121,7 +121,7 @@ impl Readings {
     pub(super) fn reading(&self) -> Option<Vec<FamilySample>> {
         let (answer, reading) = bounded(1);
         let asked = self.requests.try_send(Request::Reading(answer));
-        if asked.as_ref().is_err_and(|e| e.is_disconnected()) {
+        if matches!(asked, Err(TrySendError::Disconnected(_))) {
             return None;
         }
         let reading = asked.ok().map(|()| reading.recv_timeout(PATIENCE));

@@ -74,7 +74,7 @@ impl Daemon {
         capturing: Capturing,
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
-        let metrics = Metrics::new();
+        let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
         let listener = api::bind(serving.listen)?;
         let address = listener
             .local_addr()

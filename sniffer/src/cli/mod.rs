@@ -7,6 +7,7 @@ mod check;
 mod daemon;
 mod human;
 mod limits;
+mod metrics;
 mod places;
 mod print;
 mod replay;
