@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     counting::CountArgs,
     limits::{CaptureLimits, TextLimits},
+    metrics::MetricArgs,
 };
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
@@ -169,6 +170,9 @@ pub(crate) struct Serving {
     /// What of request and response bodies is stored
     #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
     pub(crate) bodies: Bodies,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricArgs,
 }
 
 /// How exchanges become calls.
