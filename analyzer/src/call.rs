@@ -1,8 +1,10 @@
 //! Call: the one wide row. Every column and every clock is defined here.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::{exchange::Source, time::Timestamp, timeline::Timeline};
+use crate::{exchange::Source, time::Timestamp, timeline::Timeline, tokens::Fit};
 
 /// How a call ended; the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -142,7 +144,9 @@ pub struct Call {
     /// llmtap's count.
     pub counted_output_tokens: Option<u64>,
     /// The tokenizer that counted.
-    pub tokenizer: Option<&'static str>,
+    pub tokenizer: Option<Arc<str>>,
+    /// How well it fits the model.
+    pub tokenizer_fit: Option<Fit>,
     /// Prompt tokens that came from a cache.
     pub cached_tokens: Option<u64>,
     /// Prompt tokens written to a cache.
@@ -464,7 +468,7 @@ mod tests {
     };
 
     /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
-    const OWN: [&str; 16] = [
+    const OWN: [&str; 17] = [
         "source",
         "dialect",
         "operation",
@@ -472,6 +476,7 @@ mod tests {
         "input_source",
         "output_source",
         "tokenizer",
+        "tokenizer_fit",
         "peer",
         "client",
         "key",

@@ -9,6 +9,7 @@ use crate::{
     record::Record,
     time::Timestamp,
     timeline::{EventKind, Timeline},
+    tokens::Fit,
 };
 
 /// A finished, streamed call; `number` makes its key.
@@ -40,7 +41,8 @@ pub(crate) fn call(number: u8) -> Call {
         reported_output_tokens: None,
         counted_input_tokens: None,
         counted_output_tokens: Some(20),
-        tokenizer: Some("cl100k_base"),
+        tokenizer: Some("cl100k_base".into()),
+        tokenizer_fit: Some(Fit::Guess),
         cached_tokens: None,
         cache_write_tokens: None,
         reasoning_tokens: None,

@@ -45,7 +45,7 @@ impl Uncounted {
     /// Counts the tokens and closes the row. Takes some milliseconds for long texts.
     pub fn count(mut self, tokenizers: &Tokenizers) -> Record {
         let models = [&self.call.request_model, &self.call.response_model];
-        let tokenizer = tokenizers.choose(models.into_iter().flatten().map(String::as_str));
+        let choice = tokenizers.choose(models.into_iter().flatten().map(String::as_str));
         let refused = self.call.status.is_some_and(|status| status >= 300)
             && self
                 .answer
@@ -53,9 +53,12 @@ impl Uncounted {
                 .values()
                 .all(|c| c.texts().next().is_none());
         if !refused {
-            let input = self.count_input(tokenizer);
-            let output = self.count_output(tokenizer);
-            self.call.tokenizer = input.or(output).map(|_| tokenizer.name());
+            let input = self.count_input(&choice.tokenizer);
+            let output = self.count_output(&choice.tokenizer);
+            if input.or(output).is_some() {
+                self.call.tokenizer = Some(Arc::clone(choice.tokenizer.name()));
+                self.call.tokenizer_fit = Some(choice.fit);
+            }
             self.call.counted_input_tokens = input;
             self.call.counted_output_tokens = output;
         }
@@ -87,7 +90,7 @@ impl Uncounted {
         Record { call, bodies }
     }
 
-    fn count_input(&self, tokenizer: Tokenizer) -> Option<u64> {
+    fn count_input(&self, tokenizer: &Tokenizer) -> Option<u64> {
         if let Some(text) = &self.plain.request {
             return Some(tokenizer.count(text));
         }
@@ -102,7 +105,7 @@ impl Uncounted {
         })
     }
 
-    fn count_output(&self, tokenizer: Tokenizer) -> Option<u64> {
+    fn count_output(&self, tokenizer: &Tokenizer) -> Option<u64> {
         if let Some(text) = &self.plain.response {
             return Some(tokenizer.count(text));
         }

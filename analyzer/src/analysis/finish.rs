@@ -298,6 +298,7 @@ impl Open {
             counted_input_tokens: None,
             counted_output_tokens: None,
             tokenizer: None,
+            tokenizer_fit: None,
             cached_tokens: usage.cached,
             cache_write_tokens: usage.cache_write,
             reasoning_tokens: usage.reasoning,

@@ -300,7 +300,11 @@ mod tests {
 
         let empty = analyze(report("", ""));
         assert_eq!(
-            (empty.dialect, empty.total_tokens, empty.tokenizer),
+            (
+                empty.dialect,
+                empty.total_tokens,
+                empty.tokenizer.as_deref()
+            ),
             (None, None, None)
         );
     }

@@ -271,7 +271,7 @@ fn a_stream_has_every_mark_and_duration() {
     assert_eq!(call.finish_reasons, ["stop"]);
     assert_eq!(call.peer.as_deref(), Some("10.0.0.2"));
     assert_eq!(call.server.as_deref(), Some("10.0.0.1:8000"));
-    assert_eq!(call.tokenizer, Some("cl100k_base"));
+    assert_eq!(call.tokenizer.as_deref(), Some("cl100k_base"));
     assert!(!call.output_partial && !call.truncated);
     assert_eq!(call.confidence, Confidence::Complete);
 }

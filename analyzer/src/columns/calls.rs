@@ -1,7 +1,7 @@
 //! The columns of a call. A new one is one line here: with `.since(N)`, where `N` is the next schema version.
 
 use super::{Column, Kind, Value};
-use crate::call::Call;
+use crate::{call::Call, tokens::Fit};
 
 /// The columns of a call after `id`, in order.
 #[rustfmt::skip]
@@ -29,7 +29,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     int("reported_output_tokens", "the server's figure, unchanged", |c| c.reported_output_tokens.into()),
     int("counted_input_tokens", "llmtap's count", |c| c.counted_input_tokens.into()),
     int("counted_output_tokens", "llmtap's count", |c| c.counted_output_tokens.into()),
-    text("tokenizer", "the tokenizer that counted", |c| c.tokenizer.into()),
+    text("tokenizer", "the tokenizer that counted", |c| c.tokenizer.as_deref().into()),
     int("cached_tokens", "prompt tokens that came from a cache", |c| c.cached_tokens.into()),
     int("cache_write_tokens", "prompt tokens written to a cache", |c| c.cache_write_tokens.into()),
     int("reasoning_tokens", "generated tokens that were reasoning", |c| c.reasoning_tokens.into()),
@@ -83,6 +83,7 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     span("server_queue", "waiting for its turn, as the server says", |c| micros(c.server_queue)).since(2),
     span("server_prefill", "computing the prompt, as the server says", |c| micros(c.server_prefill)).since(2),
     span("server_decode", "generating, as the server says", |c| micros(c.server_decode)).since(2),
+    text("tokenizer_fit", "how well the tokenizer fits the model: exact, near (its nearest kin), guess, set (by the operator)", |c| c.tokenizer_fit.map(Fit::as_str).into()).since(3),
     span("server_load", "loading the model, as the server says", |c| micros(c.server_load)).since(2),
     span("server_total", "all of it, as the server says", |c| micros(c.server_total)).since(2),
     span("retry_after", "how long the client was asked to wait before it tries again", |c| micros(c.retry_after)).since(2),

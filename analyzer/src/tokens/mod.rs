@@ -4,132 +4,18 @@
 //! and a run without any sure boundary is cut (see `window.rs`), so that neither time nor memory
 //! grows faster than the text and no regular expression runs into its limit.
 
-mod model;
+mod choose;
+mod family;
+mod models;
+mod tokenizer;
+mod vocabulary;
 mod window;
 
-use tiktoken_rs::CoreBPE;
-
+pub use choose::{Choice, Fit, Tokenizers, UnknownTokenizer};
+pub use family::Family;
+pub use tokenizer::Tokenizer;
+pub use vocabulary::Vocabulary;
 pub use window::MAX_RUN;
-
-/// One tokenizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tokenizer {
-    /// GPT-4, GPT-3.5 and the embedding models; also the stand-in where the model is unknown.
-    Cl100kBase,
-    /// GPT-4o, 4.1, 5 and the o series.
-    O200kBase,
-    /// gpt-oss: o200k_base with more special tokens, which plain text never becomes.
-    O200kHarmony,
-    /// Codex and text-davinci-002 and -003.
-    P50kBase,
-    /// GPT-3 and GPT-2.
-    R50kBase,
-}
-
-impl Tokenizer {
-    /// Every tokenizer.
-    pub const ALL: [Self; 5] = [
-        Self::Cl100kBase,
-        Self::O200kBase,
-        Self::O200kHarmony,
-        Self::P50kBase,
-        Self::R50kBase,
-    ];
-
-    /// Its name in rows and settings.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cl100kBase => "cl100k_base",
-            Self::O200kBase => "o200k_base",
-            Self::O200kHarmony => "o200k_harmony",
-            Self::P50kBase => "p50k_base",
-            Self::R50kBase => "r50k_base",
-        }
-    }
-
-    /// The tokenizer of this name.
-    ///
-    /// # Errors
-    /// There is none; the error names those that there are.
-    pub fn by_name(name: &str) -> Result<Self, UnknownTokenizer> {
-        Self::ALL
-            .into_iter()
-            .find(|tokenizer| tokenizer.name() == name)
-            .ok_or_else(|| UnknownTokenizer {
-                name: name.to_owned(),
-            })
-    }
-
-    /// How many tokens this text has, special tokens read as plain text. The first call loads the
-    /// vocabulary, which takes some tenths of a second and some tens of MiB; all threads share it.
-    pub fn count(self, text: &str) -> u64 {
-        if text.is_empty() {
-            return 0;
-        }
-        let engine = self.engine();
-        window::windows(text)
-            .map(|window| engine.encode_ordinary(window).len() as u64)
-            .sum()
-    }
-
-    fn engine(self) -> &'static CoreBPE {
-        match self {
-            Self::Cl100kBase => tiktoken_rs::cl100k_base_singleton(),
-            Self::O200kBase | Self::O200kHarmony => tiktoken_rs::o200k_base_singleton(),
-            Self::P50kBase => tiktoken_rs::p50k_base_singleton(),
-            Self::R50kBase => tiktoken_rs::r50k_base_singleton(),
-        }
-    }
-}
-
-/// A tokenizer was asked for by a name that none has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no tokenizer named {name:?}; the known ones are {}", known())]
-pub struct UnknownTokenizer {
-    /// The name.
-    pub name: String,
-}
-
-fn known() -> String {
-    Tokenizer::ALL.map(Tokenizer::name).join(", ")
-}
-
-/// The choice of a tokenizer for each call.
-#[derive(Clone, Debug, Default)]
-pub struct Tokenizers {
-    always: Option<Tokenizer>,
-}
-
-impl Tokenizers {
-    /// Chooses by the model's name.
-    pub const fn by_model() -> Self {
-        Self { always: None }
-    }
-
-    /// Always takes this one.
-    pub const fn always(tokenizer: Tokenizer) -> Self {
-        Self {
-            always: Some(tokenizer),
-        }
-    }
-
-    /// From a setting: by the model's name without one, else always the one named.
-    ///
-    /// # Errors
-    /// There is no tokenizer of that name.
-    pub fn from_setting(name: Option<&str>) -> Result<Self, UnknownTokenizer> {
-        let always = name.map(Tokenizer::by_name).transpose()?;
-        Ok(Self { always })
-    }
-
-    /// The tokenizer for a call: the one set, or that of the first model whose name is known, or
-    /// cl100k_base. (A deployment's name often says nothing where the answer names the true model.)
-    pub fn choose<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Tokenizer {
-        self.always
-            .or_else(|| models.into_iter().find_map(model::tokenizer_of))
-            .unwrap_or(Tokenizer::Cl100kBase)
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -137,27 +23,27 @@ mod tests {
 
     use super::*;
 
-    fn plain(tokenizer: Tokenizer, text: &str) -> u64 {
-        tokenizer.engine().encode_ordinary(text).len() as u64
+    fn plain(vocabulary: Vocabulary, text: &str) -> u64 {
+        vocabulary.engine().encode_ordinary(text).len() as u64
     }
 
     #[test]
     fn known_counts() {
         // Well-known figures, the second of the OpenAI cookbook.
-        for (tokenizer, text, expected) in [
-            (Tokenizer::Cl100kBase, "hello world", 2),
-            (Tokenizer::Cl100kBase, "tiktoken is great!", 6),
-            (Tokenizer::Cl100kBase, "<|endoftext|>", 7),
-            (Tokenizer::R50kBase, "hello world", 2),
-            (Tokenizer::O200kBase, "hello world", 2),
-            (Tokenizer::O200kHarmony, "hello world", 2),
-            (Tokenizer::P50kBase, "", 0),
+        for (vocabulary, text, expected) in [
+            (Vocabulary::Cl100kBase, "hello world", 2),
+            (Vocabulary::Cl100kBase, "tiktoken is great!", 6),
+            (Vocabulary::Cl100kBase, "<|endoftext|>", 7),
+            (Vocabulary::R50kBase, "hello world", 2),
+            (Vocabulary::O200kBase, "hello world", 2),
+            (Vocabulary::O200kHarmony, "hello world", 2),
+            (Vocabulary::P50kBase, "", 0),
         ] {
             assert_eq!(
-                tokenizer.count(text),
+                vocabulary.tokenizer().count(text),
                 expected,
                 "{} {text}",
-                tokenizer.name()
+                vocabulary.name()
             );
         }
     }
@@ -171,10 +57,17 @@ mod tests {
              o200k_harmony, p50k_base, r50k_base"
         );
         let chosen = Tokenizers::from_setting(Some("r50k_base")).unwrap();
-        assert_eq!(chosen.choose(["gpt-4o"]), Tokenizer::R50kBase);
+        assert_eq!(&**chosen.choose(["gpt-4o"]).tokenizer.name(), "r50k_base");
         let chosen = Tokenizers::from_setting(None).unwrap();
-        assert_eq!(chosen.choose(["my-alias", "gpt-4o"]), Tokenizer::O200kBase);
-        assert_eq!(chosen.choose(["my-alias"]), Tokenizer::Cl100kBase);
+        let name = |models: &[&str]| {
+            chosen
+                .choose(models.iter().copied())
+                .tokenizer
+                .name()
+                .to_string()
+        };
+        assert_eq!(name(&["my-alias", "gpt-4o"]), "o200k_base");
+        assert_eq!(name(&["my-alias"]), "cl100k_base");
     }
 
     const PROSE: &str = "The tap isn't in the path; it's beside it (see §3): 1,234.5 ms — naïve café. \
@@ -184,12 +77,12 @@ mod tests {
     #[test]
     fn windows_change_no_count_of_ordinary_text() {
         let long = PROSE.repeat(1_000);
-        for tokenizer in Tokenizer::ALL {
+        for vocabulary in Vocabulary::ALL {
             assert_eq!(
-                tokenizer.count(&long),
-                plain(tokenizer, &long),
+                vocabulary.tokenizer().count(&long),
+                plain(vocabulary, &long),
                 "{}",
-                tokenizer.name()
+                vocabulary.name()
             );
         }
     }
@@ -225,17 +118,17 @@ mod tests {
             "'s".repeat(size / 2),
             String::from_utf8_lossy(&noise).into_owned(),
         ];
-        for tokenizer in Tokenizer::ALL {
-            tokenizer.count("loaded");
+        for vocabulary in Vocabulary::ALL {
+            vocabulary.tokenizer().count("loaded");
             for text in &texts {
                 let begun = std::time::Instant::now();
-                assert!(tokenizer.count(text) > 0);
+                assert!(vocabulary.tokenizer().count(text) > 0);
                 // The bound is for optimised code; it is generous elsewhere.
                 let start: String = text.chars().take(4).collect();
                 assert!(
                     begun.elapsed().as_secs() < 5,
                     "{} {start:?}",
-                    tokenizer.name()
+                    vocabulary.name()
                 );
             }
         }
@@ -256,11 +149,11 @@ mod tests {
             size in 8usize..64,
         ) {
             let text = words.concat();
-            for tokenizer in [Tokenizer::Cl100kBase, Tokenizer::O200kBase, Tokenizer::R50kBase] {
+            for vocabulary in [Vocabulary::Cl100kBase, Vocabulary::O200kBase, Vocabulary::R50kBase] {
                 let counted: u64 = window::windows_of(&text, size, 4_096)
-                    .map(|window| plain(tokenizer, window))
+                    .map(|window| plain(vocabulary, window))
                     .sum();
-                prop_assert_eq!(counted, plain(tokenizer, &text), "{}", tokenizer.name());
+                prop_assert_eq!(counted, plain(vocabulary, &text), "{}", vocabulary.name());
             }
         }
     }

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use analyzer::tokens::Tokenizer;
+use analyzer::tokens::Vocabulary;
 use anyhow::{Context as _, Result};
 
 use super::{Features, Target, corpus, features, mutate::Mutator, shrink};
@@ -145,7 +145,7 @@ fn work(
 ) -> Result<Tally, Box<Fault>> {
     // The vocabulary is loaded once a process, which takes seconds on a busy machine: not in an
     // execution that is watched.
-    Tokenizer::Cl100kBase.count("a");
+    Vocabulary::Cl100kBase.tokenizer().count("a");
     let mut tally = Tally::default();
     for input in inputs {
         try_one(target, input, watched, &mut tally)?;

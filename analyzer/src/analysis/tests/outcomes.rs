@@ -82,7 +82,7 @@ fn outcomes_by_status_and_error() {
                 (None, None, None)
             );
             assert_eq!(
-                (call.input_source, call.tokenizer),
+                (call.input_source, call.tokenizer.as_deref()),
                 (TokenSource::None, None)
             );
             assert_eq!(call.tokens_per_second, None);

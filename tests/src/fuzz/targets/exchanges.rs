@@ -13,7 +13,7 @@ use analyzer::{
         ResponseHead, Source, Transfer, Version,
     },
     time::Timestamp,
-    tokens::{Tokenizer, Tokenizers},
+    tokens::{Tokenizers, Vocabulary},
 };
 
 use super::{rows, words};
@@ -108,7 +108,7 @@ struct Played {
 }
 
 fn play(events: &[Event<'_>], cut: Option<(u64, u64)>) -> Played {
-    let tokenizers = Tokenizers::always(Tokenizer::Cl100kBase);
+    let tokenizers = Tokenizers::always(Vocabulary::Cl100kBase);
     let mut analyzer = Analyzer::new(Arc::clone(&SETTINGS));
     let mut played = Played {
         rows: Vec::new(),

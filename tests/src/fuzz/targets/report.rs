@@ -5,7 +5,7 @@ use analyzer::{
     api::read_report,
     call::TokenSource,
     time::Timestamp,
-    tokens::{Tokenizer, Tokenizers},
+    tokens::{Tokenizers, Vocabulary},
 };
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn check(bytes: &[u8]) -> Features {
         ..Settings::default()
     };
     let now = Timestamp::from_micros(1_700_000_000_000_000);
-    let tokenizers = Tokenizers::always(Tokenizer::Cl100kBase);
+    let tokenizers = Tokenizers::always(Vocabulary::Cl100kBase);
     let record = analyze_report(report.clone(), now, &settings, &tokenizers, 3);
     rows::call(&record.call, &mut features);
     assert_eq!(record.call.ttft, None, "a report has no clocks inside");
