@@ -12,7 +12,7 @@ use crate::{
     },
     record::Record,
     redact::Redactor,
-    tokens::{Tokenizer, Tokenizers},
+    tokens::{Choice, Tokenizer, Tokenizers, prompt},
 };
 
 /// A call whose tokens are not counted yet.
@@ -53,7 +53,7 @@ impl Uncounted {
                 .values()
                 .all(|c| c.texts().next().is_none());
         if !refused {
-            let input = self.count_input(&choice.tokenizer);
+            let input = self.count_input(&choice);
             let output = self.count_output(&choice.tokenizer);
             if input.or(output).is_some() {
                 self.call.tokenizer = Some(Arc::clone(choice.tokenizer.name()));
@@ -90,19 +90,30 @@ impl Uncounted {
         Record { call, bodies }
     }
 
-    fn count_input(&self, tokenizer: &Tokenizer) -> Option<u64> {
+    fn count_input(&mut self, choice: &Choice) -> Option<u64> {
+        let tokenizer = &choice.tokenizer;
         if let Some(text) = &self.plain.request {
             return Some(tokenizer.count(text));
         }
-        let prompt = &self.request.prompt;
-        let overhead = self.dialect.overhead;
-        prompt.present.then(|| {
-            let text: u64 = prompt.parts().map(|part| tokenizer.count(part)).sum();
-            let messages = prompt.messages.unwrap_or(0);
-            text.saturating_add(prompt.token_ids)
-                .saturating_add(messages.saturating_mul(overhead.message))
-                .saturating_add(overhead.prompt)
-        })
+        if !self.request.prompt.present {
+            return None;
+        }
+        let call = &self.call;
+        let models = [&call.request_model, &call.response_model];
+        let models: Vec<&str> = models.into_iter().flatten().map(String::as_str).collect();
+        let asked = prompt::Asked {
+            dialect: self.dialect,
+            choice,
+            template: None,
+            models: &models,
+            time: call.marks.request_start.unwrap_or_default(),
+        };
+        let text = |text: &str| tokenizer.count(text);
+        let counted = prompt::count(&self.request.prompt, asked, &text);
+        self.call.prompt_rule = Some(counted.rule);
+        self.call.counted_pictures = Some(counted.pictures);
+        self.call.uncounted_parts = Some(counted.left_out);
+        Some(counted.tokens)
     }
 
     fn count_output(&self, tokenizer: &Tokenizer) -> Option<u64> {
@@ -127,7 +138,7 @@ impl Uncounted {
     /// from the text that follows them, and stay in it.
     fn echoed(&self) -> Vec<&str> {
         if self.request.echo {
-            self.request.prompt.parts().collect()
+            self.request.prompt.texts().collect()
         } else {
             Vec::new()
         }

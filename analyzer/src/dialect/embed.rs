@@ -5,6 +5,7 @@ use super::{
     answer::{AnswerFacts, ErrorFacts, Usage},
     openai::{Around, Asked, Flat, times_of_head},
     read::{JsonAnswer, JsonRequest},
+    prompt::Part,
     request::RequestFacts,
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
@@ -123,7 +124,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, kind: Kind) {
         if kind == Kind::String && matches!(node, Asks::Texts | Asks::Element) {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     embeddings::EmbeddingsAnswer,
     openai::{Around, Asked, Flat},
     read::{JsonAnswer, JsonRequest},
+    prompt::Part,
     request::RequestFacts,
     text::cut_to,
 };
@@ -129,7 +130,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, kind: Kind) {
         if kind == Kind::String && matches!(node, Asks::Prompt | Asks::Element | Asks::Text) {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

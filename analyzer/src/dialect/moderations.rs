@@ -5,6 +5,7 @@ use super::{
     embeddings::EmbeddingsAnswer,
     openai::Asked,
     read::{JsonAnswer, JsonRequest},
+    prompt::Part,
     request::RequestFacts,
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
@@ -91,7 +92,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, kind: Kind) {
         if kind == Kind::String && matches!(node, Asks::Input | Asks::Element | Asks::Text) {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Part {
     System,
     /// What a tool gave begins, within a turn or for the turn.
     Result,
+    /// It is over: what follows is the turn's again.
+    ResultEnd,
     /// A tool call begins.
     Call,
     /// A picture; its size stands in [`Prompt::pictures`].
@@ -44,8 +46,12 @@ pub enum Part {
     Reasoning,
     /// A participant's name.
     Name,
-    /// The id of a call, or of the call that a result belongs to.
+    /// The id of a call.
     CallId,
+    /// The id of the call that a turn answers, in a string of the message's own.
+    ResultId,
+    /// The same, within a part of the message.
+    ResultRef,
     /// The function that is called.
     CallName,
     /// Its arguments, JSON as the client wrote it into a string.
@@ -54,6 +60,8 @@ pub enum Part {
     ArgumentsValue,
     /// What a tool gave, a JSON value written anew.
     ContentValue,
+    /// A document that the model is to read from.
+    Document,
     /// A tool's definition, a JSON value written anew.
     Tool,
     /// Settings for the template, a JSON object written anew.
@@ -67,7 +75,13 @@ impl Part {
     const fn is_place(self) -> bool {
         matches!(
             self,
-            Self::Turn | Self::System | Self::Result | Self::Call | Self::Picture | Self::Other
+            Self::Turn
+                | Self::System
+                | Self::Result
+                | Self::ResultEnd
+                | Self::Call
+                | Self::Picture
+                | Self::Other
         )
     }
 }
@@ -109,10 +123,16 @@ pub struct Prompt {
     pub prompts: u32,
     /// Whether there was a prompt at all.
     pub present: bool,
+    /// A template is put around plain texts, too, as Ollama does.
+    pub wrapped: bool,
     /// No template is put around it, as Ollama can be asked.
     pub raw: bool,
     /// What is opened at its end.
     pub opening: Opening,
+    /// Whether the model is to think, where the request says so.
+    pub thinking: Option<bool>,
+    /// How long, by the wire's word.
+    pub effort: Option<String>,
     /// Pictures, sounds and files past [`MAX_PICTURES`] or [`MAX_PARTS`].
     pub more_media: u64,
 }

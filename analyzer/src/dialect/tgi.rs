@@ -8,6 +8,7 @@ use super::{
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text, Usage},
     openai::{Around, Asked, Flat, times_of_head},
     read::{JsonAnswer, JsonRequest},
+    prompt::Part,
     request::RequestFacts,
     text::cut_to,
 };
@@ -124,7 +125,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, _kind: Kind) {
         if matches!(node, Asks::Inputs) {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     answer::{AnswerFacts, Carried, ErrorFacts, Text},
     openai::{Around, Asked, Flat},
     read::{JsonAnswer, JsonRequest},
+    prompt::Part,
     request::RequestFacts,
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
@@ -102,7 +103,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, _kind: Kind) {
         if let Asks::Input = node {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

@@ -7,12 +7,14 @@
 mod choose;
 mod family;
 mod models;
+pub mod prompt;
 mod tokenizer;
 mod vocabulary;
 mod window;
 
 pub use choose::{Choice, Fit, Tokenizers, UnknownTokenizer};
 pub use family::Family;
+pub use prompt::PromptRule;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::Vocabulary;
 pub use window::MAX_RUN;
