@@ -19,7 +19,7 @@ use analyzer::{
         Source, Transfer, Version,
     },
     time::Timestamp,
-    tokens::Tokenizers,
+    tokens::Counter,
 };
 
 /// Bytes of a packet's payload.
@@ -85,7 +85,7 @@ fn measure(bodies: KeepBodies, asked: &str, told: &str) -> [Duration; 2] {
         bodies,
         ..Settings::default()
     });
-    let tokenizers = Tokenizers::by_model();
+    let counter = Counter::always();
     let mut least = [Duration::MAX; 2];
     for _ in 0..ROUNDS {
         let mut analyzer = Analyzer::new(Arc::clone(&settings));
@@ -93,7 +93,7 @@ fn measure(bodies: KeepBodies, asked: &str, told: &str) -> [Duration; 2] {
         let call = follow(&mut analyzer, asked, told);
         let followed = start.elapsed();
         let start = Instant::now();
-        let record = call.map(|call| call.count(&tokenizers));
+        let record = call.map(|call| call.count(&counter));
         let closed = start.elapsed();
         assert!(
             record.is_some_and(|record| record.bodies.is_some() == (bodies == KeepBodies::Full))

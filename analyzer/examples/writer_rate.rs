@@ -145,6 +145,8 @@ fn record(number: u64) -> Record {
         reported_output_tokens: Some(38),
         counted_input_tokens: Some(30),
         counted_output_tokens: Some(38),
+        audited: false,
+        output_rule: None,
         tokenizer: Some("cl100k_base".into()),
         tokenizer_fit: None,
         cached_tokens: None,

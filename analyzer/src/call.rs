@@ -143,6 +143,12 @@ pub struct Call {
     pub counted_input_tokens: Option<u64>,
     /// llmtap's count.
     pub counted_output_tokens: Option<u64>,
+    /// The rule by which the output was counted: that of a family of models, which adds what the wire does not
+    /// show, or `text`.
+    pub output_rule: Option<&'static str>,
+    /// Figures that the server reported were counted as well, both of the whole call: see
+    /// [`Audit`](crate::audit::Audit).
+    pub audited: bool,
     /// The tokenizer that counted.
     pub tokenizer: Option<Arc<str>>,
     /// How well it fits the model.
@@ -151,7 +157,8 @@ pub struct Call {
     pub prompt_rule: Option<PromptRule>,
     /// Pictures of the prompt that were counted by a rule.
     pub counted_pictures: Option<u64>,
-    /// Pictures, sounds and files of the prompt that its count leaves out.
+    /// Pictures, sounds and files of the prompt that its count leaves out, and definitions of tools where
+    /// nothing is known of the model.
     pub uncounted_parts: Option<u64>,
     /// Prompt tokens that came from a cache.
     pub cached_tokens: Option<u64>,
@@ -474,7 +481,7 @@ mod tests {
     };
 
     /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
-    const OWN: [&str; 18] = [
+    const OWN: [&str; 19] = [
         "source",
         "dialect",
         "operation",
@@ -493,6 +500,7 @@ mod tests {
         "response_dialect",
         "trace_id",
         "span_id",
+        "output_rule",
     ];
 
     #[test]

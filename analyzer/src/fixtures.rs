@@ -41,6 +41,8 @@ pub(crate) fn call(number: u8) -> Call {
         reported_output_tokens: None,
         counted_input_tokens: None,
         counted_output_tokens: Some(20),
+        audited: false,
+        output_rule: None,
         tokenizer: Some("cl100k_base".into()),
         tokenizer_fit: Some(Fit::Guess),
         prompt_rule: None,

@@ -9,6 +9,7 @@
 
 pub mod analysis;
 pub mod api;
+pub mod audit;
 pub mod call;
 pub mod columns;
 pub mod dialect;

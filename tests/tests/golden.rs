@@ -22,7 +22,8 @@ fn captures_give_their_expected_rows() -> Result<()> {
     captures.sort();
     for capture in &captures {
         let name = capture.to_str().context("a path in UTF-8")?;
-        let replay = process::run_llmtap(&["replay", name, "--format", "ndjson"])?;
+        let replay =
+            process::run_llmtap(&["replay", name, "--count", "always", "--format", "ndjson"])?;
         ensure!(replay.code == Some(0), "{name}: {replay:?}");
         let expected = PathBuf::from(name.replace(".pcap.gz", ".ndjson"));
         if env::var_os("LLMTAP_RENEW").is_some() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stored::KeptBodies;
 use crate::{
-    call::{Call, TokenSource},
+    call::{Call, Confidence, Outcome, TokenSource},
     dialect::{
         Dialect, Form,
         answer::{AnswerFacts, sum},
@@ -12,7 +12,11 @@ use crate::{
     },
     record::Record,
     redact::Redactor,
-    tokens::{Choice, Tokenizer, Tokenizers, prompt},
+    tokens::{
+        Choice, Counter,
+        policy::{Due, Known},
+        prompt,
+    },
 };
 
 /// A call whose tokens are not counted yet.
@@ -42,28 +46,57 @@ impl Uncounted {
         &self.call
     }
 
-    /// Counts the tokens and closes the row. Takes some milliseconds for long texts.
-    pub fn count(mut self, tokenizers: &Tokenizers) -> Record {
-        let models = [&self.call.request_model, &self.call.response_model];
-        let choice = tokenizers.choose(models.into_iter().flatten().map(String::as_str));
-        let refused = self.call.status.is_some_and(|status| status >= 300)
-            && self
-                .answer
-                .choices
-                .values()
-                .all(|c| c.texts().next().is_none());
-        if !refused {
-            let input = self.count_input(&choice);
-            let output = self.count_output(&choice.tokenizer);
+    /// Counts what is to be counted of its tokens, and closes the row. Takes some milliseconds for
+    /// long texts.
+    pub fn count(mut self, counter: &Counter) -> Record {
+        let due = self.due(counter);
+        if due.input || due.output {
+            let models = [&self.call.request_model, &self.call.response_model];
+            let models = models.into_iter().flatten().map(String::as_str);
+            let choice = counter.tokenizers().choose(models);
+            let input = due
+                .input
+                .then(|| self.count_input(counter, &choice));
+            let output = due.output.then(|| self.count_output(counter, &choice));
+            let (input, output) = (input.flatten(), output.flatten());
+            self.call.output_rule = output.map(|output| output.rule);
+            let output = output.map(|output| output.tokens);
             if input.or(output).is_some() {
                 self.call.tokenizer = Some(Arc::clone(choice.tokenizer.name()));
                 self.call.tokenizer_fit = Some(choice.fit);
             }
             self.call.counted_input_tokens = input;
             self.call.counted_output_tokens = output;
+            self.call.audited = due.audit && self.is_comparable();
         }
         self.settle();
         self.redacted()
+    }
+
+    /// What is to be counted. A call that was refused took no tokens.
+    fn due(&self, counter: &Counter) -> Due {
+        let silent = || {
+            let mut choices = self.answer.choices.values();
+            choices.all(|choice| choice.texts().next().is_none())
+        };
+        if self.call.status.is_some_and(|status| status >= 300) && silent() {
+            return Due::default();
+        }
+        let usage = self.answer.usage;
+        let known = Known {
+            input: usage.input.is_some(),
+            output: usage.output.is_some() && !self.answer.usage_is_behind,
+        };
+        counter.policy().due(self.call.call_key.0, known)
+    }
+
+    /// Whether a count is of all that the server's figures are of: nothing was lost or cut, the answer
+    /// came to its end, and no figure is of a part only.
+    fn is_comparable(&self) -> bool {
+        self.call.outcome == Outcome::Ok
+            && self.call.confidence == Confidence::Complete
+            && !self.call.output_partial
+            && !self.answer.usage_is_behind
     }
 
     /// Closes the row without counting: for when counting is too far behind.
@@ -90,10 +123,10 @@ impl Uncounted {
         Record { call, bodies }
     }
 
-    fn count_input(&mut self, choice: &Choice) -> Option<u64> {
+    fn count_input(&mut self, counter: &Counter, choice: &Choice) -> Option<u64> {
         let tokenizer = &choice.tokenizer;
         if let Some(text) = &self.plain.request {
-            return Some(tokenizer.count(text));
+            return Some(counter.count(tokenizer, text));
         }
         if !self.request.prompt.present {
             return None;
@@ -108,40 +141,12 @@ impl Uncounted {
             models: &models,
             time: call.marks.request_start.unwrap_or_default(),
         };
-        let text = |text: &str| tokenizer.count(text);
+        let text = |text: &str| counter.count(tokenizer, text);
         let counted = prompt::count(&self.request.prompt, asked, &text);
         self.call.prompt_rule = Some(counted.rule);
         self.call.counted_pictures = Some(counted.pictures);
         self.call.uncounted_parts = Some(counted.left_out);
         Some(counted.tokens)
-    }
-
-    fn count_output(&self, tokenizer: &Tokenizer) -> Option<u64> {
-        if let Some(text) = &self.plain.response {
-            return Some(tokenizer.count(text));
-        }
-        let choices = &self.answer.choices;
-        let echoed = self.echoed();
-        let each = self.request.choices.unwrap_or(1).max(1);
-        (!choices.is_empty()).then(|| {
-            let texts = choices.iter().flat_map(|(index, choice)| {
-                let prompt = echoed.get((index / each) as usize).copied();
-                choice
-                    .texts()
-                    .map(move |text| without_prompt(text, prompt.unwrap_or_default()))
-            });
-            texts.map(|text| tokenizer.count(text)).sum()
-        })
-    }
-
-    /// The prompts that the choices were asked to begin with, in order. Token ids cannot be told
-    /// from the text that follows them, and stay in it.
-    fn echoed(&self) -> Vec<&str> {
-        if self.request.echo {
-            self.request.prompt.texts().collect()
-        } else {
-            Vec::new()
-        }
     }
 
     /// The effective figures, and what follows from them.
@@ -185,10 +190,6 @@ impl Uncounted {
         }
         (tokens >= 2 && span > 0).then(|| span as f64 / (tokens - 1) as f64)
     }
-}
-
-fn without_prompt<'a>(text: &'a str, prompt: &str) -> &'a str {
-    text.strip_prefix(prompt).unwrap_or(text)
 }
 
 fn effective(reported: Option<u64>, counted: Option<u64>) -> (Option<u64>, TokenSource) {

@@ -297,6 +297,8 @@ impl Open {
             reported_output_tokens: facts.reported_output.or(usage.output),
             counted_input_tokens: None,
             counted_output_tokens: None,
+            audited: false,
+            output_rule: None,
             tokenizer: None,
             tokenizer_fit: None,
             prompt_rule: None,

@@ -11,6 +11,7 @@ mod header_rules;
 mod leg;
 mod open;
 mod outcome;
+mod output;
 mod report;
 mod settings;
 mod stored;

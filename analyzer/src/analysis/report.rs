@@ -17,7 +17,7 @@ use crate::{
     record::Record,
     report::Report,
     time::Timestamp,
-    tokens::Tokenizers,
+    tokens::Counter,
 };
 
 /// Bytes of a report's `timestamp` that are kept: several times what any notation of a time takes.
@@ -29,7 +29,7 @@ pub fn analyze_report(
     report: Report,
     now: Timestamp,
     settings: &Settings,
-    tokenizers: &Tokenizers,
+    counter: &Counter,
     unique: u64,
 ) -> Record {
     let ended = report.timestamp.as_deref().and_then(rfc3339);
@@ -72,7 +72,7 @@ pub fn analyze_report(
     if call.form == Form::Other {
         call.plain.response = Some(report.response_body);
     }
-    call.count(tokenizers)
+    call.count(counter)
 }
 
 /// Whether a body that the forgiving reader took for a value is one: it takes the number off the
@@ -165,7 +165,7 @@ mod tests {
 
     fn analyze(report: Report) -> Call {
         let settings = Settings::default();
-        analyze_report(report, NOW, &settings, &Tokenizers::by_model(), 7).call
+        analyze_report(report, NOW, &settings, &Counter::always(), 7).call
     }
 
     fn report(request: &str, response: &str) -> Report {
@@ -334,7 +334,7 @@ mod tests {
                 report,
                 NOW,
                 &Settings::default(),
-                &Tokenizers::by_model(),
+                &Counter::always(),
                 unique,
             )
             .call

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, net::SocketAddr};
 
 mod bounds;
+mod counting;
 mod dialects;
 mod legs;
 mod outcomes;
@@ -17,7 +18,7 @@ use crate::{
         Begin, End, Ending, Headers, Place, RequestHead, ResponseHead, Source, Transfer, Version,
     },
     time::Timestamp,
-    tokens::Tokenizers,
+    tokens::{Counter, Tokenizers, Vocabulary},
 };
 
 /// Times in the tests are microseconds after this.
@@ -184,7 +185,14 @@ impl Script {
 
     fn call(&self) -> Call {
         let call = self.finish().call.expect("a call");
-        call.count(&Tokenizers::by_model()).call
+        call.count(&Counter::always()).call
+    }
+
+    /// The call, counted by the old tracker's rule whatever its model.
+    fn plain_call(&self) -> Call {
+        let old = Tokenizers::always(Vocabulary::Cl100kBase);
+        let call = self.finish().call.expect("a call");
+        call.count(&Counter::always_by(old)).call
     }
 
     fn is_call(&self) -> bool {

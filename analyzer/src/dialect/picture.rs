@@ -4,7 +4,7 @@
 //! metadata. Nothing of a picture is kept but its size.
 
 /// How many bytes of a JPEG are looked at: previews and colour profiles before the frame stay below.
-pub const MAX_LOOKED_AT: usize = 1 << 20;
+pub(super) const MAX_LOOKED_AT: usize = 1 << 20;
 
 /// How closely a picture is to be looked at, by the client's word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -238,7 +238,7 @@ impl Prompt {
     }
 
     /// Bytes of memory that it holds, about.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         let marks = self.marks.len().saturating_mul(size_of::<Mark>());
         self.room.used().saturating_add(marks)
     }

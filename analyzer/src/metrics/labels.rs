@@ -22,6 +22,21 @@ pub(super) struct TokenLabels {
     pub(super) model: Option<Arc<str>>,
 }
 
+/// Labels of `llmtap_audit_calls_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct AuditLabels {
+    pub(super) tokenizer: Arc<str>,
+    pub(super) model: Option<Arc<str>>,
+}
+
+/// Labels of `llmtap_audit_tokens_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct AuditTokenLabels {
+    pub(super) kind: &'static str,
+    pub(super) source: &'static str,
+    pub(super) audit: AuditLabels,
+}
+
 /// Labels of families that are told apart by the model alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct OneModel {
@@ -55,6 +70,21 @@ impl EncodeLabelSet for TokenLabels {
     }
 }
 
+impl EncodeLabelSet for AuditLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        ("tokenizer", &*self.tokenizer).encode(encoder.encode_label())?;
+        encode_some(encoder, "model", self.model.as_deref())
+    }
+}
+
+impl EncodeLabelSet for AuditTokenLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        ("kind", self.kind).encode(encoder.encode_label())?;
+        ("source", self.source).encode(encoder.encode_label())?;
+        self.audit.encode(encoder)
+    }
+}
+
 impl EncodeLabelSet for OneModel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         encode_some(encoder, "model", self.model.as_deref())
@@ -85,6 +115,18 @@ impl ModelLabels for CallLabels {
 impl ModelLabels for TokenLabels {
     fn fold(&mut self, other: &Arc<str>) {
         self.model = Some(Arc::clone(other));
+    }
+}
+
+impl ModelLabels for AuditLabels {
+    fn fold(&mut self, other: &Arc<str>) {
+        self.model = Some(Arc::clone(other));
+    }
+}
+
+impl ModelLabels for AuditTokenLabels {
+    fn fold(&mut self, other: &Arc<str>) {
+        self.audit.fold(other);
     }
 }
 

@@ -22,10 +22,13 @@ use prometheus_client::{
 
 use self::{
     cardinality::{Guarded, ModelNames, Vouched},
-    labels::{CallLabels, GenAi, OneModel, TokenLabels},
+    labels::{AuditLabels, AuditTokenLabels, CallLabels, GenAi, OneModel, TokenLabels},
     names::Metric,
 };
-use crate::call::{Call, Outcome, TokenSource};
+use crate::{
+    audit::Audit,
+    call::{Call, Outcome, TokenSource},
+};
 
 pub use reasons::{Publisher, ReasonCounters};
 pub use text::Format;
@@ -47,6 +50,8 @@ struct Inner {
     calls: Guarded<CallLabels, Counter>,
     outer_calls: Counter,
     tokens: Guarded<TokenLabels, Counter>,
+    audit_calls: Guarded<AuditLabels, Counter>,
+    audit_tokens: Guarded<AuditTokenLabels, Counter>,
     stalls: Guarded<OneModel, Counter>,
     wasted: Guarded<OneModel, Seconds>,
     request_duration: Guarded<GenAi, Histogram>,
@@ -57,8 +62,20 @@ struct Inner {
     in_flight: Gauge,
     analysis_events: ReasonCounters,
     redactions: ReasonCounters,
+    counting: CountingMetrics,
     capture: CaptureMetrics,
     store: StoreMetrics,
+}
+
+/// What the counting of tokens costs and saves.
+#[derive(Clone, Debug)]
+pub struct CountingMetrics {
+    /// Counts looked up: `hit` and `miss`.
+    pub lookups: ReasonCounters,
+    /// Bytes counted: by a `tokenizer`, and by the `cache`.
+    pub bytes: ReasonCounters,
+    /// Counts remembered.
+    pub entries: Gauge,
 }
 
 /// Whether an exchange was an LLM call.
@@ -129,6 +146,8 @@ impl Metrics {
             exchanges: reasons(r, &names::EXCHANGES),
             tokens: guarded(r, &names::TOKENS, Family::default()),
             in_flight: register(r, &names::CALLS_IN_FLIGHT, Gauge::default()),
+            audit_calls: guarded(r, &names::AUDIT_CALLS, Family::default()),
+            audit_tokens: guarded(r, &names::AUDIT_TOKENS, Family::default()),
             stalls: guarded(r, &names::STALLS, Family::default()),
             wasted: guarded(r, &names::WASTED, Family::default()),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
@@ -145,6 +164,11 @@ impl Metrics {
             token_usage: histograms(r, &names::TOKEN_USAGE, || {
                 Histogram::new(names::USAGE_BUCKETS)
             }),
+            counting: CountingMetrics {
+                lookups: reasons(r, &names::COUNT_LOOKUPS),
+                bytes: reasons(r, &names::COUNT_BYTES),
+                entries: register(r, &names::COUNT_ENTRIES, Gauge::default()),
+            },
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
             registry,
@@ -197,6 +221,9 @@ impl Metrics {
                     })
                     .inc_by(count);
             }
+        }
+        if let Some(audit) = Audit::of(call) {
+            m.observe_audit(call, &audit, model.clone());
         }
         let one_model = OneModel {
             model: model.clone(),
@@ -258,6 +285,11 @@ impl Metrics {
         &self.0.redactions
     }
 
+    /// What counting costs and saves.
+    pub fn counting(&self) -> &CountingMetrics {
+        &self.0.counting
+    }
+
     /// The counters of the capture, TCP and HTTP rooms.
     pub fn capture(&self) -> &CaptureMetrics {
         &self.0.capture
@@ -305,6 +337,28 @@ impl Metrics {
 }
 
 impl Inner {
+    fn observe_audit(&self, call: &Call, audit: &Audit, model: Option<Arc<str>>) {
+        let tokenizer = call.tokenizer.clone();
+        let tokenizer = tokenizer.unwrap_or_else(|| UNKNOWN.into());
+        let labels = AuditLabels { tokenizer, model };
+        self.audit_calls.get(labels.clone()).inc();
+        for (kind, pair) in [("input", audit.input), ("output", audit.output)] {
+            let Some(pair) = pair else { continue };
+            for (source, tokens) in [
+                (TokenSource::Reported, pair.reported),
+                (TokenSource::Counted, pair.counted),
+            ] {
+                let (source, audit) = (source.as_str(), labels.clone());
+                let labels = AuditTokenLabels {
+                    kind,
+                    source,
+                    audit,
+                };
+                self.audit_tokens.get(labels).inc_by(tokens);
+            }
+        }
+    }
+
     fn label(&self, model: Option<&str>, call: &Call) -> Option<Arc<str>> {
         let vouched = if confirms(call) {
             Vouched::Yes

@@ -94,6 +94,21 @@ metrics! {
     /// Wasted time.
     WASTED = "llmtap_wasted_seconds", Counter, Seconds, &["model"],
         "Time for which servers went on sending after the client had left";
+    /// Calls that were audited.
+    AUDIT_CALLS = "llmtap_audit_calls", Counter, None, &["model", "tokenizer"],
+        "Calls with reported tokens that were counted as well, so that the two can be compared";
+    /// Their tokens.
+    AUDIT_TOKENS = "llmtap_audit_tokens", Counter, None, &["kind", "source", "model", "tokenizer"],
+        "Tokens of these calls by who counted them: counted divided by reported, less 1, is the drift";
+    /// Counts looked up.
+    COUNT_LOOKUPS = "llmtap_count_cache_lookups", Counter, None, &["result"],
+        "Texts whose count was remembered (hit), and texts that had to be counted (miss); short ones are neither";
+    /// Bytes counted.
+    COUNT_BYTES = "llmtap_count_bytes", Counter, Bytes, &["by"],
+        "Bytes of text whose tokens were counted by a tokenizer, and whose count was remembered (cache)";
+    /// Counts remembered.
+    COUNT_ENTRIES = "llmtap_count_cache_entries", Gauge, None, &[],
+        "Texts whose count is remembered";
     /// What the analysis met.
     ANALYSIS_EVENTS = "llmtap_analysis_events", Counter, None, &["event"],
         "What the analysis met and counted, such as durations below zero";

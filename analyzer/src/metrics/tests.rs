@@ -221,10 +221,14 @@ fn the_text_is_the_table() {
     let mut call = fixtures::call(1);
     call.wasted = 1;
     call.outcome = Outcome::ErrorIn200;
+    (call.audited, call.counted_input_tokens) = (true, Some(11));
     metrics.observe_call(&call);
     metrics.observe_exchange(ExchangeKind::Other);
+    let counting = metrics.counting();
     let (capture, store) = (metrics.capture(), metrics.store());
     for counters in [
+        &counting.lookups,
+        &counting.bytes,
         &capture.dropped,
         &capture.ignored,
         &capture.tcp_events,

@@ -4,15 +4,20 @@
 //! and a run without any sure boundary is cut (see `window.rs`), so that neither time nor memory
 //! grows faster than the text and no regular expression runs into its limit.
 
+pub mod cache;
 mod choose;
+mod counter;
 mod family;
+pub mod generated;
 mod models;
+pub mod policy;
 pub mod prompt;
 mod tokenizer;
 mod vocabulary;
 mod window;
 
 pub use choose::{Choice, Fit, Tokenizers, UnknownTokenizer};
+pub use counter::Counter;
 pub use family::Family;
 pub use prompt::PromptRule;
 pub use tokenizer::Tokenizer;

@@ -8,7 +8,10 @@ use analyzer::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::limits::{CaptureLimits, TextLimits};
+use super::{
+    counting::CountArgs,
+    limits::{CaptureLimits, TextLimits},
+};
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
 /// call into one row: tokens, clocks, outcome. It never stands in the request path.
@@ -180,6 +183,9 @@ pub(crate) struct AnalysisArgs {
     /// missing; without a store, keys are left out
     #[arg(long, value_name = "FILE", env = "LLMTAP_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) count: CountArgs,
 
     #[command(flatten)]
     pub(crate) whose: WhoseArgs,

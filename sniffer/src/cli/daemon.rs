@@ -29,6 +29,7 @@ use tokio::{
 use super::{
     Setup, analysis_setup,
     args::{AnalysisArgs, Bodies, Serving},
+    counting::Counting,
     places,
     storage::Storage,
 };
@@ -57,6 +58,7 @@ pub(crate) struct Daemon {
     storage: Storage,
     setup: Setup,
     redactions: Arc<Redactions>,
+    counting: Arc<Counting>,
     stop: Arc<AtomicBool>,
     stopping: Arc<Notify>,
     runtime: Runtime,
@@ -98,6 +100,7 @@ impl Daemon {
             redactor: Arc::clone(&setup.analysis.redactor),
             publisher: Mutex::new(metrics.redactions().publisher()),
         });
+        let counting = Arc::new(Counting::new(&setup.counter, &metrics));
         let board = Arc::new(Board::new(metrics.clone()));
         let capture = Arc::new(CaptureStatus::new(match capturing {
             Capturing::Yes => CaptureState::Starting,
@@ -109,7 +112,7 @@ impl Daemon {
             Arc::clone(&capture),
             storage.handle(),
             Reader::open(&db)?,
-            analyse(&setup, Arc::clone(&redactions)),
+            analyse(&setup, Arc::clone(&redactions), Arc::clone(&counting)),
         ));
         let runtime = Builder::new_multi_thread()
             .worker_threads(API_THREADS)
@@ -136,6 +139,7 @@ impl Daemon {
             storage,
             setup,
             redactions,
+            counting,
             stop,
             stopping,
             runtime,
@@ -172,6 +176,10 @@ impl Daemon {
 
     pub(crate) const fn redactions(&self) -> &Arc<Redactions> {
         &self.redactions
+    }
+
+    pub(crate) const fn counting(&self) -> &Arc<Counting> {
+        &self.counting
     }
 
     pub(crate) const fn setup(&self) -> &Setup {
@@ -220,14 +228,15 @@ impl Redactions {
 }
 
 /// Makes rows of reports.
-fn analyse(setup: &Setup, redactions: Arc<Redactions>) -> api::Analyse {
+fn analyse(setup: &Setup, redactions: Arc<Redactions>, counting: Arc<Counting>) -> api::Analyse {
     let settings = Arc::clone(&setup.analysis);
-    let tokenizers = Arc::clone(&setup.tokenizers);
+    let counter = Arc::clone(&setup.counter);
     let reports = AtomicU64::new(0);
     Arc::new(move |report: Report| {
         let number = reports.fetch_add(1, Ordering::Relaxed);
-        let record = analyze_report(report, system_clock(), &settings, &tokenizers, number);
+        let record = analyze_report(report, system_clock(), &settings, &counter, number);
         redactions.publish();
+        counting.publish();
         record
     })
 }

@@ -4,7 +4,9 @@ mod args;
 mod backend;
 #[cfg(feature = "ebpf")]
 mod check;
+mod counting;
 mod daemon;
+mod drift;
 mod human;
 mod limits;
 mod places;
@@ -28,7 +30,7 @@ use std::{
 use analyzer::{
     analysis::{self, HashKey, KeepBodies},
     exchange::Source,
-    tokens::Tokenizers,
+    tokens::{Counter, Tokenizers},
 };
 use clap::Parser as _;
 use sniffer::{
@@ -81,7 +83,7 @@ fn start_log() {
 /// What the analysis needs, ready.
 struct Setup {
     analysis: Arc<analysis::Settings>,
-    tokenizers: Arc<Tokenizers>,
+    counter: Arc<Counter>,
 }
 
 /// Makes the analysis' settings from the command line's.
@@ -106,9 +108,10 @@ fn analysis_setup(
         ..analysis::Settings::default()
     };
     args.limits.apply(&mut settings);
+    let tokenizers = Tokenizers::from_setting(args.tokenizer.as_deref())?;
     Ok(Setup {
         analysis: Arc::new(settings),
-        tokenizers: Arc::new(Tokenizers::from_setting(args.tokenizer.as_deref())?),
+        counter: Arc::new(args.count.counter(tokenizers)),
     })
 }
 
@@ -137,7 +140,7 @@ impl Setup {
                 limits: limits.http(),
             },
             analysis: Arc::clone(&self.analysis),
-            tokenizers: Arc::clone(&self.tokenizers),
+            counter: Arc::clone(&self.counter),
         }
     }
 }

@@ -25,6 +25,7 @@ use sniffer::{
 use super::{
     args::{Format, LiveFormat, Rows, RunArgs},
     backend,
+    counting::Counting,
     daemon::{Capturing, Daemon, Redactions},
     print::Printer,
     summary,
@@ -59,7 +60,7 @@ pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
         named: BTreeSet::new(),
     };
     sink.print(Printer::begin);
-    let mut watch = Watch::new(daemon.metrics(), Arc::clone(daemon.redactions()));
+    let mut watch = Watch::new(&daemon);
     let setup = daemon.setup();
     let settings = setup.pipeline(source, Pace::Live, targets.ports, &args.limits);
     let result = pipeline::run(
@@ -159,6 +160,7 @@ struct Watch {
     http: Publisher,
     analysis: Publisher,
     redactions: Arc<Redactions>,
+    counting: Arc<Counting>,
     connections: Publisher,
     seen: u64,
     packets: u64,
@@ -168,7 +170,8 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(metrics: &Metrics, redactions: Arc<Redactions>) -> Self {
+    fn new(daemon: &Daemon) -> Self {
+        let metrics = daemon.metrics();
         let capture = metrics.capture();
         Self {
             dropped: capture.dropped.publisher(),
@@ -176,7 +179,8 @@ impl Watch {
             tcp: capture.tcp_events.publisher(),
             http: capture.http_events.publisher(),
             analysis: metrics.analysis_events().publisher(),
-            redactions,
+            redactions: Arc::clone(daemon.redactions()),
+            counting: Arc::clone(daemon.counting()),
             connections: capture.connections.publisher(),
             seen: 0,
             packets: 0,
@@ -219,6 +223,7 @@ impl Watch {
         analysis.extend(seen.totals.legs.iter());
         self.analysis.publish(&analysis);
         self.redactions.publish();
+        self.counting.publish();
         self.connections.publish(&seen.totals.http.protocols());
         self.metrics
             .in_flight()

@@ -8,7 +8,7 @@ use analyzer::{
 };
 use sniffer::{http::Protocol, pipeline::Report};
 
-use super::{human, limits};
+use super::{drift::Drift, human, limits};
 
 /// Percentiles are exact up to so many calls, and those of the first ones after that.
 const SAMPLES: usize = 1_000_000;
@@ -31,6 +31,7 @@ pub(crate) struct Summary {
     models: BTreeMap<String, Model>,
     ttft: Vec<i64>,
     elapsed: Vec<i64>,
+    drift: Drift,
     missing: u64,
     protocols: BTreeMap<Protocol, u64>,
 }
@@ -70,6 +71,7 @@ impl Summary {
             return;
         }
         self.calls += 1;
+        self.drift.call(call);
         self.streams += u64::from(call.stream == Some(true));
         self.partial += u64::from(call.confidence == Confidence::Partial);
         let start = call.marks.request_start.or(call.marks.response_head);
@@ -166,7 +168,8 @@ impl Summary {
         if counted {
             line("~ some were counted by llmtap, not reported by the server".to_owned());
         }
-        line(String::new());
+        out.push_str(&self.drift.report());
+        out.push('\n');
         out.push_str(&self.losses(report));
         out
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use analyzer::{
     legs::{EndedLeg, Leg},
     time::Timestamp,
-    tokens::Tokenizers,
+    tokens::Counter,
 };
 use crossbeam_channel::{Receiver, Sender};
 
@@ -38,7 +38,7 @@ pub(super) enum Step {
 pub(super) fn count(
     worker: usize,
     uncounted: &Receiver<Passed>,
-    tokenizers: &Tokenizers,
+    counter: &Counter,
     merged: &Sender<Merged>,
 ) {
     for passed in uncounted {
@@ -54,7 +54,7 @@ pub(super) fn count(
                 let finished = *finished;
                 let record = finished.call.map(|call| {
                     Box::new(match counting {
-                        Counting::Due => call.count(tokenizers),
+                        Counting::Due => call.count(counter),
                         Counting::Shed => call.uncounted(),
                     })
                 });

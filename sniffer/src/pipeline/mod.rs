@@ -35,8 +35,7 @@ use std::{
 };
 
 use analyzer::{
-    analysis, call::ExchangeRow, exchange::Source, record::Record, time::Timestamp,
-    tokens::Tokenizers,
+    analysis, call::ExchangeRow, exchange::Source, record::Record, time::Timestamp, tokens::Counter,
 };
 use crossbeam_channel::bounded;
 
@@ -128,8 +127,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// How exchanges become calls.
     pub analysis: Arc<analysis::Settings>,
-    /// The vocabularies.
-    pub tokenizers: Arc<Tokenizers>,
+    /// Counts tokens; the counting threads share it.
+    pub counter: Arc<Counter>,
 }
 
 /// What comes out, in the order of the packets that caused it, or, for a call that may be the outer leg of
@@ -198,8 +197,8 @@ where
             let worker = Worker::new(number, workers, settings, &totals);
             scope.spawn(move || worker.run(&inbox, &spare, &finished));
             let merged = merged.clone();
-            let tokenizers = Arc::clone(&settings.tokenizers);
-            scope.spawn(move || collector::count(number, &uncounted, &tokenizers, &merged));
+            let counter = Arc::clone(&settings.counter);
+            scope.spawn(move || collector::count(number, &uncounted, &counter, &merged));
         }
         drop(merged);
         let mut matching = Matching::new(on_output, &totals, workers);

@@ -84,7 +84,7 @@ fn settings(pace: Pace, workers: usize) -> Settings {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: Arc::default(),
-        tokenizers: Arc::new(Tokenizers::by_model()),
+        counter: Arc::new(Counter::always()),
     }
 }
 

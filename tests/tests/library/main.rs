@@ -9,7 +9,7 @@ mod simulator;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use analyzer::{analysis, exchange::Source, time::Timestamp, tokens::Tokenizers};
+use analyzer::{analysis, exchange::Source, time::Timestamp, tokens::Counter};
 use anyhow::Result;
 use llmtap_tests::pcap::Packet as Seen;
 use sniffer::{
@@ -51,7 +51,7 @@ fn settings(workers: usize) -> Result<Settings> {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: Arc::new(analysis::Settings::default()),
-        tokenizers: Arc::new(Tokenizers::from_setting(None)?),
+        counter: Arc::new(Counter::always()),
     })
 }
 

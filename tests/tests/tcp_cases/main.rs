@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use analyzer::{analysis, call::ExchangeRow, exchange::Source, tokens::Tokenizers};
+use analyzer::{analysis, call::ExchangeRow, exchange::Source, tokens::Counter};
 use anyhow::{Result, ensure};
 use llmtap_tests::pcap::{
     From::{Client, Server},
@@ -92,7 +92,7 @@ fn replay(files: &[&[u8]]) -> Result<(Vec<ExchangeRow>, Report)> {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: Arc::new(analysis::Settings::default()),
-        tokenizers: Arc::new(Tokenizers::from_setting(None)?),
+        counter: Arc::new(Counter::always()),
     };
     let mut rows = Vec::new();
     let report = pipeline::run(

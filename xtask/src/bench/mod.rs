@@ -5,6 +5,7 @@ mod damage;
 mod live;
 mod replay;
 mod table;
+mod turns;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench live [--rounds N] [--markdown]
        cargo xtask bench damage [SEEDS]
        cargo xtask bench bounds [ATTACK]...
+       cargo xtask bench turns [MODEL]
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -33,6 +35,9 @@ usage: cargo xtask bench replay [MB] [--markdown]
   bounds [ATTACK]...
                 the peak memory of `llmtap replay` under attacks on it (or those named), and what it sheds:
                 floods, holes that never fill, bodies and heads without end, bombs. About ten minutes
+
+  turns [MODEL] what a chat of ten turns costs to count, with and without the memory of counts; by the
+                tokenizer of MODEL (default gpt-4o)
 
   --markdown    print the tables as Markdown
 ";
@@ -63,6 +68,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         ["damage"] => damage::run(damage::DEFAULT_SEEDS)?,
         ["damage", seeds] => damage::run(positive(seeds).ok_or_else(wrong)?)?,
         ["bounds", names @ ..] => bounds::run(names)?,
+        ["turns", model @ ..] if model.len() < 2 => turns::run(model)?,
         ["part", part @ ..] => live::part(part)?,
         _ => return Err(wrong().into()),
     }

@@ -6,7 +6,7 @@ use super::*;
 fn negative_durations_are_none_and_counted() {
     let script = stream().end(Ending::Complete, -5);
     let (finished, counters) = script.finish_with(Settings::default());
-    let call = finished.call.unwrap().count(&Tokenizers::by_model()).call;
+    let call = finished.call.unwrap().count(&Counter::always()).call;
     assert_eq!((call.elapsed, call.tokens_per_second), (None, None));
     assert_eq!(counters.negative_durations, 1);
     assert_eq!((counters.exchanges, counters.calls), (1, 1));
@@ -34,7 +34,7 @@ fn whose_call_it_is() {
             .plain(200, &answer("a", "null"))
             .finish_with(settings())
             .0;
-        finished.call.unwrap().count(&Tokenizers::by_model()).call
+        finished.call.unwrap().count(&Counter::always()).call
     };
     let named = call(CHAT, r#"{"model":"m","user":"u","messages":[]}"#);
     assert_eq!(named.client.as_deref(), Some("203.0.113.7"));
@@ -107,15 +107,11 @@ fn bodies_are_kept_only_when_asked_for() {
         .0
         .call
         .unwrap()
-        .count(&Tokenizers::by_model());
+        .count(&Counter::always());
     let bodies = record.bodies.unwrap();
     assert_eq!(bodies.request.head, ASK.as_bytes());
     assert!(bodies.response.head.ends_with(b"data: [DONE]\n\n"));
-    let none = stream()
-        .finish()
-        .call
-        .unwrap()
-        .count(&Tokenizers::by_model());
+    let none = stream().finish().call.unwrap().count(&Counter::always());
     assert_eq!(none.bodies, None);
     // A stored cut changes no figure.
     let long = "hello ".repeat(100_000);
@@ -126,8 +122,8 @@ fn bodies_are_kept_only_when_asked_for() {
         .0
         .call
         .unwrap()
-        .count(&Tokenizers::by_model());
-    let plain = script.finish().call.unwrap().count(&Tokenizers::by_model());
+        .count(&Counter::always());
+    let plain = script.finish().call.unwrap().count(&Counter::always());
     assert_eq!(kept.call, plain.call);
     assert!(kept.bodies.unwrap().response.omitted > 0);
 }
@@ -250,6 +246,6 @@ fn events_go_through_json_and_come_back() {
         .unwrap();
     let direct = script.finish();
     assert_eq!(finished.exchange, direct.exchange);
-    let count = |finished: Finished| finished.call.unwrap().count(&Tokenizers::by_model());
+    let count = |finished: Finished| finished.call.unwrap().count(&Counter::always());
     assert_eq!(count(finished), count(direct));
 }

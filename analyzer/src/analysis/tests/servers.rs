@@ -1,5 +1,5 @@
 //! Streams and answers in the shapes of the servers that people run. "hello", " world" and "user"
-//! are one token each in cl100k_base, so the counts can be checked by eye.
+//! are one token each in cl100k_base, which counts texts as they stand, so the counts can be checked by eye.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn check(server: &str, target: &str, request: &str, stream: &str, expected: &Exp
         at += 10;
         script = script.piece(event, at);
     }
-    let whole = script.clone().complete(at + 1).call();
+    let whole = script.clone().complete(at + 1).plain_call();
     let time = |event: usize| Some(t(10 * (event as i64 + 1)));
     let [first_event, first_token, last_token] = expected.marks.map(time);
     assert_eq!(
@@ -75,7 +75,7 @@ fn check(server: &str, target: &str, request: &str, stream: &str, expected: &Exp
         for piece in stream.as_bytes().chunks(size) {
             cut = cut.piece(piece, 10);
         }
-        let call = cut.complete(11).call();
+        let call = cut.complete(11).plain_call();
         assert_eq!(
             (
                 call.reported_output_tokens,

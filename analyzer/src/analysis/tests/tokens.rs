@@ -467,7 +467,7 @@ fn tpot_needs_two_tokens_two_times_and_the_whole_answer() {
 #[test]
 fn the_tokenizer_follows_the_model() {
     let ask = |model: &str| format!(r#"{{"model":"{model}","messages":[]}}"#);
-    let call = |model: &str, tokenizers: &Tokenizers| {
+    let call = |model: &str, tokenizers: Tokenizers| {
         let script = Script::new()
             .post(CHAT, &ask(model))
             .plain(200, &answer("a", "null"));
@@ -475,19 +475,19 @@ fn the_tokenizer_follows_the_model() {
             .finish()
             .call
             .unwrap()
-            .count(tokenizers)
+            .count(&Counter::always_by(tokenizers))
             .call
             .tokenizer
             .map(|name| name.to_string())
     };
     assert_eq!(
-        call("gpt-4o", &Tokenizers::by_model()).as_deref(),
+        call("gpt-4o", Tokenizers::by_model()).as_deref(),
         Some("o200k_base")
     );
     assert_eq!(
-        call("alias", &Tokenizers::by_model()).as_deref(),
+        call("alias", Tokenizers::by_model()).as_deref(),
         Some("cl100k_base")
     );
     let always = Tokenizers::from_setting(Some("p50k_base")).unwrap();
-    assert_eq!(call("gpt-4o", &always).as_deref(), Some("p50k_base"));
+    assert_eq!(call("gpt-4o", always).as_deref(), Some("p50k_base"));
 }

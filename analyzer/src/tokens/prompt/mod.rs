@@ -20,10 +20,14 @@ pub use template::{MAX_FUEL, MAX_RENDERED, MAX_TO_RENDER, Template, TemplateErro
 
 use super::{Choice, Family, Fit};
 use crate::{
-    dialect::{Dialect, prompt::Prompt},
+    dialect::{
+        Dialect,
+        prompt::{Part, Prompt},
+    },
     time::Timestamp,
 };
 use chat::Chat;
+use plain::Tools;
 use serde::Serialize;
 use sink::Sink;
 
@@ -77,7 +81,7 @@ pub struct Counted {
     pub pictures: u64,
     /// Tokens of those.
     pub picture_tokens: u64,
-    /// Pictures, sounds and files that were left out.
+    /// Pictures, sounds and files that were left out, and definitions of tools by the old tracker's rule.
     pub left_out: u64,
     /// The model's own template failed.
     pub template_failed: bool,
@@ -87,6 +91,10 @@ pub struct Counted {
 pub fn count(prompt: &Prompt, asked: Asked<'_>, text: &dyn Fn(&str) -> u64) -> Counted {
     let mut counted = pictures::count(prompt, asked.choice.family, asked.models);
     let tokens = tokens(prompt, asked, text, &mut counted);
+    if counted.rule == PromptRule::Plain && asked.choice.family == Family::Unknown {
+        let tools = prompt.tape().filter(|(part, _)| *part == Part::Tool);
+        counted.left_out = counted.left_out.saturating_add(tools.count() as u64);
+    }
     counted.tokens = tokens.saturating_add(counted.picture_tokens);
     counted
 }
@@ -98,7 +106,9 @@ fn tokens(
     counted: &mut Counted,
 ) -> u64 {
     let family = asked.choice.family;
-    let plain = || plain::count(prompt, asked.dialect.overhead, text);
+    let known = asked.choice.family != Family::Unknown;
+    let tools = if known { Tools::Count } else { Tools::LeftOut };
+    let plain = || plain::count(prompt, asked.dialect.overhead, tools, text);
     let is_chat = asked.dialect.is_chat() || prompt.wrapped;
     if let Some(chat) = Chat::of(prompt).filter(|_| is_chat) {
         // What was given as ids is never part of a conversation, but may stand beside it.
@@ -127,7 +137,7 @@ fn tokens(
     let texts = prompt.texts().count() as u64;
     let has_gap = prompt
         .tape()
-        .any(|(part, _)| part == crate::dialect::prompt::Part::Suffix);
+        .any(|(part, _)| part == Part::Suffix);
     let gap = if has_gap { rules::around_gap(family) } else { 0 };
     plain()
         .saturating_add(texts.saturating_mul(rules::before_text(family)))

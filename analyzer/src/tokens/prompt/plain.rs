@@ -10,11 +10,25 @@ use crate::{
     json::{Kind, Reader, Step, Visitor},
 };
 
+/// Whether the definitions of tools count, as the text that they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tools {
+    Count,
+    /// The old tracker left them out.
+    LeftOut,
+}
+
 /// Counts a prompt by the plain rule.
-pub(super) fn count(prompt: &Prompt, overhead: Overhead, text: &dyn Fn(&str) -> u64) -> u64 {
+pub(super) fn count(
+    prompt: &Prompt,
+    overhead: Overhead,
+    tools: Tools,
+    text: &dyn Fn(&str) -> u64,
+) -> u64 {
     let texts = prompt.tape().map(|(part, piece)| match part {
         // The ids of calls stood in no string of a message's own.
         Part::CallId | Part::ResultRef | Part::Settings => 0,
+        Part::Tool if tools == Tools::LeftOut => 0,
         Part::ArgumentsValue | Part::ContentValue => strings(piece, text),
         _ => text(piece),
     });

@@ -8,7 +8,10 @@ use std::{
     fs,
     io::{self, Read as _},
     path::Path,
-    sync::LazyLock,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use minijinja::{
@@ -88,7 +91,12 @@ pub struct Template {
     specials: Specials,
     /// It goes through a content's parts itself.
     takes_parts: bool,
+    /// It asks whether there is a content, where others take an empty one.
+    takes_null: bool,
     has_tools: bool,
+    /// What it is called where it fails.
+    name: String,
+    failures: AtomicU64,
 }
 
 const CHAT: &str = "chat";
@@ -107,12 +115,14 @@ impl Template {
             return Ok(None);
         }
         let tokenizer = json_of(folder, "tokenizer.json")?.unwrap_or(Json::Null);
-        Self::new(beside, &config, &tokenizer).map(Some)
+        let name = folder.display().to_string();
+        Self::new(&name, beside, &config, &tokenizer).map(Some)
     }
 
     /// A template of its own text (or the configuration's), with what the configuration and the tokenizer
     /// say of special tokens.
     pub(super) fn new(
+        name: &str,
         source: Option<String>,
         config: &Json,
         tokenizer: &Json,
@@ -152,7 +162,10 @@ impl Template {
             tokens: tokens.collect(),
             specials: specials(config, tokenizer),
             takes_parts: sources.iter().any(|source| goes_through_parts(source)),
+            takes_null: sources.iter().any(|source| asks_for_null(source)),
             has_tools,
+            name: name.to_owned(),
+            failures: AtomicU64::new(0),
         })
     }
 
@@ -163,25 +176,61 @@ impl Template {
         time: Timestamp,
         text: &dyn Fn(&str) -> u64,
     ) -> Result<u64, Failed> {
+        match self.render(chat, time, text) {
+            Ok(sink) => Ok(sink.finish()),
+            Err(failed) => {
+                let before = self.failures.fetch_add(1, Ordering::Relaxed);
+                if before == 0 {
+                    tracing::warn!(
+                        "{}: the chat template failed: {failed}; such prompts are counted by the rule of \
+                         the model's family (said once)",
+                        self.name
+                    );
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    /// Conversations that it could not render so far.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn render<'a>(
+        &'a self,
+        chat: &Chat<'_>,
+        time: Timestamp,
+        text: &'a dyn Fn(&str) -> u64,
+    ) -> Result<Sink<'a>, Failed> {
         let length = chat.length();
         if length > MAX_TO_RENDER {
             return Err(Failed::TooLong);
         }
         let name = if self.has_tools && !chat.tools.is_empty() { WITH_TOOLS } else { CHAT };
-        let mut output = Output {
-            sink: Sink::new(text, &self.specials),
-            left: length.saturating_mul(2).saturating_add(MAX_RENDERED),
-            unseen: 0,
-        };
         let template = self.environment.get_template(name)?;
-        template.render_captured_to(self.context(chat, time), &mut output)?;
-        Ok(output.sink.finish())
+        let render = |arguments| {
+            let mut output = Output {
+                sink: Sink::new(text, &self.specials),
+                left: length.saturating_mul(2).saturating_add(MAX_RENDERED),
+                unseen: 0,
+            };
+            let context = self.context(chat, arguments, time);
+            template.render_captured_to(context, &mut output)?;
+            Ok(output.sink)
+        };
+        let has_calls = chat.turns.iter().any(|turn| !turn.calls.is_empty());
+        match render(Arguments::Values) {
+            // Some templates add the arguments of a call to a text.
+            Err(_) if has_calls => render(Arguments::Texts),
+            rendered => rendered,
+        }
     }
 
-    fn context(&self, chat: &Chat<'_>, time: Timestamp) -> Value {
+    fn context(&self, chat: &Chat<'_>, arguments: Arguments, time: Timestamp) -> Value {
         let goes_on = chat.opening == Opening::LastMessage;
         let mut context = self.tokens.clone();
-        let turns = chat.turns.iter().map(|turn| self.message(turn));
+        let turns = chat.turns.iter().map(|turn| self.message(turn, arguments));
         context.insert("messages".to_owned(), turns.collect());
         context.insert(
             "add_generation_prompt".to_owned(),
@@ -211,12 +260,12 @@ impl Template {
 
     /// A turn as servers hand it to a template: arguments as values, and texts joined where the template
     /// expects one.
-    fn message(&self, turn: &Turn<'_>) -> Json {
+    fn message(&self, turn: &Turn<'_>, arguments: Arguments) -> Json {
         let mut message = Map::new();
         message.insert("role".to_owned(), turn.word.unwrap_or(turn.role.as_str()).into());
         let content = if self.takes_parts && turn.content.len() > 1 || turn.has_media() && self.takes_parts {
             turn.content.iter().map(part).collect()
-        } else if turn.content.is_empty() && !turn.calls.is_empty() {
+        } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
             Json::Null
         } else {
             turn.text().into()
@@ -232,7 +281,7 @@ impl Template {
             message.insert("tool_call_id".to_owned(), id.into());
         }
         if !turn.calls.is_empty() {
-            message.insert("tool_calls".to_owned(), turn.calls.iter().map(call).collect());
+            message.insert("tool_calls".to_owned(), turn.calls.iter().map(|call| as_call(call, arguments)).collect());
         }
         Json::Object(message)
     }
@@ -246,9 +295,16 @@ fn part(piece: &Piece<'_>) -> Json {
     }
 }
 
-fn call(call: &Call<'_>) -> Json {
+/// How a template gets the arguments of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arguments {
+    Values,
+    Texts,
+}
+
+fn as_call(call: &Call<'_>, arguments: Arguments) -> Json {
     let arguments = match serde_json::from_str(call.arguments) {
-        Ok(Json::Object(arguments)) => Json::Object(arguments),
+        Ok(Json::Object(values)) if arguments == Arguments::Values => Json::Object(values),
         _ => call.arguments.into(),
     };
     let mut value = json!({
@@ -385,6 +441,14 @@ fn goes_through_parts(source: &str) -> bool {
     });
     let found = LOOP.as_ref().is_some_and(|pattern| pattern.is_match(source));
     found
+}
+
+/// Whether the template asks if a content is null, as it is beside calls.
+fn asks_for_null(source: &str) -> bool {
+    static QUESTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"\bcontent(['"]\])?\s+is\s+(not\s+)?none\b"#).ok()
+    });
+    QUESTION.as_ref().is_some_and(|pattern| pattern.is_match(source))
 }
 
 /// What a vocabulary takes for one token, whatever stands around it: by the tokenizer's own list, else the

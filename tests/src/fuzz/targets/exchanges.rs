@@ -13,7 +13,7 @@ use analyzer::{
         ResponseHead, Source, Transfer, Version,
     },
     time::Timestamp,
-    tokens::{Tokenizers, Vocabulary},
+    tokens::{Counter, Tokenizers, Vocabulary},
 };
 
 use super::{rows, words};
@@ -108,7 +108,7 @@ struct Played {
 }
 
 fn play(events: &[Event<'_>], cut: Option<(u64, u64)>) -> Played {
-    let tokenizers = Tokenizers::always(Vocabulary::Cl100kBase);
+    let counter = Counter::always_by(Tokenizers::always(Vocabulary::Cl100kBase));
     let mut analyzer = Analyzer::new(Arc::clone(&SETTINGS));
     let mut played = Played {
         rows: Vec::new(),
@@ -137,7 +137,7 @@ fn play(events: &[Event<'_>], cut: Option<(u64, u64)>) -> Played {
             rows::exchange(&finished.exchange, &mut played.features);
             played.rows.push(format!("{:?}", finished.exchange));
             if let Some(call) = finished.call {
-                let record = call.count(&tokenizers);
+                let record = call.count(&counter);
                 rows::call(&record.call, &mut played.features);
                 played.rows.push(format!("{record:?}"));
             }

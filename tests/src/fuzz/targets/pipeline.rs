@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, atomic::AtomicBool};
 use analyzer::{
     analysis,
     exchange::Source,
-    tokens::{Tokenizers, Vocabulary},
+    tokens::{Counter, Tokenizers, Vocabulary},
 };
 use sniffer::{
     capture::file::FileSource,
@@ -51,7 +51,9 @@ fn settings(workers: usize) -> Settings {
             ..HttpSettings::new(Source::File)
         },
         analysis: Arc::clone(&ANALYSIS),
-        tokenizers: Arc::new(Tokenizers::always(Vocabulary::Cl100kBase)),
+        counter: Arc::new(Counter::always_by(Tokenizers::always(
+            Vocabulary::Cl100kBase,
+        ))),
     }
 }
 

@@ -5,7 +5,7 @@ use analyzer::{
     api::read_report,
     call::TokenSource,
     time::Timestamp,
-    tokens::{Tokenizers, Vocabulary},
+    tokens::{Counter, Tokenizers, Vocabulary},
 };
 use serde_json::{Value, json};
 
@@ -70,12 +70,12 @@ fn check(bytes: &[u8]) -> Features {
         ..Settings::default()
     };
     let now = Timestamp::from_micros(1_700_000_000_000_000);
-    let tokenizers = Tokenizers::always(Vocabulary::Cl100kBase);
-    let record = analyze_report(report.clone(), now, &settings, &tokenizers, 3);
+    let counter = Counter::always_by(Tokenizers::always(Vocabulary::Cl100kBase));
+    let record = analyze_report(report.clone(), now, &settings, &counter, 3);
     rows::call(&record.call, &mut features);
     assert_eq!(record.call.ttft, None, "a report has no clocks inside");
     assert!(record.call.input_source != TokenSource::None || record.call.input_tokens.is_none());
-    let again = analyze_report(report, now, &settings, &tokenizers, 3);
+    let again = analyze_report(report, now, &settings, &counter, 3);
     assert_eq!(format!("{record:?}"), format!("{again:?}"));
     features
 }
