@@ -15,7 +15,7 @@ pub struct Pair {
 ///
 /// Rows keep the wire's own figures; here both are of the same thing. A count can be of what crossed
 /// the wire alone: thoughts that the server keeps to itself are taken off its figure of the output,
-/// and a figure with sound in it is not compared.
+/// a prompt with pictures or files that no rule counts is not compared, nor is a call with sound in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Of the prompt.
@@ -52,7 +52,8 @@ impl Audit {
             .reasoning_tokens
             .filter(|_| call.reasoning_chars.unwrap_or(0) == 0)
             .unwrap_or(0);
-        let input = reported(call.input_tokens, call.input_source);
+        let input = reported(call.input_tokens, call.input_source)
+            .filter(|_| call.uncounted_parts.unwrap_or(0) == 0);
         let output = reported(call.output_tokens, call.output_source);
         let output = output.map(|tokens| tokens.saturating_sub(hidden));
         let audit = Self {
@@ -100,6 +101,12 @@ mod tests {
             ..audited()
         };
         assert_eq!(Audit::of(&counted).unwrap().output, None);
+        let pictures = Call {
+            uncounted_parts: Some(1),
+            ..audited()
+        };
+        let audit = Audit::of(&pictures).unwrap();
+        assert_eq!((audit.input, audit.output), (None, pair(25, 20)));
         let sound = Call {
             audio_tokens: Some(3),
             ..audited()

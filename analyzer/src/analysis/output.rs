@@ -56,7 +56,7 @@ impl Uncounted {
     /// from the text that follows them, and stay in it.
     fn echoed(&self) -> Vec<&str> {
         if self.request.echo {
-            self.request.prompt.parts().collect()
+            self.request.prompt.texts().collect()
         } else {
             Vec::new()
         }
