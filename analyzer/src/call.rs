@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{exchange::Source, time::Timestamp, timeline::Timeline, tokens::{Fit, PromptRule}};
+use crate::{
+    exchange::Source,
+    time::Timestamp,
+    timeline::Timeline,
+    tokens::{Fit, PromptRule},
+};
 
 /// How a call ended; the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -54,9 +54,7 @@ impl Uncounted {
             let models = [&self.call.request_model, &self.call.response_model];
             let models = models.into_iter().flatten().map(String::as_str);
             let choice = counter.tokenizers().choose(models);
-            let input = due
-                .input
-                .then(|| self.count_input(counter, &choice));
+            let input = due.input.then(|| self.count_input(counter, &choice));
             let output = due.output.then(|| self.count_output(counter, &choice));
             let (input, output) = (input.flatten(), output.flatten());
             self.call.output_rule = output.map(|output| output.rule);

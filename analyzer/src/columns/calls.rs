@@ -1,7 +1,10 @@
 //! The columns of a call. A new one is one line here: with `.since(N)`, where `N` is the next schema version.
 
 use super::{Column, Kind, Value};
-use crate::{call::Call, tokens::{Fit, PromptRule}};
+use crate::{
+    call::Call,
+    tokens::{Fit, PromptRule},
+};
 
 /// The columns of a call after `id`, in order.
 #[rustfmt::skip]

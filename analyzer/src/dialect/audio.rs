@@ -5,8 +5,8 @@ use super::{
     Answer, AnswerHead, Dialect, Expected, Final, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, OutputKind, Text},
     openai::{Around, Asked, Flat},
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::{Utf8, cut_to},
 };

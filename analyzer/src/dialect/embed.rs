@@ -4,8 +4,8 @@ use super::{
     Answer, AnswerHead, Dialect, Overhead, Request,
     answer::{AnswerFacts, ErrorFacts, Usage},
     openai::{Around, Asked, Flat, times_of_head},
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
 };
 use crate::json::{Kind, Scalar, Step, Visitor};

@@ -134,9 +134,7 @@ impl Visitor for Asking {
             (Asks::Parts, Step::Index(_)) => Asks::Part,
             (Asks::Told(told), step) => Asks::Told(told.child(&mut self.facts.prompt, step)?),
             (Asks::Content, Step::Key("role")) => Asks::Told(Told::Text(Part::Role)),
-            (Asks::Part | Asks::Parts, Step::Key("text")) => {
-                Asks::Told(Told::Text(Part::Content))
-            }
+            (Asks::Part | Asks::Parts, Step::Key("text")) => Asks::Told(Told::Text(Part::Content)),
             (Asks::Part, Step::Key("functionCall" | "function_call")) => Asks::Call,
             (Asks::Part, Step::Key("functionResponse" | "function_response")) => Asks::Response,
             (Asks::Part, Step::Key("inlineData" | "inline_data")) => Asks::Media,

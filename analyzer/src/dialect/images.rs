@@ -5,8 +5,8 @@ use super::{
     Answer, Dialect, Final, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, OutputKind},
     openai::{Around, Asked, Flat},
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
 };

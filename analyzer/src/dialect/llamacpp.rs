@@ -7,8 +7,8 @@ use super::{
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text, Usage},
     embeddings::EmbeddingsAnswer,
     openai::{Around, Asked, Flat},
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
 };

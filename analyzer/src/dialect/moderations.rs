@@ -4,8 +4,8 @@ use super::{
     Dialect, Overhead, Request,
     embeddings::EmbeddingsAnswer,
     openai::Asked,
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
 };
 use crate::json::{Kind, Scalar, Step, Visitor};

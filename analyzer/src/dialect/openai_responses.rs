@@ -191,9 +191,7 @@ impl Visitor for ResponsesRequest {
             }
             (Asks::Role, Kind::String) => Part::Role,
             (Asks::Content(part) | Asks::Part(part), Kind::String) => part,
-            (Asks::Input | Asks::Instructions | Asks::Item, Kind::String) => {
-                Part::Content
-            }
+            (Asks::Input | Asks::Instructions | Asks::Item, Kind::String) => Part::Content,
             _ => return,
         };
         self.facts.prompt.end_part(part);

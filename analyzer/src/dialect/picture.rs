@@ -287,7 +287,8 @@ mod tests {
     fn each_format_tells_its_size() {
         let mut gif = b"GIF89a\x40\x01\xf0\x00".to_vec();
         gif.extend([0; 30]);
-        let mut lossy = b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\x30\x01\0\x9d\x01\x2a\x40\x01\xf0\0".to_vec();
+        let mut lossy =
+            b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\x30\x01\0\x9d\x01\x2a\x40\x01\xf0\0".to_vec();
         lossy.extend([0; 10]);
         let bits = 319u32 | 239 << 14;
         let mut lossless = b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f".to_vec();
@@ -301,10 +302,22 @@ mod tests {
             ("webp, lossless", lossless, Some((320, 240))),
             ("webp, extended", extended, Some((320, 240))),
             ("jpeg", jpeg(320, 240, 0), Some((320, 240))),
-            ("jpeg, long metadata", jpeg(4_000, 3_000, 200_000), Some((4_000, 3_000))),
-            ("jpeg, endless metadata", jpeg(4_000, 3_000, MAX_LOOKED_AT), None),
+            (
+                "jpeg, long metadata",
+                jpeg(4_000, 3_000, 200_000),
+                Some((4_000, 3_000)),
+            ),
+            (
+                "jpeg, endless metadata",
+                jpeg(4_000, 3_000, MAX_LOOKED_AT),
+                None,
+            ),
             ("png without a size", png(0, 240), None),
-            ("a PDF", b"%PDF-1.7 and so on, on and on and on".to_vec(), None),
+            (
+                "a PDF",
+                b"%PDF-1.7 and so on, on and on and on".to_vec(),
+                None,
+            ),
         ] {
             let base64 = STANDARD.encode(&file);
             let url = format!("data:image/png;base64,{base64}");

@@ -1,10 +1,6 @@
 //! What a dialect reads from a request.
 
-use super::{
-    answer::MAX_WORD,
-    prompt::Prompt,
-    text::cut_to,
-};
+use super::{answer::MAX_WORD, prompt::Prompt, text::cut_to};
 use crate::json::Damage;
 
 /// Bytes of a model's name that are kept; Hugging Face paths and LoRA names stay well below.

@@ -5,8 +5,8 @@ use super::{
     Answer, Dialect, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, ServerTimes, Text, Unit, Usage},
     openai::{Around, Asked, Flat},
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
 };

@@ -7,8 +7,8 @@ use super::{
     Answer, AnswerHead, Dialect, Final, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text, Usage},
     openai::{Around, Asked, Flat, times_of_head},
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
 };

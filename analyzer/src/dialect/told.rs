@@ -37,8 +37,7 @@ pub(super) enum Told {
 }
 
 /// The arguments of a call: text, or a value.
-pub(super) const ARGUMENTS: Told =
-    Told::Json(Written::Root(Part::ArgumentsValue, Part::Arguments));
+pub(super) const ARGUMENTS: Told = Told::Json(Written::Root(Part::ArgumentsValue, Part::Arguments));
 
 /// A document to read from: text, or a value.
 pub(super) const DOCUMENT: Told = Told::Json(Written::Root(Part::Document, Part::Document));
@@ -119,7 +118,9 @@ impl Told {
         let prompt = &mut facts.prompt;
         match (self, scalar) {
             (Self::Json(written) | Self::Tool(written), scalar) => written.scalar(prompt, scalar),
-            (Self::GenerationPrompt, Scalar::Bool(false)) if prompt.opening == Opening::Generation => {
+            (Self::GenerationPrompt, Scalar::Bool(false))
+                if prompt.opening == Opening::Generation =>
+            {
                 prompt.opening = Opening::Nothing;
             }
             (Self::GoesOn, Scalar::Bool(true)) => prompt.opening = Opening::LastMessage,

@@ -5,8 +5,8 @@ use super::{
     Answer, Dialect, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, Text},
     openai::{Around, Asked, Flat},
-    read::{JsonAnswer, JsonRequest},
     prompt::Part,
+    read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
 };
 use crate::json::{Kind, Scalar, Step, Visitor};

@@ -130,15 +130,18 @@ fn tokens(
         return plain();
     }
     // Vectors and rankings: the special tokens of such models are not known.
-    if !asked.dialect.is_completion() || asked.choice.fit == Fit::Guess || family == Family::Unknown {
+    if !asked.dialect.is_completion() || asked.choice.fit == Fit::Guess || family == Family::Unknown
+    {
         return plain();
     }
     counted.rule = PromptRule::Family;
     let texts = prompt.texts().count() as u64;
-    let has_gap = prompt
-        .tape()
-        .any(|(part, _)| part == Part::Suffix);
-    let gap = if has_gap { rules::around_gap(family) } else { 0 };
+    let has_gap = prompt.tape().any(|(part, _)| part == Part::Suffix);
+    let gap = if has_gap {
+        rules::around_gap(family)
+    } else {
+        0
+    };
     plain()
         .saturating_add(texts.saturating_mul(rules::before_text(family)))
         .saturating_add(gap)

@@ -7,7 +7,10 @@ use crate::dialect::prompt::{Detail, Part, Picture, Prompt};
 /// Counts the pictures; what else came along is left out.
 pub(super) fn count(prompt: &Prompt, family: Family, models: &[&str]) -> Counted {
     let rule = Rule::of(family, models);
-    let others = prompt.tape().filter(|(part, _)| *part == Part::Other).count() as u64;
+    let others = prompt
+        .tape()
+        .filter(|(part, _)| *part == Part::Other)
+        .count() as u64;
     let mut counted = Counted {
         left_out: others.saturating_add(prompt.more_media),
         ..Counted::default()
@@ -85,7 +88,16 @@ impl Rule {
             tiles(70, 140)
         } else if named("o1") || named("o3") {
             tiles(75, 150)
-        } else if ["gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-4-turbo", "gpt-4-vision"].iter().any(|n| named(n)) {
+        } else if [
+            "gpt-4o",
+            "gpt-4.1",
+            "gpt-4.5",
+            "gpt-4-turbo",
+            "gpt-4-vision",
+        ]
+        .iter()
+        .any(|n| named(n))
+        {
             tiles(85, 170)
         } else {
             None
@@ -110,10 +122,16 @@ impl Rule {
             }
             Self::Patches { hundredths } => {
                 let all = pieces(width, 32.0).saturating_mul(pieces(height, 32.0));
-                let patches = if all > 1_536 { shrunk_patches(width, height) } else { all };
+                let patches = if all > 1_536 {
+                    shrunk_patches(width, height)
+                } else {
+                    all
+                };
                 patches.saturating_mul(hundredths).div_ceil(100)
             }
-            Self::Qwen { side, min, max } => qwen(width, height, f64::from(side), min as f64, max as f64)?,
+            Self::Qwen { side, min, max } => {
+                qwen(width, height, f64::from(side), min as f64, max as f64)?
+            }
             Self::Claude => {
                 let fit = (1_568.0 / width.max(height)).min(1.0);
                 let tokens = width * fit * (height * fit) / 750.0;
@@ -174,27 +192,129 @@ mod tests {
     fn pictures_count_by_the_published_rules() {
         for (family, model, size, detail, expected) in [
             // The examples of OpenAI's guide.
-            (Family::OpenAi, "gpt-4o", Some((1_024, 1_024)), Detail::High, Some(765)),
-            (Family::OpenAi, "gpt-4o", Some((2_048, 4_096)), Detail::High, Some(1_105)),
-            (Family::OpenAi, "gpt-4o", Some((4_096, 8_192)), Detail::Low, Some(85)),
+            (
+                Family::OpenAi,
+                "gpt-4o",
+                Some((1_024, 1_024)),
+                Detail::High,
+                Some(765),
+            ),
+            (
+                Family::OpenAi,
+                "gpt-4o",
+                Some((2_048, 4_096)),
+                Detail::High,
+                Some(1_105),
+            ),
+            (
+                Family::OpenAi,
+                "gpt-4o",
+                Some((4_096, 8_192)),
+                Detail::Low,
+                Some(85),
+            ),
             (Family::OpenAi, "gpt-4o", None, Detail::Low, Some(85)),
             (Family::OpenAi, "gpt-4o", None, Detail::High, None),
-            (Family::OpenAi, "gpt-4.1-mini", Some((1_024, 1_024)), Detail::High, Some(1_659)),
-            (Family::OpenAi, "o4-mini", Some((1_800, 2_400)), Detail::High, Some(2_498)),
-            (Family::OpenAi, "gpt-3.5-turbo", Some((64, 64)), Detail::High, None),
+            (
+                Family::OpenAi,
+                "gpt-4.1-mini",
+                Some((1_024, 1_024)),
+                Detail::High,
+                Some(1_659),
+            ),
+            (
+                Family::OpenAi,
+                "o4-mini",
+                Some((1_800, 2_400)),
+                Detail::High,
+                Some(2_498),
+            ),
+            (
+                Family::OpenAi,
+                "gpt-3.5-turbo",
+                Some((64, 64)),
+                Detail::High,
+                None,
+            ),
             // smart_resize: 1092 by 812 is 39 by 29 squares.
-            (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((1_092, 812)), Detail::High, Some(1_133)),
-            (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((10, 10)), Detail::High, Some(6)),
-            (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((10, 3_000)), Detail::High, None),
-            (Family::Qwen2, "Qwen2.5-7B-Instruct", Some((28, 28)), Detail::High, None),
-            (Family::Gemma, "gemma-3-27b-it", None, Detail::High, Some(260)),
-            (Family::Llama31, "Llama-3.2-11B-Vision", None, Detail::High, Some(1)),
+            (
+                Family::Qwen2,
+                "Qwen2.5-VL-7B-Instruct",
+                Some((1_092, 812)),
+                Detail::High,
+                Some(1_133),
+            ),
+            (
+                Family::Qwen2,
+                "Qwen2.5-VL-7B-Instruct",
+                Some((10, 10)),
+                Detail::High,
+                Some(6),
+            ),
+            (
+                Family::Qwen2,
+                "Qwen2.5-VL-7B-Instruct",
+                Some((10, 3_000)),
+                Detail::High,
+                None,
+            ),
+            (
+                Family::Qwen2,
+                "Qwen2.5-7B-Instruct",
+                Some((28, 28)),
+                Detail::High,
+                None,
+            ),
+            (
+                Family::Gemma,
+                "gemma-3-27b-it",
+                None,
+                Detail::High,
+                Some(260),
+            ),
+            (
+                Family::Llama31,
+                "Llama-3.2-11B-Vision",
+                None,
+                Detail::High,
+                Some(1),
+            ),
             // The examples of Anthropic's and Google's guides.
-            (Family::Claude, "claude-sonnet-4", Some((200, 200)), Detail::High, Some(54)),
-            (Family::Claude, "claude-sonnet-4", Some((1_000, 1_000)), Detail::High, Some(1_334)),
-            (Family::Gemini, "gemini-2.0-flash", Some((384, 384)), Detail::High, Some(258)),
-            (Family::Gemini, "gemini-2.0-flash", Some((960, 540)), Detail::High, Some(1_548)),
-            (Family::Unknown, "my-model", Some((64, 64)), Detail::High, None),
+            (
+                Family::Claude,
+                "claude-sonnet-4",
+                Some((200, 200)),
+                Detail::High,
+                Some(54),
+            ),
+            (
+                Family::Claude,
+                "claude-sonnet-4",
+                Some((1_000, 1_000)),
+                Detail::High,
+                Some(1_334),
+            ),
+            (
+                Family::Gemini,
+                "gemini-2.0-flash",
+                Some((384, 384)),
+                Detail::High,
+                Some(258),
+            ),
+            (
+                Family::Gemini,
+                "gemini-2.0-flash",
+                Some((960, 540)),
+                Detail::High,
+                Some(1_548),
+            ),
+            (
+                Family::Unknown,
+                "my-model",
+                Some((64, 64)),
+                Detail::High,
+                None,
+            ),
         ] {
             let picture = Picture { size, detail };
             let tokens = Rule::of(family, &[model]).and_then(|rule| rule.tokens(&picture));

@@ -132,7 +132,11 @@ fn float_repr(float: f64) -> String {
     match exponent.parse::<i32>().unwrap_or(0) {
         -4..16 => {
             let plain = format!("{float}");
-            if plain.contains('.') { plain } else { format!("{plain}.0") }
+            if plain.contains('.') {
+                plain
+            } else {
+                format!("{plain}.0")
+            }
         }
         exponent => {
             let sign = if exponent < 0 { '-' } else { '+' };
@@ -148,14 +152,19 @@ mod tests {
     #[test]
     fn values_are_written_as_python_writes_them() {
         // Each as Python 3.11 wrote it.
-        let value = value(r#"{"b":[1,2.5,{"c":null}],"a":{},"d":[],"e":"é\n\u0001\"","f":[1e16,1e-5,1e15,0.0001,-0.0,100.0]}"#);
+        let value = value(
+            r#"{"b":[1,2.5,{"c":null}],"a":{},"d":[],"e":"é\n\u0001\"","f":[1e16,1e-5,1e15,0.0001,-0.0,100.0]}"#,
+        );
         assert_eq!(
             dumps(&value, Style::default()),
             "{\"b\": [1, 2.5, {\"c\": null}], \"a\": {}, \"d\": [], \"e\": \"é\\n\\u0001\\\"\", \
              \"f\": [1e+16, 1e-05, 1000000000000000.0, 0.0001, -0.0, 100.0]}"
         );
         let small = super::value(r#"{"b":[1,{"c":[]}],"a":{}}"#);
-        assert_eq!(dumps(&small, Style::COMPACT), r#"{"b":[1,{"c":[]}],"a":{}}"#);
+        assert_eq!(
+            dumps(&small, Style::COMPACT),
+            r#"{"b":[1,{"c":[]}],"a":{}}"#
+        );
         assert_eq!(
             dumps(&small, Style::indented(4)),
             "{\n    \"b\": [\n        1,\n        {\n            \"c\": []\n        }\n    ],\n    \"a\": {}\n}"

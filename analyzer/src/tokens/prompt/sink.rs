@@ -27,8 +27,10 @@ impl Specials {
 
     /// Those of these names, and the white space that each takes in.
     pub fn with_strips<'a>(tokens: impl IntoIterator<Item = (&'a str, Strip)>) -> Self {
-        let (names, strips): (Vec<&str>, Vec<Strip>) =
-            tokens.into_iter().filter(|(name, _)| !name.is_empty()).unzip();
+        let (names, strips): (Vec<&str>, Vec<Strip>) = tokens
+            .into_iter()
+            .filter(|(name, _)| !name.is_empty())
+            .unzip();
         // The longest that begins first, as the tokenizers crate does. A set too large to build is none.
         let finder = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
@@ -68,9 +70,12 @@ impl<'a> Sink<'a> {
         self.tokens += (self.count)(&std::mem::take(&mut self.pending));
     }
 
-    /// A special token that no text becomes.
-    pub(super) fn special(&mut self) {
+    /// A special token that no text becomes, by its name.
+    pub(super) fn special(&mut self, name: &'static str) {
+        debug_assert!(!name.is_empty(), "a special token has a name");
         self.tokens(1);
+        #[cfg(test)]
+        self.written.push_str(name);
     }
 
     /// So many tokens that are no text.
@@ -120,7 +125,11 @@ mod tests {
 
     /// Counts letters, so that what was split where can be read off.
     fn letters(text: &str) -> u64 {
-        if text.is_empty() { 0 } else { 100 + text.len() as u64 }
+        if text.is_empty() {
+            0
+        } else {
+            100 + text.len() as u64
+        }
     }
 
     #[test]
@@ -156,7 +165,7 @@ mod tests {
         let specials = Specials::of([]);
         let mut sink = Sink::new(&letters, &specials);
         sink.text("<a>");
-        sink.special();
+        sink.special("<s>");
         sink.tokens(7);
         assert_eq!(sink.finish(), 103 + 1 + 7);
     }

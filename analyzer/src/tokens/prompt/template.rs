@@ -207,7 +207,11 @@ impl Template {
         if length > MAX_TO_RENDER {
             return Err(Failed::TooLong);
         }
-        let name = if self.has_tools && !chat.tools.is_empty() { WITH_TOOLS } else { CHAT };
+        let name = if self.has_tools && !chat.tools.is_empty() {
+            WITH_TOOLS
+        } else {
+            CHAT
+        };
         let template = self.environment.get_template(name)?;
         let render = |arguments| {
             let mut output = Output {
@@ -238,7 +242,10 @@ impl Template {
         );
         context.insert("continue_final_message".to_owned(), goes_on.into());
         if !chat.tools.is_empty() {
-            let tools = chat.tools.iter().map(|tool| as_function(python::value(tool)));
+            let tools = chat
+                .tools
+                .iter()
+                .map(|tool| as_function(python::value(tool)));
             context.insert("tools".to_owned(), tools.collect());
         } else {
             context.insert("tools".to_owned(), Json::Null);
@@ -262,14 +269,18 @@ impl Template {
     /// expects one.
     fn message(&self, turn: &Turn<'_>, arguments: Arguments) -> Json {
         let mut message = Map::new();
-        message.insert("role".to_owned(), turn.word.unwrap_or(turn.role.as_str()).into());
-        let content = if self.takes_parts && turn.content.len() > 1 || turn.has_media() && self.takes_parts {
-            turn.content.iter().map(part).collect()
-        } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
-            Json::Null
-        } else {
-            turn.text().into()
-        };
+        message.insert(
+            "role".to_owned(),
+            turn.word.unwrap_or(turn.role.as_str()).into(),
+        );
+        let content =
+            if self.takes_parts && turn.content.len() > 1 || turn.has_media() && self.takes_parts {
+                turn.content.iter().map(part).collect()
+            } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
+                Json::Null
+            } else {
+                turn.text().into()
+            };
         message.insert("content".to_owned(), content);
         if !turn.reasoning.is_empty() {
             message.insert("reasoning_content".to_owned(), turn.thoughts().into());
@@ -281,7 +292,13 @@ impl Template {
             message.insert("tool_call_id".to_owned(), id.into());
         }
         if !turn.calls.is_empty() {
-            message.insert("tool_calls".to_owned(), turn.calls.iter().map(|call| as_call(call, arguments)).collect());
+            message.insert(
+                "tool_calls".to_owned(),
+                turn.calls
+                    .iter()
+                    .map(|call| as_call(call, arguments))
+                    .collect(),
+            );
         }
         Json::Object(message)
     }
@@ -371,9 +388,12 @@ fn environment() -> Result<Environment<'static>, Error> {
     );
     environment.set_fuel(Some(MAX_FUEL));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, message))
-    });
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
     environment.add_filter("tojson", tojson);
     // Python's names for what has no text of its own.
     environment.set_formatter(|out, state, value| match value.kind() {
@@ -427,7 +447,11 @@ fn readable(source: &str) -> String {
     };
     marks
         .replace_all(source, |found: &regex::Captures<'_>| {
-            let word = if found.get(2).is_some() { "endif" } else { "if true" };
+            let word = if found.get(2).is_some() {
+                "endif"
+            } else {
+                "if true"
+            };
             let (left, right) = (&found[1], &found[3]);
             format!("{{%{left} {word} {right}%}}")
         })
@@ -439,16 +463,19 @@ fn goes_through_parts(source: &str) -> bool {
     static LOOP: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content|\w+\[['"]content['"]\]|content)\b"#).ok()
     });
-    let found = LOOP.as_ref().is_some_and(|pattern| pattern.is_match(source));
+    let found = LOOP
+        .as_ref()
+        .is_some_and(|pattern| pattern.is_match(source));
     found
 }
 
 /// Whether the template asks if a content is null, as it is beside calls.
 fn asks_for_null(source: &str) -> bool {
-    static QUESTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r#"\bcontent(['"]\])?\s+is\s+(not\s+)?none\b"#).ok()
-    });
-    QUESTION.as_ref().is_some_and(|pattern| pattern.is_match(source))
+    static QUESTION: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"\bcontent(['"]\])?\s+is\s+(not\s+)?none\b"#).ok());
+    QUESTION
+        .as_ref()
+        .is_some_and(|pattern| pattern.is_match(source))
 }
 
 /// What a vocabulary takes for one token, whatever stands around it: by the tokenizer's own list, else the
@@ -486,7 +513,9 @@ fn text_of(folder: &Path, name: &str, most: u64) -> Result<Option<String>, Templ
     let mut text = String::new();
     file.take(most).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 == most {
-        return Err(failed(io::Error::other(format!("it has {most} bytes or more"))));
+        return Err(failed(io::Error::other(format!(
+            "it has {most} bytes or more"
+        ))));
     }
     Ok(Some(text))
 }

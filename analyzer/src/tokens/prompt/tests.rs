@@ -48,11 +48,16 @@ fn cases() -> HashMap<String, Value> {
 
 fn references(name: &str) -> Vec<Reference> {
     let text = std::fs::read_to_string(format!("{DATA}/{name}.ndjson")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn choice(model: &str) -> Choice {
@@ -66,7 +71,10 @@ fn written(model: &str, body: &[u8]) -> String {
     let choice = choice(model);
     let nothing = |_: &str| 0;
     let mut sink = Sink::new(&nothing, rules::specials(choice.family));
-    assert!(rules::write(&choice, &chat, &mut sink), "{model} has a rule");
+    assert!(
+        rules::write(&choice, &chat, &mut sink),
+        "{model} has a rule"
+    );
     sink.written
 }
 
@@ -80,6 +88,7 @@ fn the_families_rules_write_what_the_reference_writes() {
         ("llama3_1", "Meta-Llama-3-8B-Instruct"),
         ("deepseek_v3", "DeepSeek-V3"),
         ("gemma3", "gemma-3-27b-it"),
+        ("mistral_tekken", "Mistral-Nemo-Instruct-2407"),
     ] {
         let mut compared = 0;
         for reference in references(name) {
@@ -87,7 +96,12 @@ fn the_families_rules_write_what_the_reference_writes() {
                 continue;
             };
             let text = written(model, &body(model, &cases[&reference.case]));
-            assert_eq!(sha256(&text), expected, "{name}, {}:\n{text}", reference.case);
+            assert_eq!(
+                sha256(&text),
+                expected,
+                "{name}, {}:\n{text}",
+                reference.case
+            );
             compared += 1;
         }
         assert!(compared >= 18, "{name}: {compared} cases");
@@ -96,7 +110,13 @@ fn the_families_rules_write_what_the_reference_writes() {
 
 fn template(name: &str) -> Template {
     let config = std::fs::read_to_string(format!("{DATA}/{name}/tokenizer_config.json")).unwrap();
-    Template::new(name, None, &serde_json::from_str(&config).unwrap(), &Value::Null).unwrap()
+    Template::new(
+        name,
+        None,
+        &serde_json::from_str(&config).unwrap(),
+        &Value::Null,
+    )
+    .unwrap()
 }
 
 /// A template of this text.
@@ -111,7 +131,8 @@ fn rendered(template: &Template, body: &[u8]) -> Result<String, String> {
     let nothing = |_: &str| 0;
     let time = Timestamp::from_micros(1_753_488_000_000_000);
     let sink = template.render(&chat, time, &nothing);
-    sink.map(|sink| sink.written).map_err(|failed| failed.to_string())
+    sink.map(|sink| sink.written)
+        .map_err(|failed| failed.to_string())
 }
 
 #[test]
@@ -122,7 +143,12 @@ fn templates_are_rendered_as_transformers_renders_them() {
         for reference in references(name) {
             let text = rendered(&template, &body(name, &cases[&reference.case])).unwrap();
             let expected = reference.sha256.unwrap();
-            assert_eq!(sha256(&text), expected, "{name}, {}:\n{text}", reference.case);
+            assert_eq!(
+                sha256(&text),
+                expected,
+                "{name}, {}:\n{text}",
+                reference.case
+            );
         }
     }
 }
@@ -140,22 +166,56 @@ fn templates_have_what_transformers_gives_them() {
         ("{{ messages[0].content.strip() }}", "hi"),
         ("{{ messages[0]['content'].upper().strip() }}", "HI"),
         ("{{ messages|length }}{{ messages[-1].role }}", "2assistant"),
-        ("{{ messages[1].tool_calls[0].function.arguments | tojson }}", "{\"a\": [1, 2.0], \"é\": null}"),
-        ("{{ messages[1].tool_calls[0].function.arguments | tojson(indent=2) }}", "{\n  \"a\": [\n    1,\n    2.0\n  ],\n  \"é\": null\n}"),
-        ("{{ messages[1].tool_calls[0].function.arguments | tojson(separators=(',', ':'), ensure_ascii=False) }}", "{\"a\":[1,2.0],\"é\":null}"),
+        (
+            "{{ messages[1].tool_calls[0].function.arguments | tojson }}",
+            "{\"a\": [1, 2.0], \"é\": null}",
+        ),
+        (
+            "{{ messages[1].tool_calls[0].function.arguments | tojson(indent=2) }}",
+            "{\n  \"a\": [\n    1,\n    2.0\n  ],\n  \"é\": null\n}",
+        ),
+        (
+            "{{ messages[1].tool_calls[0].function.arguments | tojson(separators=(',', ':'), ensure_ascii=False) }}",
+            "{\"a\":[1,2.0],\"é\":null}",
+        ),
         ("{{ strftime_now('%d %b %Y') }}", "26 Jul 2025"),
-        ("{% if strftime_now is defined %}{{ strftime_now('%Y-%m-%d') }}{% endif %}", "2025-07-26"),
-        ("{{ enable_thinking }} {{ mine[0] }} {{ messages[1].content }}", "False 1 None"),
-        ("{% for m in messages %}{% if loop.index0 == 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}", "user"),
-        ("{% for m in messages %}\n    {% if m.role == 'user' %}\nu\n    {% endif %}\n{% endfor %}\n", "u\n"),
-        ("{%- set ns = namespace(a=1) %}{% for m in messages %}{% set ns.a = ns.a + 1 %}{% endfor %}{{ ns.a }}", "3"),
+        (
+            "{% if strftime_now is defined %}{{ strftime_now('%Y-%m-%d') }}{% endif %}",
+            "2025-07-26",
+        ),
+        (
+            "{{ enable_thinking }} {{ mine[0] }} {% if messages[1].content is none %}{{ messages[1].content }}{% endif %}",
+            "False 1 None",
+        ),
+        (
+            "{% for m in messages %}{% if loop.index0 == 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}",
+            "user",
+        ),
+        (
+            "{% for m in messages %}\n    {% if m.role == 'user' %}\nu\n    {% endif %}\n{% endfor %}\n",
+            "u\n",
+        ),
+        (
+            "{%- set ns = namespace(a=1) %}{% for m in messages %}{% set ns.a = ns.a + 1 %}{% endfor %}{{ ns.a }}",
+            "3",
+        ),
         ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') }}", "<a>"),
         ("a{% generation %}b{%- endgeneration %} c", "ab c"),
-        ("{{ add_generation_prompt }}{{ bos_token is defined }}", "TrueFalse"),
-        ("{{ '<b>' }}{{ 'a' in 'abc' }}{{ messages[::-1][0].role }}", "<b>Trueassistant"),
+        (
+            "{{ add_generation_prompt }}{{ bos_token is defined }}",
+            "TrueFalse",
+        ),
+        (
+            "{{ '<b>' }}{{ 'a' in 'abc' }}{{ messages[::-1][0].role }}",
+            "<b>Trueassistant",
+        ),
     ] {
         let body = serde_json::to_vec(&ask).unwrap();
-        assert_eq!(rendered(&of_text(source), &body).as_deref(), Ok(expected), "{source}");
+        assert_eq!(
+            rendered(&of_text(source), &body).as_deref(),
+            Ok(expected),
+            "{source}"
+        );
     }
 }
 
@@ -168,13 +228,41 @@ fn a_template_that_will_not_end_is_stopped() {
         .map(|_| json!({"role": "user", "content": "twenty bytes of text"}))
         .collect();
     for (what, source, messages) in [
-        ("refuses", "{{ raise_exception('no') }}", json!([{"role": "user", "content": "a"}])),
-        ("loops", "{% for a in range(10000) %}{% for b in range(10000) %}{% for c in range(10000) %}{% set d = a %}{% endfor %}{% endfor %}{% endfor %}", json!([{"role": "user", "content": "a"}])),
-        ("calls itself", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", json!([{"role": "user", "content": "a"}])),
-        ("writes on", "{% for a in range(10000) %}{{ messages[0].content }}{% endfor %}", json!([{"role": "user", "content": long}])),
-        ("doubles a text", "{% set ns = namespace(a=messages[0].content) %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}", json!([{"role": "user", "content": long}])),
-        ("gathers a text", "{% set ns = namespace(a='') %}{% for m in messages %}{% set ns.a = ns.a + m.content %}{% endfor %}{{ ns.a }}", json!(turns)),
-        ("repeats a text", "{{ messages[0].content * 1000000000 }}", json!([{"role": "user", "content": long}])),
+        (
+            "refuses",
+            "{{ raise_exception('no') }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "loops",
+            "{% for a in range(10000) %}{% for b in range(10000) %}{% for c in range(10000) %}{% set d = a %}{% endfor %}{% endfor %}{% endfor %}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "calls itself",
+            "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "writes on",
+            "{% for a in range(10000) %}{{ messages[0].content }}{% endfor %}",
+            json!([{"role": "user", "content": long}]),
+        ),
+        (
+            "doubles a text",
+            "{% set ns = namespace(a=messages[0].content) %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}",
+            json!([{"role": "user", "content": long}]),
+        ),
+        (
+            "gathers a text",
+            "{% set ns = namespace(a='') %}{% for m in messages %}{% set ns.a = ns.a + m.content %}{% endfor %}{{ ns.a }}",
+            json!(turns),
+        ),
+        (
+            "repeats a text",
+            "{{ messages[0].content * 1000000000 }}",
+            json!([{"role": "user", "content": long}]),
+        ),
     ] {
         let request = json!({"model": "m", "messages": messages});
         let body = serde_json::to_vec(&request).unwrap();
@@ -188,7 +276,10 @@ fn a_template_that_will_not_end_is_stopped() {
 
 #[test]
 fn where_a_template_fails_the_familys_rule_counts_and_the_failure_is_told() {
-    let request = body("Qwen2.5-7B", &json!({"messages": [{"role": "user", "content": "hello world"}]}));
+    let request = body(
+        "Qwen2.5-7B",
+        &json!({"messages": [{"role": "user", "content": "hello world"}]}),
+    );
     let (dialect, facts) = read("/v1/chat/completions", &request, 7);
     let choice = choice("Qwen2.5-7B");
     let failing = of_text("{{ raise_exception('no') }}");
@@ -204,8 +295,14 @@ fn where_a_template_fails_the_familys_rule_counts_and_the_failure_is_told() {
         super::count(&facts.prompt, asked, &|text| choice.tokenizer.count(text))
     };
     let (rule, failed) = (count(None), count(Some(&failing)));
-    assert_eq!((rule.rule, rule.template_failed), (PromptRule::Family, false));
-    assert_eq!((failed.rule, failed.template_failed), (PromptRule::Family, true));
+    assert_eq!(
+        (rule.rule, rule.template_failed),
+        (PromptRule::Family, false)
+    );
+    assert_eq!(
+        (failed.rule, failed.template_failed),
+        (PromptRule::Family, true)
+    );
     assert_eq!(failed.tokens, rule.tokens);
     assert_eq!(failing.failures(), 1);
     let counted = count(Some(&working));
@@ -216,7 +313,11 @@ fn where_a_template_fails_the_familys_rule_counts_and_the_failure_is_told() {
 /// A tape in a line.
 fn tape(facts: &RequestFacts) -> String {
     let parts = facts.prompt.tape().map(|(part, text)| {
-        if text.is_empty() { format!("{part:?}") } else { format!("{part:?}={text}") }
+        if text.is_empty() {
+            format!("{part:?}")
+        } else {
+            format!("{part:?}={text}")
+        }
     });
     parts.collect::<Vec<_>>().join(" ")
 }
@@ -369,10 +470,16 @@ fn what_is_left_out_is_told() {
         {"type": "input_audio", "input_audio": {"data": "AAAA"}}]}],
         "tools": [{"type": "function", "function": {"name": "f"}}]});
     let known = chat_tokens("gpt-4o", &request);
-    assert_eq!((known.pictures, known.picture_tokens, known.left_out), (1, 85, 2));
+    assert_eq!(
+        (known.pictures, known.picture_tokens, known.left_out),
+        (1, 85, 2)
+    );
     let unknown = chat_tokens("my-model", &request);
     assert_eq!((unknown.pictures, unknown.left_out), (0, 4));
-    assert_eq!((unknown.rule, unknown.tokens), (PromptRule::Plain, 2 + 4 + 1 + 1));
+    assert_eq!(
+        (unknown.rule, unknown.tokens),
+        (PromptRule::Plain, 2 + 4 + 1 + 1)
+    );
 }
 
 /// JSON of the kind that comes as a request, and of no kind.
@@ -387,10 +494,30 @@ fn requests() -> impl Strategy<Value = Value> {
         Just(Value::from("data:image/png;base64,iVBORw0KGgoAAAANSUhEUg")),
     ];
     let keys = prop_oneof![
-        Just("messages"), Just("role"), Just("content"), Just("tool_calls"), Just("function"), Just("arguments"),
-        Just("name"), Just("id"), Just("tools"), Just("text"), Just("image_url"), Just("url"), Just("input"),
-        Just("system"), Just("tool_use_id"), Just("parts"), Just("contents"), Just("output"), Just("call_id"),
-        Just("reasoning_content"), Just("chat_template_kwargs"), Just("images"), Just("prompt"), Just("source"),
+        Just("messages"),
+        Just("role"),
+        Just("content"),
+        Just("tool_calls"),
+        Just("function"),
+        Just("arguments"),
+        Just("name"),
+        Just("id"),
+        Just("tools"),
+        Just("text"),
+        Just("image_url"),
+        Just("url"),
+        Just("input"),
+        Just("system"),
+        Just("tool_use_id"),
+        Just("parts"),
+        Just("contents"),
+        Just("output"),
+        Just("call_id"),
+        Just("reasoning_content"),
+        Just("chat_template_kwargs"),
+        Just("images"),
+        Just("prompt"),
+        Just("source"),
     ];
     leaf.prop_recursive(6, 64, 6, move |inner| {
         prop_oneof![
@@ -437,9 +564,19 @@ proptest! {
 /// A hostile body: as many turns, calls and pictures as fit, and a nest.
 #[test]
 fn hostile_prompts_stay_within_bounds() {
-    let turns = format!("{{\"messages\":[{}]}}", vec!["{\"content\":\"a\",\"tool_calls\":[{}]}"; 200_000].join(","));
-    let nest = format!("{{\"tools\":[{{\"a\":{}1{}}}]}}", "[".repeat(100_000), "]".repeat(100_000));
-    let pictures = format!("{{\"messages\":[{{\"content\":[{}]}}]}}", vec!["{\"image_url\":{\"url\":\"a\"}}"; 100_000].join(","));
+    let turns = format!(
+        "{{\"messages\":[{}]}}",
+        vec!["{\"content\":\"a\",\"tool_calls\":[{}]}"; 200_000].join(",")
+    );
+    let nest = format!(
+        "{{\"tools\":[{{\"a\":{}1{}}}]}}",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
+    let pictures = format!(
+        "{{\"messages\":[{{\"content\":[{}]}}]}}",
+        vec!["{\"image_url\":{\"url\":\"a\"}}"; 100_000].join(",")
+    );
     for request in [turns, nest, pictures] {
         let (dialect, facts) = read("/v1/chat/completions", request.as_bytes(), 4_096);
         assert!(facts.prompt.held() <= request.len() + (8 << 20));

@@ -96,7 +96,9 @@ pub(super) fn write_31(chat: &Chat<'_>, sink: &mut Sink<'_>) {
                     sink.text("<｜Assistant｜></think>");
                 }
                 if turn.calls.is_empty() {
-                    let answer = text.split_once("</think>").map_or(&*text, |(_, answer)| answer);
+                    let answer = text
+                        .split_once("</think>")
+                        .map_or(&*text, |(_, answer)| answer);
                     sink.text(answer);
                 } else {
                     sink.text(&text);

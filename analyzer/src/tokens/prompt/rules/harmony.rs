@@ -17,7 +17,11 @@ const CALLS: &str = "\nCalls to these tools must go to the commentary channel: '
 pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     let (system, rest) = chat.system();
     sink.text(SYSTEM);
-    sink.text(chat.effort.filter(|effort| !effort.is_empty()).unwrap_or("medium"));
+    sink.text(
+        chat.effort
+            .filter(|effort| !effort.is_empty())
+            .unwrap_or("medium"),
+    );
     sink.text(CHANNELS);
     sink.text(if chat.tools.is_empty() { "" } else { CALLS });
     sink.text("<|end|>");
@@ -36,12 +40,15 @@ pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
         sink.text("<|end|>");
     }
     let mut called = "";
-    let last_final = rest.iter().rposition(|turn| turn.role == Role::Assistant && turn.calls.is_empty());
+    let last_final = rest
+        .iter()
+        .rposition(|turn| turn.role == Role::Assistant && turn.calls.is_empty());
     for (at, turn) in rest.iter().enumerate() {
         match turn.role {
             Role::Assistant => {
                 // Thoughts before the last answer are dropped.
-                let is_recent = last_final.is_none_or(|last| at >= last && !turn.calls.is_empty() || at > last);
+                let is_recent =
+                    last_final.is_none_or(|last| at >= last && !turn.calls.is_empty() || at > last);
                 assistant(turn, is_recent, sink);
                 called = turn.calls.last().map_or("", |call| call.name);
             }
@@ -70,7 +77,11 @@ pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
 fn assistant(turn: &Turn<'_>, is_recent: bool, sink: &mut Sink<'_>) {
     let text = turn.text();
     let thoughts = turn.thoughts();
-    let thoughts = if thoughts.is_empty() && !turn.calls.is_empty() { &text } else { &thoughts };
+    let thoughts = if thoughts.is_empty() && !turn.calls.is_empty() {
+        &text
+    } else {
+        &thoughts
+    };
     if is_recent && !thoughts.is_empty() {
         sink.text("<|start|>assistant<|channel|>analysis<|message|>");
         sink.text(thoughts);

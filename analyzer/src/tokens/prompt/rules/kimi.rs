@@ -7,7 +7,10 @@ pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     if !chat.tools.is_empty() {
         let tools = chat.tools.iter().map(|tool| python::value(tool)).collect();
         sink.text("<|im_system|>tool_declare<|im_middle|>");
-        sink.text(&python::dumps(&serde_json::Value::Array(tools), python::Style::COMPACT));
+        sink.text(&python::dumps(
+            &serde_json::Value::Array(tools),
+            python::Style::COMPACT,
+        ));
         sink.text("<|im_end|>");
     }
     let (system, _) = chat.system();

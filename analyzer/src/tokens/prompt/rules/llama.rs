@@ -37,7 +37,10 @@ pub(super) fn write_31(chat: &Chat<'_>, sink: &mut Sink<'_>) {
         sink.text("<|start_header_id|>user<|end_header_id|>\n\n");
         sink.text(TOOLS);
         for tool in &chat.tools {
-            sink.text(&python::dumps(&python::value(tool), python::Style::indented(4)));
+            sink.text(&python::dumps(
+                &python::value(tool),
+                python::Style::indented(4),
+            ));
             sink.text("\n\n");
         }
         sink.text(first.text().trim());

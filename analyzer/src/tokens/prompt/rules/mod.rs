@@ -51,7 +51,11 @@ pub(super) fn write(choice: &Choice, chat: &Chat<'_>, sink: &mut Sink<'_>) -> bo
         Family::Harmony => harmony::write(chat, sink),
         Family::OpenAi => {
             let is_old = choice.tokenizer == Vocabulary::Cl100kBase.tokenizer();
-            let age = if is_old { openai::Age::Old } else { openai::Age::New };
+            let age = if is_old {
+                openai::Age::Old
+            } else {
+                openai::Age::New
+            };
             openai::write(age, chat, sink);
         }
         Family::Llama2
@@ -109,8 +113,7 @@ pub(super) const fn around_gap(family: Family) -> u64 {
 /// servers take text for text, whatever stands there.
 pub(super) fn specials(family: Family) -> &'static Specials {
     static NONE: LazyLock<Specials> = LazyLock::new(|| Specials::of([]));
-    static QWEN2: LazyLock<Specials> =
-        LazyLock::new(|| Specials::of(QWEN2_TOKENS.iter().copied()));
+    static QWEN2: LazyLock<Specials> = LazyLock::new(|| Specials::of(QWEN2_TOKENS.iter().copied()));
     static QWEN3: LazyLock<Specials> =
         LazyLock::new(|| Specials::of(QWEN2_TOKENS.iter().chain(QWEN3_TOKENS).copied()));
     static LLAMA: LazyLock<Specials> = LazyLock::new(|| Specials::of(LLAMA_TOKENS.iter().copied()));
@@ -300,7 +303,12 @@ fn function(tool: &str) -> Function {
         tool = inner.take();
     }
     let text = |key: &str| tool.get(key).and_then(Value::as_str).map(str::to_owned);
-    let schema = ["parameters", "input_schema", "parametersJsonSchema", "parameter_definitions"];
+    let schema = [
+        "parameters",
+        "input_schema",
+        "parametersJsonSchema",
+        "parameter_definitions",
+    ];
     Function {
         name: text("name").unwrap_or_default(),
         description: text("description"),

@@ -52,7 +52,11 @@ pub(super) fn write(age: Age, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     }
     sink.tokens(3);
     if !chat.tools.is_empty() {
-        let function = if age == Age::Old { FUNCTION_BEFORE } else { FUNCTION };
+        let function = if age == Age::Old {
+            FUNCTION_BEFORE
+        } else {
+            FUNCTION
+        };
         functions(function, chat, sink);
     }
 }

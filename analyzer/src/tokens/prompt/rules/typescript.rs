@@ -19,7 +19,11 @@ pub(super) fn namespace(functions: impl Iterator<Item = Function>) -> String {
         text += "type ";
         text += &function.name;
         text += " = ";
-        match function.parameters.as_ref().and_then(|schema| schema.get("properties")) {
+        match function
+            .parameters
+            .as_ref()
+            .and_then(|schema| schema.get("properties"))
+        {
             Some(Value::Object(properties)) if !properties.is_empty() => {
                 text += "(_: {\n";
                 let schema = function.parameters.as_ref().unwrap_or(&Value::Null);
@@ -67,7 +71,10 @@ fn kind(text: &mut String, schema: &Value, depth: usize) {
         text.push_str("any");
         return;
     }
-    let options = schema.get("enum").or_else(|| schema.get("oneOf")).or_else(|| schema.get("anyOf"));
+    let options = schema
+        .get("enum")
+        .or_else(|| schema.get("oneOf"))
+        .or_else(|| schema.get("anyOf"));
     if let Some(Value::Array(options)) = options {
         for (n, option) in options.iter().enumerate() {
             text.push_str(if n == 0 { "" } else { " | " });
