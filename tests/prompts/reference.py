@@ -54,11 +54,14 @@ def transformers_count(name, tokenizer, request):
 
 def mistral_count(tokenizer, request):
     from mistral_common.protocol.instruct.request import ChatCompletionRequest
+    from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
 
     request = {key: copy.deepcopy(request[key]) for key in ("messages", "tools") if key in request}
     for message in request["messages"]:
         message.pop("reasoning_content", None)
-    return {"tokens": len(tokenizer.encode_chat_completion(ChatCompletionRequest(**request)).tokens)}
+    tokens = tokenizer.encode_chat_completion(ChatCompletionRequest(**request)).tokens
+    text = tokenizer.decode(tokens, special_token_policy=SpecialTokenPolicy.KEEP)
+    return {"tokens": len(tokens), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def record(out, name, count):

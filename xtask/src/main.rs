@@ -9,6 +9,7 @@ mod captures;
 mod deny;
 mod ebpf;
 mod fuzz;
+mod prompts;
 mod run;
 mod setup;
 mod shell;
@@ -29,6 +30,7 @@ usage: cargo xtask COMMAND
   ebpf          build the kernel side, or say whether the committed object is stale
   bench         measure
   captures      record the real client libraries anew, for the tests
+  prompts       ask the reference implementations anew what prompts count, for the tests
   fuzz          feed the library what nobody would send, for as long as you like
   deny          licences, bans and sources of the dependencies
   advisories    known faults of the dependencies (needs the advisory database, from GitHub)
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         "bench" => bench::run(&rest),
         "captures" if help => shell::print(captures::USAGE),
         "captures" => captures::run(&rest),
+        "prompts" if help => shell::print(prompts::USAGE),
+        "prompts" => prompts::run(&rest),
         "fuzz" if help => shell::print(fuzz::USAGE),
         "fuzz" => fuzz::run(&rest),
         "deny" if help => shell::print(deny::USAGE),

@@ -105,10 +105,16 @@ impl<'a> Turn<'a> {
     /// The text of its content: several are joined by line ends, as servers do for templates that expect
     /// one text.
     pub(super) fn text(&self) -> Cow<'a, str> {
-        joined(self.content.iter().filter_map(|piece| match piece {
+        self.text_by("\n")
+    }
+
+    /// The text of its content, several joined by this.
+    pub(super) fn text_by(&self, between: &str) -> Cow<'a, str> {
+        let texts = self.content.iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(*text),
             Piece::Picture | Piece::Other => None,
-        }))
+        });
+        joined(texts, between)
     }
 
     /// Whether it has more than text.
@@ -119,17 +125,18 @@ impl<'a> Turn<'a> {
 
     /// What the model thought.
     pub(super) fn thoughts(&self) -> Cow<'a, str> {
-        joined(self.reasoning.iter().copied())
+        joined(self.reasoning.iter().copied(), "\n")
     }
 }
 
-fn joined<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
-    let Some(first) = texts.next() else {
-        return Cow::Borrowed("");
-    };
-    texts.fold(Cow::Borrowed(first), |all, text| {
-        Cow::Owned(format!("{all}\n{text}"))
-    })
+fn joined<'a>(mut texts: impl Iterator<Item = &'a str>, between: &str) -> Cow<'a, str> {
+    let mut all = Cow::Borrowed(texts.next().unwrap_or_default());
+    for text in texts {
+        let all = all.to_mut();
+        all.push_str(between);
+        all.push_str(text);
+    }
+    all
 }
 
 impl<'a> Chat<'a> {

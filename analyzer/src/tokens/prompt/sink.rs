@@ -70,9 +70,12 @@ impl<'a> Sink<'a> {
         self.tokens += (self.count)(&std::mem::take(&mut self.pending));
     }
 
-    /// A special token that no text becomes.
-    pub(super) fn special(&mut self) {
+    /// A special token that no text becomes, by its name.
+    pub(super) fn special(&mut self, name: &'static str) {
+        debug_assert!(!name.is_empty(), "a special token has a name");
         self.tokens(1);
+        #[cfg(test)]
+        self.written.push_str(name);
     }
 
     /// So many tokens that are no text.
@@ -162,7 +165,7 @@ mod tests {
         let specials = Specials::of([]);
         let mut sink = Sink::new(&letters, &specials);
         sink.text("<a>");
-        sink.special();
+        sink.special("<s>");
         sink.tokens(7);
         assert_eq!(sink.finish(), 103 + 1 + 7);
     }

@@ -16,12 +16,12 @@ pub(super) enum Kind {
 }
 
 pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
-    sink.special();
+    sink.special("<s>");
     let systems: Vec<_> = chat
         .turns
         .iter()
         .filter(|turn| turn.role == Role::System)
-        .map(Turn::text)
+        .map(|turn| turn.text_by("\n\n"))
         .collect();
     let system = systems.join("\n\n");
     let is_user = |turn: &Turn<'_>| matches!(turn.role, Role::User | Role::Other(_));
@@ -30,37 +30,37 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
         match turn.role {
             Role::System if kind == Kind::V3 => {}
             Role::System => {
-                sink.special();
-                sink.text(&turn.text());
-                sink.special();
+                sink.special("[SYSTEM_PROMPT]");
+                sink.text(&turn.text_by("\n\n"));
+                sink.special("[/SYSTEM_PROMPT]");
             }
             Role::User | Role::Other(_) => {
                 if last_user == Some(at) {
                     tools(chat, sink);
                 }
-                sink.special();
+                sink.special("[INST]");
                 if last_user == Some(at) && kind == Kind::V3 && !system.is_empty() {
                     sink.text(&system);
                     sink.text("\n\n");
                 }
-                sink.text(&turn.text());
-                sink.special();
+                sink.text(&turn.text_by("\n\n"));
+                sink.special("[/INST]");
             }
             Role::Assistant => {
-                sink.text(&turn.text());
+                sink.text(&turn.text_by("\n\n"));
                 if !turn.calls.is_empty() {
-                    sink.special();
+                    sink.special("[TOOL_CALLS]");
                     sink.text(&python::dumps(&calls(turn), python::Style::default()));
                 }
                 // The end of the answer.
                 if at + 1 < chat.turns.len() {
-                    sink.special();
+                    sink.special("</s>");
                 }
             }
             Role::Tool => {
-                let text = turn.text();
+                let text = turn.text_by("\n\n");
                 let content = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(&*text));
-                sink.special();
+                sink.special("[TOOL_RESULTS]");
                 match kind {
                     Kind::V3 => {
                         let result =
@@ -70,11 +70,11 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
                     // The id, a control token, and the content as it stands.
                     Kind::V7 => {
                         sink.text(turn.result_of.unwrap_or(""));
-                        sink.special();
+                        sink.special("[TOOL_CONTENT]");
                         sink.text(&text);
                     }
                 }
-                sink.special();
+                sink.special("[/TOOL_RESULTS]");
             }
         }
     }
@@ -92,10 +92,10 @@ fn tools(chat: &Chat<'_>, sink: &mut Sink<'_>) {
             "parameters": tool.parameters.unwrap_or(Value::Null),
         }})
     });
-    sink.special();
+    sink.special("[AVAILABLE_TOOLS]");
     let tools = python::dumps(&Value::Array(tools.collect()), python::Style::default());
     sink.text(&tools);
-    sink.special();
+    sink.special("[/AVAILABLE_TOOLS]");
 }
 
 fn calls(turn: &Turn<'_>) -> Value {
