@@ -1,9 +1,11 @@
 //! Drift: what servers report beside what llmtap counts of the same calls.
 
+use serde::Serialize;
+
 use crate::call::{Call, TokenSource};
 
 /// One figure, by the server and by llmtap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pair {
     /// The server's.
     pub reported: u64,
@@ -22,6 +24,26 @@ pub struct Audit {
     pub input: Option<Pair>,
     /// Of the output.
     pub output: Option<Pair>,
+}
+
+/// Sums over audited calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AuditTotals {
+    /// Calls.
+    pub calls: u64,
+    /// Of their prompts.
+    pub input: Pair,
+    /// Of their outputs.
+    pub output: Pair,
+}
+
+impl AuditTotals {
+    /// Adds a call.
+    pub fn add(&mut self, audit: Audit) {
+        self.calls = self.calls.saturating_add(1);
+        self.input.add(audit.input.unwrap_or_default());
+        self.output.add(audit.output.unwrap_or_default());
+    }
 }
 
 impl Pair {
@@ -125,6 +147,21 @@ mod tests {
             let audit = Audit::of(&thought(chars)).unwrap();
             assert_eq!(audit.output, pair(expected, 20), "{chars:?}");
         }
+    }
+
+    #[test]
+    fn totals_add_what_can_be_compared() {
+        let mut totals = AuditTotals::default();
+        totals.add(Audit::of(&audited()).unwrap());
+        totals.add(Audit {
+            input: pair(1, 2),
+            output: None,
+        });
+        assert_eq!(totals.calls, 2);
+        assert_eq!(
+            (Some(totals.input), Some(totals.output)),
+            (pair(11, 13), pair(25, 20))
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use analyzer::{
-    audit::{Audit, Pair},
+    audit::{Audit, AuditTotals, Pair},
     call::Call,
 };
 
@@ -24,14 +24,7 @@ const OTHER: &str = "(other)";
 /// Gathers audited calls.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
-    rows: BTreeMap<(String, Arc<str>), Row>,
-}
-
-#[derive(Debug, Default)]
-struct Row {
-    calls: u64,
-    input: Pair,
-    output: Pair,
+    rows: BTreeMap<(String, Arc<str>), AuditTotals>,
 }
 
 impl Drift {
@@ -49,14 +42,7 @@ impl Drift {
         if self.rows.len() >= PAIRS && !self.rows.contains_key(&key) {
             OTHER.clone_into(&mut key.0);
         }
-        let row = self.rows.entry(key).or_default();
-        row.calls += 1;
-        for (sum, pair) in [
-            (&mut row.input, audit.input),
-            (&mut row.output, audit.output),
-        ] {
-            sum.add(pair.unwrap_or_default());
-        }
+        self.rows.entry(key).or_default().add(audit);
     }
 
     /// The report, in lines, an empty one before it; nothing where no call was audited.
