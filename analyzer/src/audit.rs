@@ -101,6 +101,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "an audit's figures are optional")]
     const fn pair(reported: u64, counted: u64) -> Option<Pair> {
         Some(Pair { reported, counted })
     }

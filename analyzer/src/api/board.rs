@@ -180,6 +180,7 @@ mod tests {
         assert_eq!(
             shown.models[0].totals,
             Totals {
+                audited: AuditTotals::default(),
                 calls: 60,
                 not_ok: 0,
                 input_tokens: 600,

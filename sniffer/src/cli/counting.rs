@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use analyzer::{
-    metrics::{Metrics, Publisher},
+    metrics::{Metrics, Publisher, ReasonCounters},
     tokens::{
         Counter, Tokenizers,
         cache::Cache,
@@ -72,7 +72,7 @@ pub(crate) struct Counting {
 impl Counting {
     pub(crate) fn new(counter: &Arc<Counter>, metrics: &Metrics) -> Self {
         let counting = metrics.counting();
-        let publishers = [&counting.lookups, &counting.bytes].map(|c| c.publisher());
+        let publishers = [&counting.lookups, &counting.bytes].map(ReasonCounters::publisher);
         Self {
             counter: Arc::clone(counter),
             metrics: metrics.clone(),
