@@ -7,6 +7,7 @@ use std::{
     borrow::Cow,
     env,
     error::Error,
+    fmt::Write as _,
     io::{self, Write as _},
     sync::Arc,
     time::{Duration, Instant},
@@ -125,9 +126,9 @@ fn chat(model: &str) -> Vec<(String, String)> {
     (0..TURNS)
         .map(|_| {
             let (asked, said) = (prose(question, &mut seed), prose(answer, &mut seed));
-            messages += &format!(r#",{{"role":"user","content":"{asked}"}}"#);
+            let _ = write!(messages, r#",{{"role":"user","content":"{asked}"}}"#);
             let request = format!(r#"{{"model":"{model}","messages":[{messages}]}}"#);
-            messages += &format!(r#",{{"role":"assistant","content":"{said}"}}"#);
+            let _ = write!(messages, r#",{{"role":"assistant","content":"{said}"}}"#);
             let response = format!(
                 r#"{{"object":"chat.completion","model":"{model}","choices":[{{"index":0,"message":{{"role":"assistant","content":"{said}"}},"finish_reason":"stop"}}]}}"#
             );

@@ -1,9 +1,11 @@
 //! Drift: what servers report beside what llmtap counts of the same calls.
 
+use serde::Serialize;
+
 use crate::call::{Call, TokenSource};
 
 /// One figure, by the server and by llmtap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pair {
     /// The server's.
     pub reported: u64,
@@ -15,13 +17,33 @@ pub struct Pair {
 ///
 /// Rows keep the wire's own figures; here both are of the same thing. A count can be of what crossed
 /// the wire alone: thoughts that the server keeps to itself are taken off its figure of the output,
-/// and a figure with sound in it is not compared.
+/// a prompt with pictures or files that no rule counts is not compared, nor is a call with sound in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Of the prompt.
     pub input: Option<Pair>,
     /// Of the output.
     pub output: Option<Pair>,
+}
+
+/// Sums over audited calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AuditTotals {
+    /// Calls.
+    pub calls: u64,
+    /// Of their prompts.
+    pub input: Pair,
+    /// Of their outputs.
+    pub output: Pair,
+}
+
+impl AuditTotals {
+    /// Adds a call.
+    pub fn add(&mut self, audit: Audit) {
+        self.calls = self.calls.saturating_add(1);
+        self.input.add(audit.input.unwrap_or_default());
+        self.output.add(audit.output.unwrap_or_default());
+    }
 }
 
 impl Pair {
@@ -52,7 +74,8 @@ impl Audit {
             .reasoning_tokens
             .filter(|_| call.reasoning_chars.unwrap_or(0) == 0)
             .unwrap_or(0);
-        let input = reported(call.input_tokens, call.input_source);
+        let input = reported(call.input_tokens, call.input_source)
+            .filter(|_| call.uncounted_parts.unwrap_or(0) == 0);
         let output = reported(call.output_tokens, call.output_source);
         let output = output.map(|tokens| tokens.saturating_sub(hidden));
         let audit = Self {
@@ -78,6 +101,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "an audit's figures are optional")]
     const fn pair(reported: u64, counted: u64) -> Option<Pair> {
         Some(Pair { reported, counted })
     }
@@ -100,6 +124,12 @@ mod tests {
             ..audited()
         };
         assert_eq!(Audit::of(&counted).unwrap().output, None);
+        let pictures = Call {
+            uncounted_parts: Some(1),
+            ..audited()
+        };
+        let audit = Audit::of(&pictures).unwrap();
+        assert_eq!((audit.input, audit.output), (None, pair(25, 20)));
         let sound = Call {
             audio_tokens: Some(3),
             ..audited()
@@ -118,6 +148,21 @@ mod tests {
             let audit = Audit::of(&thought(chars)).unwrap();
             assert_eq!(audit.output, pair(expected, 20), "{chars:?}");
         }
+    }
+
+    #[test]
+    fn totals_add_what_can_be_compared() {
+        let mut totals = AuditTotals::default();
+        totals.add(Audit::of(&audited()).unwrap());
+        totals.add(Audit {
+            input: pair(1, 2),
+            output: None,
+        });
+        assert_eq!(totals.calls, 2);
+        assert_eq!(
+            (Some(totals.input), Some(totals.output)),
+            (pair(11, 13), pair(25, 20))
+        );
     }
 
     #[test]

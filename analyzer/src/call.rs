@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{exchange::Source, time::Timestamp, timeline::Timeline, tokens::Fit};
+use crate::{
+    exchange::Source,
+    time::Timestamp,
+    timeline::Timeline,
+    tokens::{Fit, PromptRule},
+};
 
 /// How a call ended; the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -153,6 +158,13 @@ pub struct Call {
     pub tokenizer: Option<Arc<str>>,
     /// How well it fits the model.
     pub tokenizer_fit: Option<Fit>,
+    /// How the prompt was counted.
+    pub prompt_rule: Option<PromptRule>,
+    /// Pictures of the prompt that were counted by a rule.
+    pub counted_pictures: Option<u64>,
+    /// Pictures, sounds and files of the prompt that its count leaves out, and definitions of tools where
+    /// nothing is known of the model.
+    pub uncounted_parts: Option<u64>,
     /// Prompt tokens that came from a cache.
     pub cached_tokens: Option<u64>,
     /// Prompt tokens written to a cache.
@@ -474,7 +486,7 @@ mod tests {
     };
 
     /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
-    const OWN: [&str; 18] = [
+    const OWN: [&str; 19] = [
         "source",
         "dialect",
         "operation",
@@ -483,6 +495,7 @@ mod tests {
         "output_source",
         "tokenizer",
         "tokenizer_fit",
+        "prompt_rule",
         "peer",
         "client",
         "key",

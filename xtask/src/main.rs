@@ -10,6 +10,7 @@ mod deny;
 mod docs;
 mod ebpf;
 mod fuzz;
+mod prompts;
 mod run;
 mod setup;
 mod shell;
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND
   bench         measure
   captures      record the real client libraries anew, for the tests
   docs          write what is generated from the command line's definition
+  prompts       ask the reference implementations anew what prompts count, for the tests
   fuzz          feed the library what nobody would send, for as long as you like
   deny          licences, bans and sources of the dependencies
   advisories    known faults of the dependencies (needs the advisory database, from GitHub)
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         "captures" => captures::run(&rest),
         "docs" if help => shell::print(docs::USAGE),
         "docs" => docs::run(&rest),
+        "prompts" if help => shell::print(prompts::USAGE),
+        "prompts" => prompts::run(&rest),
         "fuzz" if help => shell::print(fuzz::USAGE),
         "fuzz" => fuzz::run(&rest),
         "deny" if help => shell::print(deny::USAGE),

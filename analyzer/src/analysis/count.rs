@@ -13,8 +13,9 @@ use crate::{
     record::Record,
     redact::Redactor,
     tokens::{
-        Counter, Tokenizer,
+        Choice, Counter,
         policy::{Due, Known},
+        prompt,
     },
 };
 
@@ -53,9 +54,7 @@ impl Uncounted {
             let models = [&self.call.request_model, &self.call.response_model];
             let models = models.into_iter().flatten().map(String::as_str);
             let choice = counter.tokenizers().choose(models);
-            let input = due
-                .input
-                .then(|| self.count_input(counter, &choice.tokenizer));
+            let input = due.input.then(|| self.count_input(counter, &choice));
             let output = due.output.then(|| self.count_output(counter, &choice));
             let (input, output) = (input.flatten(), output.flatten());
             self.call.output_rule = output.map(|output| output.rule);
@@ -122,22 +121,30 @@ impl Uncounted {
         Record { call, bodies }
     }
 
-    fn count_input(&self, counter: &Counter, tokenizer: &Tokenizer) -> Option<u64> {
+    fn count_input(&mut self, counter: &Counter, choice: &Choice) -> Option<u64> {
+        let tokenizer = &choice.tokenizer;
         if let Some(text) = &self.plain.request {
             return Some(counter.count(tokenizer, text));
         }
-        let prompt = &self.request.prompt;
-        let overhead = self.dialect.overhead;
-        prompt.present.then(|| {
-            let text: u64 = prompt
-                .parts()
-                .map(|part| counter.count(tokenizer, part))
-                .sum();
-            let messages = prompt.messages.unwrap_or(0);
-            text.saturating_add(prompt.token_ids)
-                .saturating_add(messages.saturating_mul(overhead.message))
-                .saturating_add(overhead.prompt)
-        })
+        if !self.request.prompt.present {
+            return None;
+        }
+        let call = &self.call;
+        let models = [&call.request_model, &call.response_model];
+        let models: Vec<&str> = models.into_iter().flatten().map(String::as_str).collect();
+        let asked = prompt::Asked {
+            dialect: self.dialect,
+            choice,
+            template: None,
+            models: &models,
+            time: call.marks.request_start.unwrap_or_default(),
+        };
+        let text = |text: &str| counter.count(tokenizer, text);
+        let counted = prompt::count(&self.request.prompt, asked, &text);
+        self.call.prompt_rule = Some(counted.rule);
+        self.call.counted_pictures = Some(counted.pictures);
+        self.call.uncounted_parts = Some(counted.left_out);
+        Some(counted.tokens)
     }
 
     /// The effective figures, and what follows from them.

@@ -33,22 +33,22 @@ impl Uncounted {
         let echoed = self.echoed();
         let each = self.request.choices.unwrap_or(1).max(1);
         (!choices.is_empty()).then(|| {
-            let mut counted = Counted {
+            let mut sum = Counted {
                 tokens: 0,
                 rule: AS_THEY_STAND,
             };
             for (index, choice) in choices {
                 let prompt = echoed.get((index / each) as usize).copied();
                 let shown = shown(choice, prompt.unwrap_or_default());
-                counted.tokens += match generated(by.family, &shown) {
+                sum.tokens += match generated(by.family, &shown) {
                     Some(generated) => {
-                        counted.rule = generated.rule;
+                        sum.rule = generated.rule;
                         generated.count(plain)
                     }
                     None => shown.texts().map(plain).sum(),
                 };
             }
-            counted
+            sum
         })
     }
 
@@ -56,7 +56,7 @@ impl Uncounted {
     /// from the text that follows them, and stay in it.
     fn echoed(&self) -> Vec<&str> {
         if self.request.echo {
-            self.request.prompt.parts().collect()
+            self.request.prompt.texts().collect()
         } else {
             Vec::new()
         }

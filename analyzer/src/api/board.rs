@@ -8,6 +8,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    audit::{Audit, AuditTotals},
     call::{Call, Outcome},
     metrics::{Metrics, cardinality},
 };
@@ -42,6 +43,8 @@ pub(super) struct Totals {
     not_ok: u64,
     input_tokens: u64,
     output_tokens: u64,
+    /// What was reported of audited calls, and what was counted of them.
+    audited: AuditTotals,
 }
 
 /// One call of the page, without its text. Times in seconds.
@@ -129,6 +132,9 @@ impl Totals {
         let add = |sum: u64, count: Option<u64>| sum.saturating_add(count.unwrap_or(0));
         self.input_tokens = add(self.input_tokens, call.input_tokens);
         self.output_tokens = add(self.output_tokens, call.output_tokens);
+        if let Some(audit) = Audit::of(call) {
+            self.audited.add(audit);
+        }
     }
 }
 
@@ -174,6 +180,7 @@ mod tests {
         assert_eq!(
             shown.models[0].totals,
             Totals {
+                audited: AuditTotals::default(),
                 calls: 60,
                 not_ok: 0,
                 input_tokens: 600,
@@ -190,7 +197,7 @@ mod tests {
             call.request_model = Some(format!("m{i}"));
             board.observe(&call);
         }
-        assert!(board.state.lock().unwrap().models.len() <= cardinality::MODEL_CAP + 1);
+        assert!(board.state.lock().unwrap().models.len() <= cardinality::NAME_CAP + 1);
         let shown = board.snapshot();
         assert_eq!(shown.models.len(), SHOWN_MODELS);
         assert_eq!(shown.models[0].model, cardinality::OTHER);

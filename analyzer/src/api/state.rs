@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     board::Board,
     report::{Analyse, ReportLimits},
+    scrape::ScrapeLimits,
 };
 use crate::{
     metrics::Metrics,
@@ -25,6 +26,7 @@ pub struct ApiState {
     pub(super) reader: Arc<Mutex<Reader>>,
     pub(super) analyse: Analyse,
     pub(super) reports: ReportLimits,
+    pub(super) scrapes: ScrapeLimits,
     pub(super) started: Instant,
 }
 
@@ -46,6 +48,7 @@ impl ApiState {
             reader: Arc::new(Mutex::new(reader)),
             analyse,
             reports: ReportLimits::new(),
+            scrapes: ScrapeLimits::new(),
             started: Instant::now(),
         }
     }

@@ -1,7 +1,10 @@
 //! The columns of a call. A new one is one line here: with `.since(N)`, where `N` is the next schema version.
 
 use super::{Column, Kind, Value};
-use crate::{call::Call, tokens::Fit};
+use crate::{
+    call::Call,
+    tokens::{Fit, PromptRule},
+};
 
 /// The columns of a call after `id`, in order.
 #[rustfmt::skip]
@@ -95,6 +98,9 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(2),
     json("labels", "values of the headers that --label names", |c| c.whose.labels_json().map_or(Value::Null, Value::Json)).since(2),
     int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(2),
+    text("prompt_rule", "how the prompt was counted: template (the model's own), family (its well-known one), plain (the old tracker's rule)", |c| c.prompt_rule.map(PromptRule::as_str).into()).since(3),
+    int("counted_pictures", "pictures of the prompt that were counted by a published rule", |c| c.counted_pictures.into()).since(3),
+    int("uncounted_parts", "pictures, sounds and files of the prompt that its count leaves out, and definitions of tools where nothing is known of the model", |c| c.uncounted_parts.into()).since(3),
     text("output_rule", "the rule by which the output was counted: of a family of models, which adds what the wire does not show (the end of the turn, tags around thoughts and tool calls), or text: what it shows", |c| c.output_rule.into()).since(3),
     bool("audited", "what the server reported was counted as well, both of the whole call: the two may be compared", |c| c.audited.into()).since(3),
 ];

@@ -4,10 +4,12 @@ use super::{
     Answer, Dialect, Final, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text, Usage, sum},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     rewrite::Rewriter,
     text::cut_to,
+    told::{ARGUMENTS, Told},
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
@@ -48,6 +50,8 @@ pub(super) static DIALECT: Dialect = Dialect {
 #[derive(Debug, Default)]
 struct MessagesRequest {
     facts: RequestFacts,
+    /// The block's tool call has begun: its id, name and input come in any order.
+    in_call: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +62,16 @@ enum Asks {
     UserId,
     Messages,
     Message,
-    /// A string that counts.
-    Text,
+    Told(Told),
+    System,
     /// A content, or the system prompt: a string or a list of blocks.
     Content,
     Block,
-    /// A tool's input: all its strings count.
-    Input,
+    /// What a tool gave: a string or a list of blocks.
+    Result,
+    Source,
+    /// A field of a tool call.
+    Call(Told),
 }
 
 impl Request for MessagesRequest {
@@ -84,16 +91,30 @@ impl Visitor for MessagesRequest {
         Some(match (node, step) {
             (Asks::Root, Step::Key("messages")) => Asks::Messages,
             (Asks::Root, Step::Key("metadata")) => Asks::Metadata,
-            (Asks::Root, Step::Key(key)) if key != "system" => Asks::Asked(Asked::of(key)?),
+            (Asks::Root, Step::Key("system")) => Asks::System,
+            (Asks::Root, Step::Key("tools")) => Asks::Told(Told::Tools),
+            (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
+            (Asks::Told(told) | Asks::Call(told), step) => {
+                Asks::Told(told.child(&mut self.facts.prompt, step)?)
+            }
             (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
             (Asks::Metadata, Step::Key("user_id")) => Asks::UserId,
             (Asks::Messages, Step::Index(_)) => Asks::Message,
-            (Asks::Message, Step::Key("role"))
-            | (Asks::Block, Step::Key("text" | "thinking" | "name")) => Asks::Text,
-            (Asks::Root, Step::Key("system"))
-            | (Asks::Message | Asks::Block, Step::Key("content")) => Asks::Content,
-            (Asks::Content, Step::Index(_)) => Asks::Block,
-            (Asks::Block, Step::Key("input")) | (Asks::Input, _) => Asks::Input,
+            (Asks::Message, Step::Key("role")) => Asks::Told(Told::Text(Part::Role)),
+            (Asks::Message, Step::Key("content")) => Asks::Content,
+            (Asks::System | Asks::Content | Asks::Result, Step::Index(_)) => Asks::Block,
+            (Asks::Block, Step::Key(key)) => match key {
+                "text" => Asks::Told(Told::Text(Part::Content)),
+                "thinking" => Asks::Told(Told::Text(Part::Reasoning)),
+                "content" => Asks::Result,
+                "tool_use_id" => Asks::Told(Told::Text(Part::ResultRef)),
+                "source" => Asks::Source,
+                "id" => Asks::Call(Told::Text(Part::CallId)),
+                "name" => Asks::Call(Told::Text(Part::CallName)),
+                "input" => Asks::Call(ARGUMENTS),
+                _ => return None,
+            },
+            (Asks::Source, Step::Key("data" | "url")) => Asks::Told(Told::PictureSource),
             _ => return None,
         })
     }
@@ -105,7 +126,21 @@ impl Visitor for MessagesRequest {
                 self.facts.prompt.present = true;
                 self.facts.prompt.messages.get_or_insert_default();
             }
-            (Asks::Message, Kind::Object) => self.facts.prompt.one_message(),
+            (Asks::Message, Kind::Object) => {
+                self.facts.prompt.one_message();
+                self.facts.prompt.place(Part::Turn);
+            }
+            (Asks::System, _) => self.facts.prompt.place(Part::System),
+            (Asks::Block, _) => self.in_call = false,
+            (Asks::Result, _) => self.facts.prompt.place(Part::Result),
+            (Asks::Source, _) => self.facts.prompt.begin_picture(),
+            (Asks::Call(told), kind) => {
+                if !std::mem::replace(&mut self.in_call, true) {
+                    self.facts.prompt.place(Part::Call);
+                }
+                told.begin(&mut self.facts, kind);
+            }
+            (Asks::Told(told), kind) => told.begin(&mut self.facts, kind),
             (Asks::UserId, Kind::String) => self.facts.user = None,
             _ => {}
         }
@@ -115,20 +150,34 @@ impl Visitor for MessagesRequest {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
             Asks::UserId => self.facts.user_piece(piece),
-            Asks::Text | Asks::Content | Asks::Input => self.facts.prompt.push(piece),
+            Asks::Told(told) | Asks::Call(told) => told.text(&mut self.facts, piece),
+            Asks::System | Asks::Content | Asks::Result => self.facts.prompt.push(piece),
             _ => {}
         }
     }
 
     fn scalar(&mut self, node: Asks, scalar: Scalar<'_>) {
-        if let Asks::Asked(field) = node {
-            field.scalar(&mut self.facts, scalar);
+        match node {
+            Asks::Asked(field) => field.scalar(&mut self.facts, scalar),
+            Asks::Told(told) | Asks::Call(told) => told.scalar(&mut self.facts, scalar),
+            _ => {}
         }
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String && matches!(node, Asks::Text | Asks::Content | Asks::Input) {
-            self.facts.prompt.end_part();
+        match (node, kind) {
+            (Asks::Told(told) | Asks::Call(told), kind) => told.end(&mut self.facts, kind),
+            (Asks::Source, _) => self.facts.prompt.end_picture(),
+            (Asks::System | Asks::Content, Kind::String) => {
+                self.facts.prompt.end_part(Part::Content);
+            }
+            (Asks::Result, kind) => {
+                if kind == Kind::String {
+                    self.facts.prompt.end_part(Part::Content);
+                }
+                self.facts.prompt.place(Part::ResultEnd);
+            }
+            _ => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{
     Answer, AnswerHead, Dialect, Expected, Final, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, OutputKind, Text},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::{Utf8, cut_to},
@@ -110,7 +111,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, _kind: Kind) {
         match node {
-            Asks::Prompt => self.facts.prompt.end_part(),
+            Asks::Prompt => self.facts.prompt.end_part(Part::Text),
             Asks::StreamFormat => {
                 let format = std::mem::take(&mut self.stream_format);
                 self.facts.stream = Some(format == "sse");

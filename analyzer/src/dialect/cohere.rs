@@ -9,10 +9,12 @@ use super::{
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Text, Usage},
     openai::{Around, Asked, Flat},
     openai_chat::ChatRequest,
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     rewrite::Rewriter,
     text::cut_to,
+    told::{DOCUMENT, Told},
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
@@ -68,8 +70,10 @@ enum Asks {
     Message,
     History,
     Turn,
-    /// A string that counts.
-    Text,
+    Told(Told),
+    Preamble,
+    Documents,
+    Document,
 }
 
 impl Request for Asking {
@@ -89,9 +93,14 @@ impl Visitor for Asking {
         Some(match (node, step) {
             (Asks::Root, Step::Key("message")) => Asks::Message,
             (Asks::Root, Step::Key("chat_history")) => Asks::History,
-            (Asks::Root, Step::Key("preamble")) | (Asks::Turn, Step::Key("role" | "message")) => {
-                Asks::Text
-            }
+            (Asks::Root, Step::Key("preamble")) => Asks::Preamble,
+            (Asks::Root, Step::Key("documents")) => Asks::Documents,
+            (Asks::Root, Step::Key("tools")) => Asks::Told(Told::Tools),
+            (Asks::Told(told), step) => Asks::Told(told.child(&mut self.facts.prompt, step)?),
+            (Asks::Turn, Step::Key("role")) => Asks::Told(Told::Text(Part::Role)),
+            (Asks::Turn, Step::Key("message")) => Asks::Told(Told::Text(Part::Content)),
+            (Asks::Documents, Step::Index(_)) => Asks::Document,
+            (Asks::Document, Step::Key(_)) => Asks::Told(DOCUMENT),
             (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
             (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
             (Asks::History, Step::Index(_)) => Asks::Turn,
@@ -102,8 +111,11 @@ impl Visitor for Asking {
     fn begin(&mut self, node: Asks, kind: Kind) {
         match (node, kind) {
             (Asks::Asked(field), kind) => field.begin(&mut self.facts, kind),
+            (Asks::Told(told), kind) => told.begin(&mut self.facts, kind),
+            (Asks::Preamble, Kind::String) => self.facts.prompt.place(Part::System),
             (Asks::Message, Kind::String) | (Asks::Turn, Kind::Object) => {
                 self.facts.prompt.one_message();
+                self.facts.prompt.place(Part::Turn);
             }
             _ => {}
         }
@@ -112,20 +124,28 @@ impl Visitor for Asking {
     fn text(&mut self, node: Asks, piece: &str) {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
-            Asks::Message | Asks::Text => self.facts.prompt.push(piece),
+            Asks::Told(told) => told.text(&mut self.facts, piece),
+            Asks::Message | Asks::Preamble | Asks::Document => self.facts.prompt.push(piece),
             _ => {}
         }
     }
 
     fn scalar(&mut self, node: Asks, scalar: Scalar<'_>) {
-        if let Asks::Asked(field) = node {
-            field.scalar(&mut self.facts, scalar);
+        match node {
+            Asks::Asked(field) => field.scalar(&mut self.facts, scalar),
+            Asks::Told(told) => told.scalar(&mut self.facts, scalar),
+            _ => {}
         }
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String && matches!(node, Asks::Message | Asks::Text) {
-            self.facts.prompt.end_part();
+        match (node, kind) {
+            (Asks::Told(told), kind) => told.end(&mut self.facts, kind),
+            (Asks::Message | Asks::Preamble, Kind::String) => {
+                self.facts.prompt.end_part(Part::Content);
+            }
+            (Asks::Document, Kind::String) => self.facts.prompt.end_part(Part::Document),
+            _ => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     Answer, AnswerHead, Dialect, Overhead, Request,
     answer::{AnswerFacts, ErrorFacts, Usage},
     openai::{Around, Asked, Flat, times_of_head},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
 };
@@ -123,7 +124,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, kind: Kind) {
         if kind == Kind::String && matches!(node, Asks::Texts | Asks::Element) {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     Answer, Dialect, Request,
     answer::{AnswerFacts, ErrorFacts},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
 };
@@ -120,7 +121,7 @@ impl Visitor for EmbeddingsRequest {
         if kind == Kind::String
             && matches!(node, Asks::Input | Asks::Element | Asks::Text | Asks::Part)
         {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

@@ -7,10 +7,12 @@ use super::{
     Answer, Dialect, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, OutputKind, Staged, Text, Usage, sum},
     openai::{Around, Asked, Flat},
+    prompt::{Part, Written},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     rewrite::Rewriter,
     text::cut_to,
+    told::{ARGUMENTS, Told},
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
@@ -82,13 +84,14 @@ enum Asks {
     Contents,
     Content,
     System,
+    Told(Told),
     Parts,
     Part,
-    /// A string that counts.
-    Text,
-    /// A call's arguments, or what it came to: all strings count.
-    Input,
-    Function,
+    /// A call, and what it came to.
+    Call,
+    Response,
+    /// Bytes that come along.
+    Media,
     Tools,
     Tool,
     Declarations,
@@ -129,23 +132,28 @@ impl Visitor for Asking {
             // One content may stand without its list.
             (Asks::Contents | Asks::Content | Asks::System, Step::Key("parts")) => Asks::Parts,
             (Asks::Parts, Step::Index(_)) => Asks::Part,
-            (Asks::Content, Step::Key("role"))
-            | (Asks::Part | Asks::Parts, Step::Key("text"))
-            | (Asks::Function, Step::Key("name")) => Asks::Text,
-            (
-                Asks::Part,
-                Step::Key(
-                    "functionCall" | "function_call" | "functionResponse" | "function_response",
-                ),
-            ) => Asks::Function,
-            (Asks::Function, Step::Key("args" | "response")) | (Asks::Input, _) => Asks::Input,
+            (Asks::Told(told), step) => Asks::Told(told.child(&mut self.facts.prompt, step)?),
+            (Asks::Content, Step::Key("role")) => Asks::Told(Told::Text(Part::Role)),
+            (Asks::Part | Asks::Parts, Step::Key("text")) => Asks::Told(Told::Text(Part::Content)),
+            (Asks::Part, Step::Key("functionCall" | "function_call")) => Asks::Call,
+            (Asks::Part, Step::Key("functionResponse" | "function_response")) => Asks::Response,
+            (Asks::Part, Step::Key("inlineData" | "inline_data")) => Asks::Media,
+            (Asks::Part, Step::Key("fileData" | "file_data")) => Asks::Told(Told::Other),
+            (Asks::Media, Step::Key("data")) => Asks::Told(Told::PictureSource),
+            (Asks::Call, Step::Key("name")) => Asks::Told(Told::Text(Part::CallName)),
+            (Asks::Call, Step::Key("args")) => Asks::Told(ARGUMENTS),
+            (Asks::Response, Step::Key("name")) => Asks::Told(Told::Text(Part::Name)),
+            (Asks::Response, Step::Key("response")) => {
+                Asks::Told(Told::Json(Written::Root(Part::ContentValue, Part::Content)))
+            }
             (Asks::Tools, Step::Index(_)) => Asks::Tool,
             (Asks::Tool, Step::Key("functionDeclarations" | "function_declarations")) => {
                 Asks::Declarations
             }
             // Each other field is a tool of the server's own: a search, running code.
-            (Asks::Tool, Step::Key(_)) | (Asks::Declarations, Step::Index(_)) => {
-                Asks::Asked(Asked::Tool)
+            (Asks::Tool, Step::Key(_)) => Asks::Asked(Asked::Tool),
+            (Asks::Declarations, Step::Index(_)) => {
+                Asks::Told(Told::Tool(Written::Root(Part::Tool, Part::Loose)))
             }
             (Asks::ToolConfig, Step::Key("functionCallingConfig" | "function_calling_config")) => {
                 Asks::CallingConfig
@@ -175,8 +183,18 @@ impl Visitor for Asking {
             (Asks::Contents | Asks::Content, Kind::Object) => {
                 prompt.present = true;
                 prompt.one_message();
+                prompt.place(Part::Turn);
             }
-            (Asks::System, _) => prompt.present = true,
+            (Asks::System, _) => {
+                prompt.present = true;
+                prompt.place(Part::System);
+            }
+            (Asks::Contents, Kind::String) => prompt.place(Part::Turn),
+            (Asks::Content, Kind::String) => prompt.place(Part::Turn),
+            (Asks::Call, Kind::Object) => prompt.place(Part::Call),
+            (Asks::Response, Kind::Object) => prompt.place(Part::Result),
+            (Asks::Media, Kind::Object) => prompt.begin_picture(),
+            (Asks::Told(told), kind) => told.begin(&mut self.facts, kind),
             (Asks::BatchItem, _) => prompt.prompts = prompt.prompts.saturating_add(1),
             (Asks::Tools, Kind::Array) => self.facts.tools = Some(0),
             _ => {}
@@ -187,27 +205,29 @@ impl Visitor for Asking {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
             // An instruction or a content may be a bare text.
-            Asks::Text | Asks::Input | Asks::System | Asks::Contents | Asks::Content => {
-                self.facts.prompt.push(piece);
-            }
+            Asks::System | Asks::Contents | Asks::Content => self.facts.prompt.push(piece),
+            Asks::Told(told) => told.text(&mut self.facts, piece),
             _ => {}
         }
     }
 
     fn scalar(&mut self, node: Asks, scalar: Scalar<'_>) {
-        if let Asks::Asked(field) = node {
-            field.scalar(&mut self.facts, scalar);
+        match node {
+            Asks::Asked(field) => field.scalar(&mut self.facts, scalar),
+            Asks::Told(told) => told.scalar(&mut self.facts, scalar),
+            _ => {}
         }
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String
-            && matches!(
-                node,
-                Asks::Text | Asks::Input | Asks::System | Asks::Contents | Asks::Content
-            )
-        {
-            self.facts.prompt.end_part();
+        match (node, kind) {
+            (Asks::Told(told), kind) => told.end(&mut self.facts, kind),
+            (Asks::Media, Kind::Object) => self.facts.prompt.end_picture(),
+            (Asks::Response, Kind::Object) => self.facts.prompt.place(Part::ResultEnd),
+            (Asks::System | Asks::Contents | Asks::Content, Kind::String) => {
+                self.facts.prompt.end_part(Part::Content);
+            }
+            _ => {}
         }
     }
 }

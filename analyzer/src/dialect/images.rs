@@ -5,6 +5,7 @@ use super::{
     Answer, Dialect, Final, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, OutputKind},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
@@ -93,7 +94,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, _kind: Kind) {
         if let Asks::Prompt = node {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

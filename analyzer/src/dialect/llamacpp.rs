@@ -7,6 +7,7 @@ use super::{
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text, Usage},
     embeddings::EmbeddingsAnswer,
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
@@ -129,7 +130,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, kind: Kind) {
         if kind == Kind::String && matches!(node, Asks::Prompt | Asks::Element | Asks::Text) {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

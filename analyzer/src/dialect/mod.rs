@@ -28,6 +28,8 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 mod paths;
+mod picture;
+pub mod prompt;
 mod read;
 pub mod request;
 mod rerank;
@@ -36,12 +38,13 @@ mod sglang;
 mod shape;
 mod text;
 mod tgi;
+mod told;
 mod triton;
 
 pub(crate) use choice::{AnswerChoice, RequestChoice};
 pub use choice::{MAX_ANSWER_PROBED, MAX_REQUEST_PROBED};
 pub use clocks::{Gaps, MAX_GAPS, STALL_THRESHOLD, StreamClocks};
-pub use paths::{PathSays, by_path, model_of_path, path_of};
+pub use paths::{OTHER_ENDPOINT, PathSays, by_path, endpoint, model_of_path, path_of};
 pub use shape::Sign;
 pub use text::MAX_TEXT;
 
@@ -112,6 +115,18 @@ pub struct Dialect {
     pub request: fn() -> Box<dyn RequestReader>,
     /// A reader for an answer's body.
     pub answer: fn() -> Box<dyn AnswerReader>,
+}
+
+impl Dialect {
+    /// Whether its prompts are conversations, around which a server puts a chat template.
+    pub fn is_chat(&self) -> bool {
+        matches!(self.operation, "chat" | "generate_content")
+    }
+
+    /// Whether its prompts are texts to be gone on with.
+    pub fn is_completion(&self) -> bool {
+        self.operation == "text_completion"
+    }
 }
 
 /// Tokens that a prompt costs besides its text, by the old tracker's rule.

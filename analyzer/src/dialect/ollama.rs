@@ -6,10 +6,12 @@ use super::{
     Answer, Dialect, Final, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, ServerTimes, Text, Unit, Usage},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     rewrite::Rewriter,
     text::cut_to,
+    told::{ARGUMENTS, Told},
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
@@ -92,13 +94,13 @@ enum Asks {
     Options,
     Messages,
     Message,
+    Told(Told),
     ToolCalls,
     ToolCall,
     Function,
-    /// A string that counts.
-    Text,
-    /// A tool's arguments: all their strings count.
-    Arguments,
+    /// The system's message, where it stands apart.
+    System,
+    Raw,
     /// One text, or a list of them.
     Input,
     Element,
@@ -113,6 +115,7 @@ impl Request for Asking {
 
     fn settle(&mut self) {
         self.facts.stream.get_or_insert(self.streams);
+        self.facts.prompt.wrapped = self.streams;
     }
 }
 
@@ -128,22 +131,34 @@ impl Visitor for Asking {
             (Asks::Root, Step::Key(key)) => match key {
                 "messages" => Asks::Messages,
                 "prompt" | "input" => Asks::Input,
-                "system" | "suffix" => Asks::Text,
+                "system" => Asks::System,
+                "suffix" => Asks::Told(Told::Text(Part::Suffix)),
+                "images" => Asks::Told(Told::Pictures),
+                "think" => Asks::Told(Told::Thinking),
+                "raw" => Asks::Raw,
+                "tools" => Asks::Told(Told::Tools),
                 "options" => Asks::Options,
                 "format" => Asks::Format,
-                "model" | "stream" | "tools" => Asks::Asked(Asked::of(key)?),
+                "model" | "stream" => Asks::Asked(Asked::of(key)?),
                 _ => return None,
             },
             (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
+            (Asks::Told(told), step) => Asks::Told(told.child(&mut self.facts.prompt, step)?),
             (Asks::Options, Step::Key("num_predict")) => Asks::Asked(Asked::MaxTokens),
             (Asks::Options, Step::Key("temperature")) => Asks::Asked(Asked::Temperature),
             (Asks::Messages, Step::Index(_)) => Asks::Message,
-            (Asks::Message, Step::Key("role" | "content" | "thinking"))
-            | (Asks::Function, Step::Key("name")) => Asks::Text,
-            (Asks::Message, Step::Key("tool_calls")) => Asks::ToolCalls,
+            (Asks::Message, Step::Key(key)) => match key {
+                "role" => Asks::Told(Told::Text(Part::Role)),
+                "content" => Asks::Told(Told::Text(Part::Content)),
+                "thinking" => Asks::Told(Told::Text(Part::Reasoning)),
+                "images" => Asks::Told(Told::Pictures),
+                "tool_calls" => Asks::ToolCalls,
+                _ => return None,
+            },
+            (Asks::Function, Step::Key("name")) => Asks::Told(Told::Text(Part::CallName)),
             (Asks::ToolCalls, Step::Index(_)) => Asks::ToolCall,
             (Asks::ToolCall, Step::Key("function")) => Asks::Function,
-            (Asks::Function, Step::Key("arguments")) | (Asks::Arguments, _) => Asks::Arguments,
+            (Asks::Function, Step::Key("arguments")) => Asks::Told(ARGUMENTS),
             (Asks::Input, Step::Index(_)) => Asks::Element,
             _ => return None,
         })
@@ -157,7 +172,13 @@ impl Visitor for Asking {
                 prompt.present = true;
                 prompt.messages.get_or_insert_default();
             }
-            (Asks::Message, Kind::Object) => prompt.one_message(),
+            (Asks::Told(told), kind) => told.begin(&mut self.facts, kind),
+            (Asks::Message, Kind::Object) => {
+                prompt.one_message();
+                prompt.place(Part::Turn);
+            }
+            (Asks::ToolCall, Kind::Object) => prompt.place(Part::Call),
+            (Asks::System, Kind::String) => prompt.place(Part::System),
             (Asks::Input, _) => prompt.present = true,
             (Asks::Element, _) => prompt.prompts = prompt.prompts.saturating_add(1),
             (Asks::Format, Kind::Object) => {
@@ -173,27 +194,29 @@ impl Visitor for Asking {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
             Asks::Format => self.facts.response_format_piece(piece),
-            Asks::Text | Asks::Arguments | Asks::Input | Asks::Element => {
-                self.facts.prompt.push(piece);
-            }
+            Asks::Told(told) => told.text(&mut self.facts, piece),
+            Asks::System | Asks::Input | Asks::Element => self.facts.prompt.push(piece),
             _ => {}
         }
     }
 
     fn scalar(&mut self, node: Asks, scalar: Scalar<'_>) {
-        if let Asks::Asked(field) = node {
-            field.scalar(&mut self.facts, scalar);
+        match (node, scalar) {
+            (Asks::Asked(field), scalar) => field.scalar(&mut self.facts, scalar),
+            (Asks::Told(told), scalar) => told.scalar(&mut self.facts, scalar),
+            (Asks::Raw, Scalar::Bool(value)) => self.facts.prompt.raw = value,
+            _ => {}
         }
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String
-            && matches!(
-                node,
-                Asks::Text | Asks::Arguments | Asks::Input | Asks::Element
-            )
-        {
-            self.facts.prompt.end_part();
+        match (node, kind) {
+            (Asks::Told(told), kind) => told.end(&mut self.facts, kind),
+            (Asks::Input | Asks::Element, Kind::String) => {
+                self.facts.prompt.end_part(Part::Text);
+            }
+            (Asks::System, Kind::String) => self.facts.prompt.end_part(Part::Content),
+            _ => {}
         }
     }
 }

@@ -5,9 +5,11 @@ use super::{
     Answer, AnswerHead, Dialect, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, FUNCTION_CALL, MAX_WORD, OutputKind, Staged, Text},
     openai::{Around, Asked, Flat, TIME_HEADERS, times_of_head},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
+    told::{ARGUMENTS, DOCUMENT, Told},
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
@@ -44,18 +46,21 @@ pub(super) struct ChatRequest {
 pub(super) enum Asks {
     Root,
     Asked(Asked),
+    Told(Told),
     Messages,
     Message,
-    Role,
-    /// A string of a message, whatever its name.
-    Text,
     /// A message's content: a string or a list of parts.
     Content,
     Part,
     ToolCalls,
     ToolCall,
-    /// A tool call's function (or custom tool): its strings count.
+    /// The one call of the API's first years.
+    FunctionCall,
+    /// A tool call's function (or custom tool).
     Function,
+    /// What Cohere's chats can read from: a list of texts, or of objects.
+    Documents,
+    Document,
 }
 
 impl Request for ChatRequest {
@@ -74,19 +79,39 @@ impl Visitor for ChatRequest {
     fn child(&mut self, node: Asks, step: Step<'_>) -> Option<Asks> {
         Some(match (node, step) {
             (Asks::Root, Step::Key("messages")) => Asks::Messages,
-            (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
+            (Asks::Root, Step::Key("documents")) => Asks::Documents,
+            (Asks::Root, Step::Key(key)) => match Told::of(key) {
+                Some(told) => Asks::Told(told),
+                None => Asks::Asked(Asked::of(key)?),
+            },
             (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
+            (Asks::Told(told), step) => Asks::Told(told.child(&mut self.facts.prompt, step)?),
             (Asks::Messages, Step::Index(_)) => Asks::Message,
-            (Asks::Message, Step::Key("role")) => Asks::Role,
             (Asks::Message, Step::Key("content")) => Asks::Content,
             (Asks::Message, Step::Key("tool_calls")) => Asks::ToolCalls,
-            (Asks::Message, Step::Key("function_call"))
-            | (Asks::ToolCall, Step::Key("function" | "custom")) => Asks::Function,
-            (Asks::Message, Step::Key(_))
-            | (Asks::Part, Step::Key("text" | "refusal" | "input_text"))
-            | (Asks::Function, Step::Key("name" | "arguments" | "input")) => Asks::Text,
+            (Asks::Message, Step::Key("function_call")) => Asks::FunctionCall,
+            (Asks::ToolCall, Step::Key("function" | "custom")) => Asks::Function,
+            (Asks::Message, Step::Key(key)) => Asks::Told(Told::Text(match key {
+                "role" => Part::Role,
+                "name" => Part::Name,
+                "reasoning_content" | "reasoning" | "thinking" => Part::Reasoning,
+                "refusal" => Part::Content,
+                "tool_call_id" => Part::ResultId,
+                // A string of a message counts, whatever its name.
+                _ => Part::Loose,
+            })),
+            (Asks::Part, Step::Key(key)) => Asks::Told(Told::of_part(key)?),
+            (Asks::ToolCall, Step::Key("id")) => Asks::Told(Told::Text(Part::CallId)),
+            (Asks::Function | Asks::FunctionCall, Step::Key("name")) => {
+                Asks::Told(Told::Text(Part::CallName))
+            }
+            (Asks::Function | Asks::FunctionCall, Step::Key("arguments" | "input")) => {
+                Asks::Told(ARGUMENTS)
+            }
             (Asks::Content, Step::Index(_)) => Asks::Part,
             (Asks::ToolCalls, Step::Index(_)) => Asks::ToolCall,
+            (Asks::Documents, Step::Index(_)) => Asks::Document,
+            (Asks::Document, Step::Key(_)) => Asks::Told(DOCUMENT),
             _ => return None,
         })
     }
@@ -95,6 +120,7 @@ impl Visitor for ChatRequest {
         let prompt = &mut self.facts.prompt;
         match (node, kind) {
             (Asks::Asked(field), kind) => field.begin(&mut self.facts, kind),
+            (Asks::Told(told), kind) => told.begin(&mut self.facts, kind),
             (Asks::Messages, Kind::Array) => {
                 prompt.present = true;
                 prompt.messages.get_or_insert_default();
@@ -102,7 +128,9 @@ impl Visitor for ChatRequest {
             (Asks::Message, Kind::Object) => {
                 let messages = prompt.messages.get_or_insert_default();
                 *messages = messages.saturating_add(1);
+                prompt.place(Part::Turn);
             }
+            (Asks::ToolCall | Asks::FunctionCall, Kind::Object) => prompt.place(Part::Call),
             _ => {}
         }
     }
@@ -110,22 +138,28 @@ impl Visitor for ChatRequest {
     fn text(&mut self, node: Asks, piece: &str) {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
-            Asks::Role | Asks::Text | Asks::Content | Asks::Part => self.facts.prompt.push(piece),
+            Asks::Told(told) => told.text(&mut self.facts, piece),
+            Asks::Content | Asks::Part | Asks::Document => self.facts.prompt.push(piece),
             _ => {}
         }
     }
 
     fn scalar(&mut self, node: Asks, scalar: Scalar<'_>) {
-        if let Asks::Asked(field) = node {
-            field.scalar(&mut self.facts, scalar);
+        match node {
+            Asks::Asked(field) => field.scalar(&mut self.facts, scalar),
+            Asks::Told(told) => told.scalar(&mut self.facts, scalar),
+            _ => {}
         }
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String
-            && matches!(node, Asks::Role | Asks::Text | Asks::Content | Asks::Part)
-        {
-            self.facts.prompt.end_part();
+        match (node, kind) {
+            (Asks::Told(told), kind) => told.end(&mut self.facts, kind),
+            (Asks::Content | Asks::Part, Kind::String) => {
+                self.facts.prompt.end_part(Part::Content);
+            }
+            (Asks::Document, Kind::String) => self.facts.prompt.end_part(Part::Document),
+            _ => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     Answer, AnswerHead, Dialect, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, Staged, Text},
     openai::{Around, Asked, Flat, TIME_HEADERS, times_of_head},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
@@ -112,8 +113,10 @@ impl Visitor for CompletionRequest {
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String && matches!(node, Asks::Prompt | Asks::Element | Asks::Suffix) {
-            self.facts.prompt.end_part();
+        match (node, kind) {
+            (Asks::Prompt | Asks::Element, Kind::String) => self.facts.prompt.end_part(Part::Text),
+            (Asks::Suffix, Kind::String) => self.facts.prompt.end_part(Part::Suffix),
+            _ => {}
         }
     }
 }

@@ -8,9 +8,11 @@ use super::{
     Answer, Dialect, Final, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_TOOL_NAME, MAX_WORD, OutputKind, Text, Tool},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     text::cut_to,
+    told::{ARGUMENTS, Told},
 };
 use crate::json::{Kind, Scalar, Step, Visitor};
 
@@ -45,22 +47,27 @@ pub(super) static DIALECT: Dialect = Dialect {
 #[derive(Debug, Default)]
 struct ResponsesRequest {
     facts: RequestFacts,
+    /// The item's tool call has begun: its name and arguments come in any order.
+    in_call: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Asks {
     Root,
     Asked(Asked),
+    Told(Told),
     /// A text, or a list of items.
     Input,
     Instructions,
     Item,
     Role,
-    /// A content, a summary or a tool's output: a text or a list of parts.
-    Content,
-    Part,
-    /// A string that counts.
-    Text,
+    /// A content or a summary: a text or a list of parts.
+    Content(Part),
+    Part(Part),
+    /// What a tool gave: the same.
+    Output,
+    /// The name, arguments or input of a call.
+    Call(Told),
     /// `text`, which holds the answer's format.
     TextSettings,
 }
@@ -87,14 +94,33 @@ impl Visitor for ResponsesRequest {
             (Asks::Root, Step::Key("safety_identifier")) if self.facts.user.is_none() => {
                 Asks::Asked(Asked::User)
             }
+            (Asks::Root, Step::Key("tools")) => Asks::Told(Told::Tools),
+            (Asks::Root, Step::Key("reasoning")) => Asks::Told(Told::Effort),
             (Asks::Root, Step::Key(key)) => Asks::Asked(Asked::of(key)?),
             (Asks::Asked(field), step) => Asks::Asked(field.child(&self.facts, step)?),
+            (Asks::Told(told) | Asks::Call(told), step) => {
+                Asks::Told(told.child(&mut self.facts.prompt, step)?)
+            }
             (Asks::Input, Step::Index(_)) => Asks::Item,
             (Asks::Item, Step::Key("role")) => Asks::Role,
-            (Asks::Item, Step::Key("content" | "summary" | "output")) => Asks::Content,
-            (Asks::Content, Step::Index(_)) => Asks::Part,
-            (Asks::Item, Step::Key("name" | "arguments" | "input" | "text"))
-            | (Asks::Part, Step::Key("text" | "refusal")) => Asks::Text,
+            (Asks::Item, Step::Key(key)) => match key {
+                "content" => Asks::Content(Part::Content),
+                "summary" => Asks::Content(Part::Reasoning),
+                "output" => Asks::Output,
+                "text" => Asks::Told(Told::Text(Part::Content)),
+                "call_id" => Asks::Told(Told::Text(Part::ResultRef)),
+                "name" => Asks::Call(Told::Text(Part::CallName)),
+                "arguments" | "input" => Asks::Call(ARGUMENTS),
+                _ => return None,
+            },
+            (Asks::Content(part), Step::Index(_)) => Asks::Part(part),
+            (Asks::Output, Step::Index(_)) => Asks::Part(Part::Content),
+            (Asks::Part(part), Step::Key(key)) => Asks::Told(match key {
+                "text" | "refusal" => Told::Text(part),
+                "image_url" => Told::Picture,
+                "file_id" | "file_url" | "file_data" | "input_audio" => Told::Other,
+                _ => return None,
+            }),
             _ => return None,
         })
     }
@@ -105,9 +131,27 @@ impl Visitor for ResponsesRequest {
             (Asks::Asked(field), kind) => field.begin(&mut self.facts, kind),
             (Asks::Input, Kind::Array) => prompt.present = true,
             // A text stands for the user's one message, instructions for the system's.
-            (Asks::Input | Asks::Instructions, Kind::String) | (Asks::Role, _) => {
+            (Asks::Input, Kind::String) => {
                 prompt.one_message();
+                prompt.place(Part::Turn);
             }
+            (Asks::Instructions, Kind::String) => {
+                prompt.one_message();
+                prompt.place(Part::System);
+            }
+            (Asks::Item, _) => {
+                self.in_call = false;
+                prompt.place(Part::Turn);
+            }
+            (Asks::Role, _) => prompt.one_message(),
+            (Asks::Output, _) => prompt.place(Part::Result),
+            (Asks::Call(told), kind) => {
+                if !std::mem::replace(&mut self.in_call, true) {
+                    prompt.place(Part::Call);
+                }
+                told.begin(&mut self.facts, kind);
+            }
+            (Asks::Told(told), kind) => told.begin(&mut self.facts, kind),
             _ => {}
         }
     }
@@ -115,23 +159,42 @@ impl Visitor for ResponsesRequest {
     fn text(&mut self, node: Asks, piece: &str) {
         match node {
             Asks::Asked(field) => field.text(&mut self.facts, piece),
-            Asks::Input | Asks::Instructions | Asks::Role | Asks::Content | Asks::Text => {
-                self.facts.prompt.push(piece);
-            }
-            Asks::Root | Asks::Item | Asks::Part | Asks::TextSettings => {}
+            Asks::Told(told) | Asks::Call(told) => told.text(&mut self.facts, piece),
+            Asks::Input
+            | Asks::Instructions
+            | Asks::Role
+            | Asks::Content(_)
+            | Asks::Output
+            | Asks::Part(_) => self.facts.prompt.push(piece),
+            Asks::Root | Asks::Item | Asks::TextSettings => {}
         }
     }
 
     fn scalar(&mut self, node: Asks, scalar: Scalar<'_>) {
-        if let Asks::Asked(field) = node {
-            field.scalar(&mut self.facts, scalar);
+        match node {
+            Asks::Asked(field) => field.scalar(&mut self.facts, scalar),
+            Asks::Told(told) | Asks::Call(told) => told.scalar(&mut self.facts, scalar),
+            _ => {}
         }
     }
 
     fn end(&mut self, node: Asks, kind: Kind) {
-        if kind == Kind::String && !matches!(node, Asks::Asked(_)) {
-            self.facts.prompt.end_part();
-        }
+        let part = match (node, kind) {
+            (Asks::Told(told) | Asks::Call(told), kind) => {
+                return told.end(&mut self.facts, kind);
+            }
+            (Asks::Output, kind) => {
+                if kind == Kind::String {
+                    self.facts.prompt.end_part(Part::Content);
+                }
+                return self.facts.prompt.place(Part::ResultEnd);
+            }
+            (Asks::Role, Kind::String) => Part::Role,
+            (Asks::Content(part) | Asks::Part(part), Kind::String) => part,
+            (Asks::Input | Asks::Instructions | Asks::Item, Kind::String) => Part::Content,
+            _ => return,
+        };
+        self.facts.prompt.end_part(part);
     }
 }
 

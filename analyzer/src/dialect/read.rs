@@ -72,7 +72,7 @@ impl<V: Request + Send> RequestReader for JsonRequest<V> {
     }
 
     fn held(&mut self) -> usize {
-        self.visitor.facts().prompt.room.used()
+        self.visitor.facts().prompt.held()
     }
 
     fn stop_keeping(&mut self) {

@@ -1,14 +1,7 @@
 //! What a dialect reads from a request.
 
-use super::{
-    answer::MAX_WORD,
-    text::{Room, cut_to},
-};
+use super::{answer::MAX_WORD, prompt::Prompt, text::cut_to};
 use crate::json::Damage;
-
-/// Strings of one prompt that are counted apart; from there on texts are joined, which changes the
-/// count by less than a token a string. More than a million strings is no prompt that people write.
-pub const MAX_STRINGS: usize = 1 << 20;
 
 /// Bytes of a model's name that are kept; Hugging Face paths and LoRA names stay well below.
 pub const MAX_MODEL: usize = 512;
@@ -96,101 +89,4 @@ pub struct Files {
     pub bytes: u64,
     /// The Content-Type of the first one, without its parameters.
     pub kind: Option<String>,
-}
-
-/// A prompt's text, compactly: one string and the ends of its parts, each of which is counted on its own.
-#[derive(Debug, Default)]
-pub struct Prompt {
-    text: String,
-    ends: Vec<u32>,
-    pub(super) room: Room,
-    /// Tokens that were given as ids.
-    pub token_ids: u64,
-    /// Messages, where the prompt has such; `None` where it has none.
-    pub messages: Option<u64>,
-    /// Prompts of a list of them; 0 where it is no list.
-    pub prompts: u32,
-    /// Whether there was a prompt at all.
-    pub present: bool,
-}
-
-impl Prompt {
-    /// One more message.
-    pub fn one_message(&mut self) {
-        self.present = true;
-        let messages = self.messages.get_or_insert_default();
-        *messages = messages.saturating_add(1);
-    }
-
-    /// Adds text to the current part.
-    pub fn push(&mut self, piece: &str) {
-        self.text.push_str(self.room.take(piece));
-    }
-
-    /// Ends the current part; an empty one leaves no trace.
-    pub fn end_part(&mut self) {
-        // The room is below 4 GiB, so an end always fits.
-        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
-        if self.ends.last().copied().unwrap_or(0) == end {
-            return;
-        }
-        if self.ends.len() >= MAX_STRINGS {
-            self.ends.pop();
-        }
-        self.ends.push(end);
-    }
-
-    /// The parts, in order; an unfinished last one too.
-    pub fn parts(&self) -> impl Iterator<Item = &str> {
-        let unfinished = u32::try_from(self.text.len())
-            .ok()
-            .filter(|end| self.ends.last().copied().unwrap_or(0) < *end);
-        self.ends
-            .iter()
-            .copied()
-            .chain(unfinished)
-            .scan(0usize, |start, end| {
-                let part = self.text.get(*start..end as usize)?;
-                *start = end as usize;
-                Some(part)
-            })
-    }
-
-    /// Whether text was left out for want of room.
-    pub const fn cut(&self) -> bool {
-        self.room.cut()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_come_back_as_they_went_in() {
-        let mut prompt = Prompt::default();
-        for part in ["user", "", "Grüße", "x"] {
-            for c in part.chars() {
-                prompt.push(c.encode_utf8(&mut [0; 4]));
-            }
-            prompt.end_part();
-        }
-        prompt.push("cut off");
-        assert_eq!(
-            prompt.parts().collect::<Vec<_>>(),
-            ["user", "Grüße", "x", "cut off"]
-        );
-        assert!(!prompt.cut());
-    }
-
-    #[test]
-    fn the_number_of_parts_is_bounded_and_no_text_is_lost() {
-        let mut prompt = Prompt::default();
-        for _ in 0..MAX_STRINGS + 5 {
-            prompt.push("a");
-            prompt.end_part();
-        }
-        assert_eq!(prompt.parts().count(), MAX_STRINGS);
-        assert_eq!(prompt.parts().map(str::len).sum::<usize>(), MAX_STRINGS + 5);
-    }
 }

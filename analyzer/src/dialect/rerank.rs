@@ -4,6 +4,7 @@ use super::{
     Answer, Dialect, Overhead, Request,
     answer::{AnswerFacts, ErrorFacts, Usage},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
 };
@@ -91,7 +92,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, kind: Kind) {
         if kind == Kind::String && matches!(node, Asks::Text | Asks::Document) {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! JSON that stands in an answer as a value, written as text again: the arguments of tool calls in the
-//! dialects that do not send them as a text. White space and the notation of escapes are not kept.
+//! JSON that stands in a body as a value, written as text again: the arguments of tool calls in the
+//! dialects that do not send them as a text, and the definitions of tools. White space and the notation of escapes are not kept.
 
 use crate::json::{Kind, Scalar, Step};
 
@@ -8,18 +8,33 @@ use crate::json::{Kind, Scalar, Step};
 pub(super) struct Rewriter {
     /// A member stands before the next one of the object.
     follows: bool,
+    /// A space stands after each comma and colon.
+    spaced: bool,
 }
 
 impl Rewriter {
+    /// As Python's `json.dumps` writes where `ensure_ascii` is off: so chat templates do, too.
+    pub(super) fn spaced() -> Self {
+        Self {
+            spaced: true,
+            ..Self::default()
+        }
+    }
+
     /// On the way down to a value.
     pub(super) fn step(&mut self, step: Step<'_>) -> String {
+        let (comma, colon) = if self.spaced {
+            (", ", ": ")
+        } else {
+            (",", ":")
+        };
         match step {
             Step::Key(key) => {
-                let comma = if self.follows { "," } else { "" };
-                format!("{comma}{}:", quoted(key))
+                let comma = if self.follows { comma } else { "" };
+                format!("{comma}{}{colon}", quoted(key))
             }
             Step::Index(0) => String::new(),
-            Step::Index(_) => ",".to_owned(),
+            Step::Index(_) => comma.to_owned(),
         }
     }
 

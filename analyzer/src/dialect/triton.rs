@@ -5,6 +5,7 @@ use super::{
     Answer, Dialect, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, Text},
     openai::{Around, Asked, Flat},
+    prompt::Part,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
 };
@@ -102,7 +103,7 @@ impl Visitor for Asking {
 
     fn end(&mut self, node: Asks, _kind: Kind) {
         if let Asks::Input = node {
-            self.facts.prompt.end_part();
+            self.facts.prompt.end_part(Part::Text);
         }
     }
 }

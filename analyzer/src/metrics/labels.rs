@@ -1,153 +1,137 @@
-//! The label sets with models in them.
+//! Labels of calls that stand only where they are asked for, since each multiplies the series.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
+use thiserror::Error;
 
-use super::{cardinality::ModelLabels, names};
+use super::cardinality::{Names, Vouched};
+use crate::{call::Call, dialect};
 
-/// Labels of `llmtap_calls_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct CallLabels {
-    pub(super) outcome: &'static str,
-    pub(super) operation: &'static str,
-    pub(super) model: Option<Arc<str>>,
+/// A label of the counters of calls that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallLabel {
+    /// The user.
+    User,
+    /// The keyed hash of the API key.
+    Key,
+    /// The client's address, or else the peer's.
+    Client,
+    /// The known end of the request's path, or `other`.
+    Path,
+    /// A header that is kept under this name (`--label`).
+    Header(Box<str>),
 }
 
-/// Labels of `llmtap_tokens_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TokenLabels {
-    pub(super) kind: &'static str,
-    pub(super) source: &'static str,
-    pub(super) model: Option<Arc<str>>,
-}
+/// A word that is no such label.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "there is no label {0:?}: use user, key, client, path, or label:NAME with the name of a --label"
+)]
+pub struct NoCallLabel(String);
 
-/// Labels of `llmtap_audit_calls_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct AuditLabels {
-    pub(super) tokenizer: Arc<str>,
-    pub(super) model: Option<Arc<str>>,
-}
+impl FromStr for CallLabel {
+    type Err = NoCallLabel;
 
-/// Labels of `llmtap_audit_tokens_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct AuditTokenLabels {
-    pub(super) kind: &'static str,
-    pub(super) source: &'static str,
-    pub(super) audit: AuditLabels,
-}
-
-/// Labels of families that are told apart by the model alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct OneModel {
-    pub(super) model: Option<Arc<str>>,
-}
-
-/// Labels of OpenTelemetry's families.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct GenAi {
-    pub(super) operation: &'static str,
-    pub(super) provider: &'static str,
-    pub(super) request_model: Option<Arc<str>>,
-    pub(super) response_model: Option<Arc<str>>,
-    pub(super) token_type: Option<&'static str>,
-    pub(super) error_type: Option<&'static str>,
-}
-
-impl EncodeLabelSet for CallLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        ("outcome", self.outcome).encode(encoder.encode_label())?;
-        ("operation", self.operation).encode(encoder.encode_label())?;
-        encode_some(encoder, "model", self.model.as_deref())
+    fn from_str(text: &str) -> Result<Self, NoCallLabel> {
+        match text.trim() {
+            "user" => Ok(Self::User),
+            "key" => Ok(Self::Key),
+            "client" => Ok(Self::Client),
+            "path" => Ok(Self::Path),
+            other => match other.strip_prefix("label:") {
+                Some(name) if !name.is_empty() => Ok(Self::Header(name.into())),
+                _ => Err(NoCallLabel(other.to_owned())),
+            },
+        }
     }
 }
 
-impl EncodeLabelSet for TokenLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        ("kind", self.kind).encode(encoder.encode_label())?;
-        ("source", self.source).encode(encoder.encode_label())?;
-        encode_some(encoder, "model", self.model.as_deref())
+/// As it is asked for.
+impl fmt::Display for CallLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str("user"),
+            Self::Key => f.write_str("key"),
+            Self::Client => f.write_str("client"),
+            Self::Path => f.write_str("path"),
+            Self::Header(name) => write!(f, "label:{name}"),
+        }
     }
 }
 
-impl EncodeLabelSet for AuditLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        ("tokenizer", &*self.tokenizer).encode(encoder.encode_label())?;
-        encode_some(encoder, "model", self.model.as_deref())
+impl CallLabel {
+    /// Its name in the metrics. That of a header has a beginning of its own, so that it cannot be another label's.
+    fn name(&self) -> Box<str> {
+        match self {
+            Self::Header(name) => format!("label_{name}").into(),
+            other => other.to_string().into(),
+        }
+    }
+
+    fn value<'c>(&self, call: &'c Call) -> Option<&'c str> {
+        match self {
+            Self::User => call.user.as_deref(),
+            Self::Key => call.key.as_deref(),
+            Self::Client => call.client.as_deref().or(call.peer.as_deref()),
+            Self::Path => call.path.as_deref().map(dialect::endpoint),
+            Self::Header(name) => {
+                let mut labels = call.whose.labels.iter();
+                labels
+                    .find(|label| label.name == **name)
+                    .map(|label| label.value.as_str())
+            }
+        }
+        .filter(|value| !value.is_empty())
     }
 }
 
-impl EncodeLabelSet for AuditTokenLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        ("kind", self.kind).encode(encoder.encode_label())?;
-        ("source", self.source).encode(encoder.encode_label())?;
-        self.audit.encode(encoder)
+/// The labels that are asked for, each with the values that it has had.
+#[derive(Debug, Default)]
+pub(super) struct CallLabels(Vec<(CallLabel, Names)>);
+
+impl CallLabels {
+    /// Each of them once.
+    pub(super) fn new(labels: &[CallLabel]) -> Self {
+        let mut known: Vec<(CallLabel, Names)> = Vec::new();
+        for label in labels {
+            if known.iter().all(|(other, _)| other != label) {
+                known.push((label.clone(), Names::new()));
+            }
+        }
+        Self(known)
+    }
+
+    /// Their names in the metrics.
+    pub(super) fn names(&self) -> Vec<Box<str>> {
+        self.0.iter().map(|(label, _)| label.name()).collect()
+    }
+
+    /// Their values for a call, bounded.
+    pub(super) fn values(&self, call: &Call, vouched: Vouched) -> Vec<Option<Arc<str>>> {
+        let value = |(label, names): &(CallLabel, Names)| {
+            let vouched = match label {
+                // The code's own words.
+                CallLabel::Path => Vouched::Yes,
+                _ => vouched,
+            };
+            Some(names.label(label.value(call)?, vouched))
+        };
+        self.0.iter().map(value).collect()
     }
 }
 
-impl EncodeLabelSet for OneModel {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        encode_some(encoder, "model", self.model.as_deref())
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl EncodeLabelSet for GenAi {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        (names::OPERATION, self.operation).encode(encoder.encode_label())?;
-        (names::PROVIDER, self.provider).encode(encoder.encode_label())?;
-        encode_some(encoder, names::REQUEST_MODEL, self.request_model.as_deref())?;
-        encode_some(
-            encoder,
-            names::RESPONSE_MODEL,
-            self.response_model.as_deref(),
-        )?;
-        encode_some(encoder, names::TOKEN_TYPE, self.token_type)?;
-        encode_some(encoder, names::ERROR_TYPE, self.error_type)
+    #[test]
+    fn words_are_read_and_written_alike() {
+        for word in ["user", "key", "client", "path", "label:team"] {
+            assert_eq!(word.parse::<CallLabel>().unwrap().to_string(), word);
+        }
+        for wrong in ["", "label:", "model", "User"] {
+            let error = wrong.parse::<CallLabel>().unwrap_err();
+            assert!(error.to_string().contains("label:NAME"), "{error}");
+        }
     }
-}
-
-impl ModelLabels for CallLabels {
-    fn fold(&mut self, other: &Arc<str>) {
-        self.model = Some(Arc::clone(other));
-    }
-}
-
-impl ModelLabels for TokenLabels {
-    fn fold(&mut self, other: &Arc<str>) {
-        self.model = Some(Arc::clone(other));
-    }
-}
-
-impl ModelLabels for AuditLabels {
-    fn fold(&mut self, other: &Arc<str>) {
-        self.model = Some(Arc::clone(other));
-    }
-}
-
-impl ModelLabels for AuditTokenLabels {
-    fn fold(&mut self, other: &Arc<str>) {
-        self.audit.fold(other);
-    }
-}
-
-impl ModelLabels for OneModel {
-    fn fold(&mut self, other: &Arc<str>) {
-        self.model = Some(Arc::clone(other));
-    }
-}
-
-impl ModelLabels for GenAi {
-    fn fold(&mut self, other: &Arc<str>) {
-        self.request_model = Some(Arc::clone(other));
-        self.response_model = Some(Arc::clone(other));
-    }
-}
-
-/// A label that is left out where there is no value.
-fn encode_some(
-    encoder: &mut LabelSetEncoder<'_>,
-    name: &'static str,
-    value: Option<&str>,
-) -> fmt::Result {
-    value.map_or(Ok(()), |value| (name, value).encode(encoder.encode_label()))
 }

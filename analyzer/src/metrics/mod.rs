@@ -1,40 +1,45 @@
 //! Aggregates in memory: what a scrape reads. No SQL stands on its path.
 //!
 //! [`names`] is the table of all families; [`cardinality`] keeps traffic from growing them. Rooms
-//! that keep cumulative counts of their own hand them in through a [`Publisher`].
+//! that keep cumulative counts of their own hand them in through a [`Publisher`]. [`Metrics::families`]
+//! is the one reading that all ways out begin with.
 
 pub mod cardinality;
+mod family;
+mod kept;
 mod labels;
 pub mod names;
+mod negotiation;
+mod process;
 mod reasons;
+mod registry;
 mod text;
+mod value;
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::{SystemTime, UNIX_EPOCH},
-};
-
-use prometheus_client::{
-    encoding,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{self, Metric as Registrable, Registry},
+    path::Path,
+    sync::{Arc, OnceLock},
 };
 
 use self::{
-    cardinality::{Guarded, ModelNames, Vouched},
-    labels::{AuditLabels, AuditTokenLabels, CallLabels, GenAi, OneModel, TokenLabels},
-    names::Metric,
+    cardinality::{Names, Vouched},
+    family::Family,
+    kept::Readings,
+    labels::CallLabels,
+    registry::{Registry, family, reasons, register},
 };
 use crate::{
     audit::Audit,
     call::{Call, Outcome, TokenSource},
 };
 
+pub use family::{FamilySample, Labels, SeriesSample};
+pub use kept::{Found, INTERVAL as KEEP_INTERVAL, KeepError, Kept};
+pub use labels::{CallLabel, NoCallLabel};
+pub use negotiation::takes_gzip;
 pub use reasons::{Publisher, ReasonCounters};
 pub use text::Format;
-
-/// A counter of seconds.
-type Seconds = Counter<f64, AtomicU64>;
+pub use value::{Counter, Exemplar, Follower, Gauge, Histogram, HistogramSample, Sample, Sum};
 
 /// Stands in a required label whose value is not known, such as the operation of a report in no known dialect.
 const UNKNOWN: &str = "unknown";
@@ -45,19 +50,22 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
-    models: ModelNames,
-    calls: Guarded<CallLabels, Counter>,
+    registry: Arc<Registry>,
+    readings: OnceLock<Readings>,
+    keep_errors: ReasonCounters,
+    models: Names,
+    more: CallLabels,
+    calls: Family<Counter>,
     outer_calls: Counter,
-    tokens: Guarded<TokenLabels, Counter>,
-    audit_calls: Guarded<AuditLabels, Counter>,
-    audit_tokens: Guarded<AuditTokenLabels, Counter>,
-    stalls: Guarded<OneModel, Counter>,
-    wasted: Guarded<OneModel, Seconds>,
-    request_duration: Guarded<GenAi, Histogram>,
-    time_to_first_token: Guarded<GenAi, Histogram>,
-    time_per_output_token: Guarded<GenAi, Histogram>,
-    token_usage: Guarded<GenAi, Histogram>,
+    tokens: Family<Counter>,
+    audit_calls: Family<Counter>,
+    audit_tokens: Family<Counter>,
+    stalls: Family<Counter>,
+    wasted: Family<Sum>,
+    request_duration: Family<Histogram>,
+    time_to_first_token: Family<Histogram>,
+    time_per_output_token: Family<Histogram>,
+    token_usage: Family<Histogram>,
     exchanges: ReasonCounters,
     in_flight: Gauge,
     analysis_events: ReasonCounters,
@@ -66,6 +74,7 @@ struct Inner {
     counting: CountingMetrics,
     capture: CaptureMetrics,
     store: StoreMetrics,
+    api: ApiMetrics,
 }
 
 /// What the counting of tokens costs and saves.
@@ -99,6 +108,16 @@ pub struct CaptureMetrics {
     pub bytes: Counter,
     /// Packets lost before llmtap could read them, by reason.
     pub dropped: ReasonCounters,
+    /// Packets seen before, on another interface, and left out.
+    pub duplicates: Counter,
+    /// Holes in streams that were given up.
+    pub gaps: Counter,
+    /// Their bytes.
+    pub gap_bytes: Counter,
+    /// What was given up at a limit, by the counter of it.
+    pub shed: ReasonCounters,
+    /// Connections open now.
+    pub open_connections: Gauge,
     /// Packets seen and not used, by reason.
     pub ignored: ReasonCounters,
     /// What TCP reassembly met.
@@ -142,38 +161,77 @@ pub struct StoreMetrics {
     pub freed: Counter,
 }
 
+/// What the API counts.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiMetrics {
+    requests: Family<Counter>,
+    seconds: Family<Histogram>,
+    /// Requests under way.
+    pub(crate) in_flight: Gauge,
+}
+
+impl ApiMetrics {
+    fn new(r: &mut Registry) -> Self {
+        let seconds = || Histogram::new(names::API_BUCKETS);
+        Self {
+            requests: family(r, &names::API_REQUESTS, &[], Counter::default),
+            seconds: family(r, &names::API_SECONDS, &[], seconds),
+            in_flight: register(r, &names::API_IN_FLIGHT, Gauge::default()),
+        }
+    }
+
+    /// Counts a request. The route is one of the code's own, or a word for all others.
+    pub(crate) fn answered(&self, route: &str, status: u16, seconds: f64) {
+        let code = status.to_string();
+        self.requests.with(&[Some(route), Some(&code)]).inc();
+        self.seconds.with(&[Some(route)]).observe(seconds);
+    }
+}
+
 impl Metrics {
     /// All families, at zero. The process is taken to have started now.
     pub fn new() -> Self {
-        let mut registry = Registry::default();
+        Self::with_labels(&[])
+    }
+
+    /// The same with these labels in the counters of calls.
+    pub fn with_labels(labels: &[CallLabel]) -> Self {
+        let more = CallLabels::new(labels);
+        let names = &more.names();
+        let mut registry = Registry::new();
         let r = &mut registry;
         register_process(r);
+        let histograms = |r: &mut Registry, row, buckets: &'static [f64]| {
+            let make = move || Histogram::new(buckets.iter().copied());
+            family(r, row, &[], make)
+        };
         Self(Arc::new(Inner {
-            models: ModelNames::new(),
-            calls: guarded(r, &names::CALLS, Family::default()),
+            models: Names::new(),
+            more,
+            calls: family(r, &names::CALLS, names, Counter::default),
             outer_calls: register(r, &names::OUTER_CALLS, Counter::default()),
             exchanges: reasons(r, &names::EXCHANGES),
-            tokens: guarded(r, &names::TOKENS, Family::default()),
+            tokens: family(r, &names::TOKENS, names, Counter::default),
             in_flight: register(r, &names::CALLS_IN_FLIGHT, Gauge::default()),
-            audit_calls: guarded(r, &names::AUDIT_CALLS, Family::default()),
-            audit_tokens: guarded(r, &names::AUDIT_TOKENS, Family::default()),
-            stalls: guarded(r, &names::STALLS, Family::default()),
-            wasted: guarded(r, &names::WASTED, Family::default()),
+            audit_calls: family(r, &names::AUDIT_CALLS, &[], Counter::default),
+            audit_tokens: family(r, &names::AUDIT_TOKENS, &[], Counter::default),
+            stalls: family(r, &names::STALLS, names, Counter::default),
+            wasted: family(r, &names::WASTED, names, Sum::default),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
             reloads: reasons(r, &names::RELOADS),
             redactions: reasons(r, &names::REDACTIONS),
-            request_duration: histograms(r, &names::REQUEST_DURATION, || {
-                Histogram::new(names::DURATION_BUCKETS)
-            }),
-            time_to_first_token: histograms(r, &names::TIME_TO_FIRST_TOKEN, || {
-                Histogram::new(names::FIRST_TOKEN_BUCKETS)
-            }),
-            time_per_output_token: histograms(r, &names::TIME_PER_OUTPUT_TOKEN, || {
-                Histogram::new(names::PER_TOKEN_BUCKETS)
-            }),
-            token_usage: histograms(r, &names::TOKEN_USAGE, || {
-                Histogram::new(names::USAGE_BUCKETS)
-            }),
+            request_duration: histograms(r, &names::REQUEST_DURATION, &names::DURATION_BUCKETS),
+            time_to_first_token: histograms(
+                r,
+                &names::TIME_TO_FIRST_TOKEN,
+                &names::FIRST_TOKEN_BUCKETS,
+            ),
+            time_per_output_token: histograms(
+                r,
+                &names::TIME_PER_OUTPUT_TOKEN,
+                &names::PER_TOKEN_BUCKETS,
+            ),
+            token_usage: histograms(r, &names::TOKEN_USAGE, &names::USAGE_BUCKETS),
             counting: CountingMetrics {
                 lookups: reasons(r, &names::COUNT_LOOKUPS),
                 bytes: reasons(r, &names::COUNT_BYTES),
@@ -181,7 +239,10 @@ impl Metrics {
             },
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
-            registry,
+            api: ApiMetrics::new(r),
+            keep_errors: reasons(r, &names::KEEP_ERRORS),
+            readings: OnceLock::new(),
+            registry: Arc::new(registry),
         }))
     }
 
@@ -193,21 +254,14 @@ impl Metrics {
             return;
         }
         let model = self.model_label(call);
-        let labels = GenAi {
-            operation: call.operation.unwrap_or(UNKNOWN),
-            provider: call.provider.unwrap_or(UNKNOWN),
-            request_model: model.clone(),
-            response_model: m.label(call.response_model.as_deref(), call),
-            token_type: None,
-            error_type: (call.outcome != Outcome::Ok).then(|| call.outcome.as_str()),
-        };
-        m.calls
-            .get(CallLabels {
-                outcome: call.outcome.as_str(),
-                operation: labels.operation,
-                model: model.clone(),
-            })
-            .inc();
+        let model = model.as_deref();
+        let answered_by = m.label(call.response_model.as_deref(), call);
+        let operation = call.operation.unwrap_or(UNKNOWN);
+        let outcome = call.outcome.as_str();
+        let more = m.more.values(call, vouched(call));
+        let more: Vec<_> = more.iter().map(Option::as_deref).collect();
+        let labels = [&[Some(outcome), Some(operation), model], &more[..]].concat();
+        m.calls.with(&labels).inc();
         let tokens = [
             ("input", call.input_source, call.input_tokens),
             ("output", call.output_source, call.output_tokens),
@@ -222,47 +276,47 @@ impl Metrics {
         ];
         for (kind, source, count) in tokens {
             if let Some(count) = count {
-                let (source, model) = (source.as_str(), model.clone());
-                m.tokens
-                    .get(TokenLabels {
-                        kind,
-                        source,
-                        model,
-                    })
-                    .inc_by(count);
+                let labels = [&[Some(kind), Some(source.as_str()), model], &more[..]].concat();
+                m.tokens.with(&labels).inc_by(count);
             }
         }
         if let Some(audit) = Audit::of(call) {
-            m.observe_audit(call, &audit, model.clone());
+            m.observe_audit(call, &audit, model);
         }
-        let one_model = OneModel {
-            model: model.clone(),
-        };
+        let by_model = [&[model], &more[..]].concat();
         if let Some(stalls) = call.stalls {
-            m.stalls.get(one_model.clone()).inc_by(stalls);
+            m.stalls.with(&by_model).inc_by(stalls);
         }
         if call.wasted > 0 {
-            m.wasted.get(one_model).inc_by(call.wasted as f64 / 1e6);
+            m.wasted.with(&by_model).add(call.wasted as f64 / 1e6);
         }
-        if let Some(elapsed) = call.elapsed {
-            let histogram = m.request_duration.get(labels.clone());
-            histogram.observe(elapsed as f64 / 1e6);
+        let gen_ai = [
+            Some(operation),
+            Some(call.provider.unwrap_or(UNKNOWN)),
+            model,
+            answered_by.as_deref(),
+            (call.outcome != Outcome::Ok).then_some(outcome),
+        ];
+        let exemplar = Exemplar::new(
+            call.call_key,
+            call.whose.trace_id.as_deref(),
+            call.marks.ended,
+        );
+        for (histograms, micros) in [
+            (&m.request_duration, call.elapsed.map(|t| t as f64)),
+            (&m.time_to_first_token, call.ttft.map(|t| t as f64)),
+            (&m.time_per_output_token, call.tpot),
+        ] {
+            if let Some(micros) = micros {
+                let histogram = histograms.with(&gen_ai);
+                histogram.observe_call(micros / 1e6, exemplar);
+            }
         }
-        if let Some(ttft) = call.ttft {
-            let histogram = m.time_to_first_token.get(labels.clone());
-            histogram.observe(ttft as f64 / 1e6);
-        }
-        if let Some(tpot) = call.tpot {
-            let histogram = m.time_per_output_token.get(labels.clone());
-            histogram.observe(tpot / 1e6);
-        }
+        let [operation, provider, asked, answered, error] = gen_ai;
         for (kind, count) in [("input", call.input_tokens), ("output", call.output_tokens)] {
             if let Some(count) = count {
-                let labels = GenAi {
-                    token_type: Some(kind),
-                    ..labels.clone()
-                };
-                m.token_usage.get(labels).observe(count as f64);
+                let labels = [operation, provider, asked, answered, Some(kind), error];
+                m.token_usage.with(&labels).observe(count as f64);
             }
         }
     }
@@ -310,6 +364,11 @@ impl Metrics {
         &self.0.capture
     }
 
+    /// The counters of the API.
+    pub(crate) fn api(&self) -> &ApiMetrics {
+        &self.0.api
+    }
+
     /// The counters of the store's writer.
     pub fn store(&self) -> &StoreMetrics {
         &self.0.store
@@ -339,53 +398,64 @@ impl Metrics {
         rows.filter(|(.., count)| *count > 0).collect()
     }
 
+    /// All families that have series, in the order of the table. Where totals are kept, these are kept before they
+    /// are handed out, so that no later run shows less; for that, a reading may wait a moment.
+    pub fn families(&self) -> Vec<FamilySample> {
+        let kept = self.0.readings.get().and_then(Readings::reading);
+        kept.unwrap_or_else(|| self.0.registry.read())
+    }
+
+    /// Goes on from the totals in a file, and keeps them there, to be read at the next start.
+    ///
+    /// # Errors
+    /// Where that is not possible; the totals are then those of this run alone.
+    pub fn keep(&self, path: &Path) -> Result<(Kept, Found), KeepError> {
+        for reason in kept::REASONS {
+            self.0.keep_errors.inc_by(reason, 0);
+        }
+        let (kept, readings, found) = Kept::start(path, &self.0.registry, &self.0.keep_errors)?;
+        // The lock is taken by one alone.
+        let _ = self.0.readings.set(readings);
+        Ok((kept, found))
+    }
+
     /// The text of a scrape.
     pub fn render(&self, format: Format) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail, and no encoder of ours fails by itself.
-        let _ = encoding::text::encode(&mut text, &self.0.registry);
-        match format {
-            Format::OpenMetrics => text,
-            Format::Prometheus => text::to_prometheus(&text),
-        }
+        text::render(&self.families(), format)
     }
 }
 
 impl Inner {
-    fn observe_audit(&self, call: &Call, audit: &Audit, model: Option<Arc<str>>) {
-        let tokenizer = call.tokenizer.clone();
-        let tokenizer = tokenizer.unwrap_or_else(|| UNKNOWN.into());
-        let labels = AuditLabels { tokenizer, model };
-        self.audit_calls.get(labels.clone()).inc();
+    fn observe_audit(&self, call: &Call, audit: &Audit, model: Option<&str>) {
+        let tokenizer = Some(call.tokenizer.as_deref().unwrap_or(UNKNOWN));
+        self.audit_calls.with(&[model, tokenizer]).inc();
         for (kind, pair) in [("input", audit.input), ("output", audit.output)] {
             let Some(pair) = pair else { continue };
             for (source, tokens) in [
                 (TokenSource::Reported, pair.reported),
                 (TokenSource::Counted, pair.counted),
             ] {
-                let (source, audit) = (source.as_str(), labels.clone());
-                let labels = AuditTokenLabels {
-                    kind,
-                    source,
-                    audit,
-                };
-                self.audit_tokens.get(labels).inc_by(tokens);
+                let labels = [Some(kind), Some(source.as_str()), model, tokenizer];
+                self.audit_tokens.with(&labels).inc_by(tokens);
             }
         }
     }
 
     fn label(&self, model: Option<&str>, call: &Call) -> Option<Arc<str>> {
-        let vouched = if confirms(call) {
-            Vouched::Yes
-        } else {
-            Vouched::No
-        };
         let model = model.filter(|model| !model.is_empty())?;
-        Some(self.models.label(model, vouched))
+        Some(self.models.label(model, vouched(call)))
     }
 }
 
-/// Whether the answer confirms that there are such models: it is good, or else a 2xx that names a
+fn vouched(call: &Call) -> Vouched {
+    if confirms(call) {
+        Vouched::Yes
+    } else {
+        Vouched::No
+    }
+}
+
+/// Whether the answer confirms that there are such models, users and so on: it is good, or else a 2xx that names a
 /// model or brought output. An error alone, under whatever status, confirms nothing.
 fn confirms(call: &Call) -> bool {
     let answered = call.response_model.is_some() || call.output_tokens.is_some_and(|n| n > 0);
@@ -408,6 +478,11 @@ impl CaptureMetrics {
             packets: register(r, &names::CAPTURE_PACKETS, Counter::default()),
             bytes: register(r, &names::CAPTURE_BYTES, Counter::default()),
             dropped: reasons(r, &names::CAPTURE_DROPPED),
+            duplicates: register(r, &names::CAPTURE_DUPLICATES, Counter::default()),
+            gaps: register(r, &names::CAPTURE_GAPS, Counter::default()),
+            gap_bytes: register(r, &names::CAPTURE_GAP_BYTES, Counter::default()),
+            shed: reasons(r, &names::SHED),
+            open_connections: register(r, &names::CONNECTIONS_OPEN, Gauge::default()),
             ignored: reasons(r, &names::PACKETS_IGNORED),
             tcp_events: reasons(r, &names::TCP_EVENTS),
             http_events: reasons(r, &names::HTTP_EVENTS),
@@ -442,55 +517,8 @@ impl StoreMetrics {
 }
 
 fn register_process(r: &mut Registry) {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let start = Gauge::<f64, AtomicU64>::default();
-    start.set(since_epoch.map_or(0.0, |time| time.as_secs_f64()));
-    register(r, &names::START_TIME, start);
-    let build = Family::<[(&'static str, &'static str); 1], Gauge>::default();
-    build
-        .get_or_create_owned(&[("version", env!("CARGO_PKG_VERSION"))])
-        .set(1);
-    register(r, &names::BUILD_INFO, build);
-}
-
-/// Registers a metric under its row of the table.
-fn register<M: Registrable + Clone>(r: &mut Registry, row: &Metric, metric: M) -> M {
-    let unit = match row.unit {
-        names::Unit::None => None,
-        names::Unit::Seconds => Some((registry::Unit::Seconds, "_seconds")),
-        names::Unit::Bytes => Some((registry::Unit::Bytes, "_bytes")),
-    };
-    match unit {
-        None => r.register(row.name, row.help, metric.clone()),
-        Some((unit, suffix)) => {
-            let stem = row.name.strip_suffix(suffix).unwrap_or(row.name);
-            r.register_with_unit(stem, row.help, unit, metric.clone());
-        }
-    }
-    metric
-}
-
-fn reasons(r: &mut Registry, row: &Metric) -> ReasonCounters {
-    let label = row.labels.first().copied().unwrap_or("reason");
-    register(r, row, ReasonCounters::new(label))
-}
-
-fn guarded<S, M, C>(r: &mut Registry, row: &Metric, family: Family<S, M, C>) -> Guarded<S, M, C>
-where
-    S: cardinality::ModelLabels,
-    M: Clone,
-    C: prometheus_client::metrics::family::MetricConstructor<M> + Clone,
-    Family<S, M, C>: Registrable + Clone,
-{
-    Guarded::new(register(r, row, family))
-}
-
-fn histograms(
-    r: &mut Registry,
-    row: &Metric,
-    make: fn() -> Histogram,
-) -> Guarded<GenAi, Histogram> {
-    guarded(r, row, Family::new_with_constructor(make))
+    let build = family(r, &names::BUILD_INFO, &[], Gauge::default);
+    build.with(&[Some(env!("CARGO_PKG_VERSION"))]).set(1);
 }
 
 #[cfg(test)]

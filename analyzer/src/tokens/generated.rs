@@ -294,16 +294,16 @@ const PHI_LIST: Tools = Tools {
 /// The table; `None`: texts are counted as they stand. [`Family::Harmony`] has a room of its own.
 #[rustfmt::skip]
 const fn rule(family: Family) -> Option<Rule> {
-    const fn think(open: &'static str, close: &'static str) -> Option<Think> {
-        Some(Think { open, close })
+    const fn think(open: &'static str, close: &'static str) -> Think {
+        Think { open, close }
     }
     use Family as F;
     // Thoughts that the prompt began.
-    const BEGUN: Option<Think> = think("", "\n</think>\n\n");
+    const BEGUN: Option<Think> = Some(think("", "\n</think>\n\n"));
     let (name, tags, think, tools) = match family {
-        F::ChatMl => ("chatml", QWEN_TAGS, think("<think>\n", "\n</think>\n\n"), Some(&HERMES)),
+        F::ChatMl => ("chatml", QWEN_TAGS, Some(think("<think>\n", "\n</think>\n\n")), Some(&HERMES)),
         F::Qwen2 => ("qwen2", QWEN_TAGS, BEGUN, Some(&HERMES)),
-        F::Qwen3 => ("qwen3", QWEN_TAGS, think("<think>\n", "\n</think>\n\n"), Some(&HERMES)),
+        F::Qwen3 => ("qwen3", QWEN_TAGS, Some(think("<think>\n", "\n</think>\n\n")), Some(&HERMES)),
         F::Qwen35 => ("qwen3.5", QWEN_TAGS, BEGUN, Some(&QWEN_XML)),
         F::Qwq => ("qwq", QWEN_TAGS, BEGUN, Some(&HERMES)),
         F::Llama2 => ("llama2", &[] as &[&str], None, None),
@@ -311,18 +311,18 @@ const fn rule(family: Family) -> Option<Rule> {
         F::Llama31 => ("llama3.1", &["<|python_tag|>"] as &[&str], None, Some(&LLAMA)),
         F::Llama4 => ("llama4", &["<|python_start|>", "<|python_end|>"] as &[&str], None, Some(&LLAMA)),
         F::DeepSeekV3 => ("deepseek_v3", DEEPSEEK_TAGS, BEGUN, Some(&DEEPSEEK_V3)),
-        F::DeepSeekV31 => ("deepseek_v3.1", DEEPSEEK_TAGS, think("", "</think>"), Some(&DEEPSEEK_V31)),
+        F::DeepSeekV31 => ("deepseek_v3.1", DEEPSEEK_TAGS, Some(think("", "</think>")), Some(&DEEPSEEK_V31)),
         F::DeepSeekR1 => ("deepseek_r1", DEEPSEEK_TAGS, BEGUN, Some(&DEEPSEEK_V3)),
         F::Mistral => ("mistral", MISTRAL_TAGS, None, Some(&MISTRAL_LIST)),
         F::MistralTekken => ("mistral_tekken", MISTRAL_TAGS, None, Some(&MISTRAL_LIST)),
-        F::MistralV7 => ("mistral_v7", MISTRAL_TAGS, think("[THINK]", "[/THINK]"), Some(&MISTRAL_ARGS)),
-        F::Glm4 => ("glm4", THINK_TAGS, think("<think>", "</think>\n"), Some(&GLM_LINES)),
-        F::Glm45 => ("glm4.5", GLM_TAGS, think("\n<think>", "</think>\n"), Some(&GLM_XML)),
-        F::Kimi => ("kimi", KIMI_TAGS, think("<think>", "</think>"), Some(&KIMI)),
+        F::MistralV7 => ("mistral_v7", MISTRAL_TAGS, Some(think("[THINK]", "[/THINK]")), Some(&MISTRAL_ARGS)),
+        F::Glm4 => ("glm4", THINK_TAGS, Some(think("<think>", "</think>\n")), Some(&GLM_LINES)),
+        F::Glm45 => ("glm4.5", GLM_TAGS, Some(think("\n<think>", "</think>\n")), Some(&GLM_XML)),
+        F::Kimi => ("kimi", KIMI_TAGS, Some(think("<think>", "</think>")), Some(&KIMI)),
         F::Gemma => ("gemma", &[] as &[&str], None, None),
         F::Phi3 => ("phi3", &[] as &[&str], None, None),
-        F::Phi4 => ("phi4", PHI_TAGS, think("<think>", "</think>"), None),
-        F::Phi4Mini => ("phi4_mini", PHI_TAGS, think("<think>", "</think>"), Some(&PHI_LIST)),
+        F::Phi4 => ("phi4", PHI_TAGS, Some(think("<think>", "</think>")), None),
+        F::Phi4Mini => ("phi4_mini", PHI_TAGS, Some(think("<think>", "</think>")), Some(&PHI_LIST)),
         F::Harmony | F::OpenAi | F::Claude | F::Gemini | F::Unknown => return None,
     };
     Some(Rule { name, tags, think, tools })

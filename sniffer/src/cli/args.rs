@@ -12,6 +12,7 @@ use super::{
     config::{CommonArgs, CompletionsArgs, ConfigCommand, DocsArgs},
     counting::CountArgs,
     limits::{CaptureLimits, TextLimits},
+    metrics::MetricArgs,
     storage::StorageArgs,
 };
 
@@ -209,6 +210,9 @@ pub(crate) struct Serving {
     /// What of request and response bodies is stored
     #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
     pub(crate) bodies: Bodies,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricArgs,
 }
 
 /// How exchanges become calls.

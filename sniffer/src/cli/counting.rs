@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use analyzer::{
     live::Live,
-    metrics::{Metrics, Publisher},
+    metrics::{Metrics, Publisher, ReasonCounters},
     tokens::{
         Counter, Tokenizers,
         cache::Cache,
@@ -73,7 +73,7 @@ pub(crate) struct Counting {
 impl Counting {
     pub(crate) fn new(counter: &Live<Counter>, metrics: &Metrics) -> Self {
         let counting = metrics.counting();
-        let publishers = [&counting.lookups, &counting.bytes].map(|c| c.publisher());
+        let publishers = [&counting.lookups, &counting.bytes].map(ReasonCounters::publisher);
         Self {
             counter: counter.clone(),
             metrics: metrics.clone(),

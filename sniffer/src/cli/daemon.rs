@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,7 +14,7 @@ use std::{
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
-    metrics::{Metrics, Publisher},
+    metrics::{Found, Kept, Metrics, Publisher},
     redact::Redactor,
     report::Report,
     store::{Reader, WriterHandle, system_clock},
@@ -61,6 +62,7 @@ pub(crate) struct Daemon {
     board: Arc<Board>,
     capture: Arc<CaptureStatus>,
     storage: Storage,
+    totals: Option<Kept>,
     setup: Setup,
     redactions: Arc<Redactions>,
     counting: Arc<Counting>,
@@ -81,12 +83,13 @@ impl Daemon {
         (reloader, log): (Reloader, LogHandle),
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
-        let metrics = Metrics::new();
+        let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
         let listener = api::bind(serving.listen)?;
         let address = listener
             .local_addr()
             .context("the API's address cannot be read")?;
         let storage = storing.open(&db, serving.bodies, &metrics)?;
+        let totals = keep(&metrics, &places::totals_beside(&db));
         let key = match &analysis.key_file {
             Some(path) => places::read_key(path)?,
             None => places::key_beside(&db)?,
@@ -168,6 +171,7 @@ impl Daemon {
             board,
             capture,
             storage,
+            totals,
             setup,
             redactions,
             counting,
@@ -239,7 +243,40 @@ impl Daemon {
             self.wait()?;
         }
         self.runtime.shutdown_timeout(LAST_WORK);
-        self.storage.close()
+        let stored = self.storage.close();
+        if let Some(totals) = self.totals {
+            totals.close();
+        }
+        stored
+    }
+}
+
+/// Lets the totals of the metrics go on from the last run. Without that llmtap works as well.
+fn keep(metrics: &Metrics, path: &Path) -> Option<Kept> {
+    match metrics.keep(path) {
+        Ok((kept, found)) => {
+            match found {
+                Found::Nothing => {}
+                Found::Totals { series, left_out } => tracing::debug!(
+                    "{series} series of metrics go on from {}, {left_out} do not",
+                    path.display()
+                ),
+                Found::Outdated => tracing::info!(
+                    "the totals of the metrics begin at zero: the machine went down before llmtap had \
+                     written the last ones"
+                ),
+                Found::Damaged(aside) => tracing::warn!(
+                    "the totals of the metrics begin at zero: {} cannot be read, and was set aside as {}",
+                    path.display(),
+                    aside.display()
+                ),
+            }
+            Some(kept)
+        }
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use analyzer::{
-    audit::{Audit, Pair},
+    audit::{Audit, AuditTotals, Pair},
     call::Call,
 };
 
@@ -24,14 +24,7 @@ const OTHER: &str = "(other)";
 /// Gathers audited calls.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
-    rows: BTreeMap<(String, Arc<str>), Row>,
-}
-
-#[derive(Debug, Default)]
-struct Row {
-    calls: u64,
-    input: Pair,
-    output: Pair,
+    rows: BTreeMap<(String, Arc<str>), AuditTotals>,
 }
 
 impl Drift {
@@ -49,14 +42,7 @@ impl Drift {
         if self.rows.len() >= PAIRS && !self.rows.contains_key(&key) {
             OTHER.clone_into(&mut key.0);
         }
-        let row = self.rows.entry(key).or_default();
-        row.calls += 1;
-        for (sum, pair) in [
-            (&mut row.input, audit.input),
-            (&mut row.output, audit.output),
-        ] {
-            sum.add(pair.unwrap_or_default());
-        }
+        self.rows.entry(key).or_default().add(audit);
     }
 
     /// The report, in lines, an empty one before it; nothing where no call was audited.
@@ -82,10 +68,10 @@ impl Drift {
         rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.calls));
         for ((model, tokenizer), row) in rows.iter().take(SHOWN) {
             let [input, output] = [row.input, row.output].map(shown);
-            let (model, calls) = (human::cell(model, 30), human::count(row.calls));
+            let (model, number) = (human::cell(model, 30), human::count(row.calls));
             let cells: [&dyn Display; 9] = [
-                &model, tokenizer, &calls, &input[0], &input[1], &input[2], &output[0], &output[1],
-                &output[2],
+                &model, tokenizer, &number, &input[0], &input[1], &input[2], &output[0],
+                &output[1], &output[2],
             ];
             write_line(&mut out, &cells);
         }
@@ -113,7 +99,7 @@ fn write_line(out: &mut String, cells: &[&dyn Display; 9]) {
     let [
         model,
         tokenizer,
-        calls,
+        number,
         input,
         input_counted,
         input_drift,
@@ -124,7 +110,7 @@ fn write_line(out: &mut String, cells: &[&dyn Display; 9]) {
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "{model:<30} {tokenizer:<14} {calls:>7} {input:>9} {input_counted:>9} {input_drift:>8} {output:>9} \
+        "{model:<30} {tokenizer:<14} {number:>7} {input:>9} {input_counted:>9} {input_drift:>8} {output:>9} \
          {output_counted:>9} {output_drift:>8}"
     );
 }

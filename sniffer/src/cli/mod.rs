@@ -10,6 +10,7 @@ mod daemon;
 mod drift;
 mod human;
 mod limits;
+mod metrics;
 mod places;
 mod print;
 mod replay;

@@ -46,6 +46,13 @@ pub(crate) fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home)))
 }
 
+/// Where the totals of the metrics are kept beside a store.
+pub(crate) fn totals_beside(db: &Path) -> PathBuf {
+    let mut name = db.as_os_str().to_owned();
+    name.push(".metrics");
+    name.into()
+}
+
 /// The secret beside a store; made when missing.
 pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
     let folder = db

@@ -1,0 +1,159 @@
+//! ChatML: Qwen and those who took it over.
+
+use super::{Chat, Role, Sink, Turn, python};
+use crate::dialect::prompt::Opening;
+
+/// What a ChatML dialect has of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Nothing.
+    Plain,
+    /// A default for the system.
+    Qwen2,
+    /// Thoughts in tags, kept where they belong to what is being worked on.
+    Qwen3,
+    /// The thoughts of the answer are begun.
+    Qwq,
+}
+
+const QWEN2_SYSTEM: &str = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
+
+const TOOLS_BEFORE: &str = "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\
+    You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
+
+const TOOLS_AFTER: &str = "\n</tools>\n\nFor each function call, return a json object with function name and \
+    arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n\
+    {\"name\": <function-name>, \"arguments\": <args-json-object>}\n</tool_call><|im_end|>\n";
+
+pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
+    let (system, rest) = chat.system();
+    let default = matches!(kind, Kind::Qwen2).then_some(QWEN2_SYSTEM);
+    let has_system = system.is_some();
+    let system = system.as_deref().or(default);
+    if !chat.tools.is_empty() && !matches!(kind, Kind::Plain) {
+        sink.text("<|im_start|>system\n");
+        if let Some(system) = system {
+            sink.text(system);
+            sink.text("\n\n");
+        }
+        sink.text(TOOLS_BEFORE);
+        for tool in &chat.tools {
+            sink.text("\n");
+            sink.text(tool);
+        }
+        sink.text(TOOLS_AFTER);
+    } else if let Some(system) = system {
+        sink.text("<|im_start|>system\n");
+        sink.text(system);
+        sink.text("<|im_end|>\n");
+    }
+    debug_assert!(has_system || rest.len() == chat.turns.len());
+    let last_query = last_query(rest);
+    for (at, turn) in rest.iter().enumerate() {
+        match turn.role {
+            Role::Assistant => assistant(kind, turn, at, last_query, rest.len(), sink),
+            Role::Tool => result(rest, at, sink),
+            role => {
+                sink.text("<|im_start|>");
+                sink.text(role.as_str());
+                sink.text("\n");
+                sink.text(&turn.text());
+                sink.text("<|im_end|>\n");
+            }
+        }
+        sink.look_through();
+    }
+    if chat.opening == Opening::Generation {
+        sink.text("<|im_start|>assistant\n");
+        match (kind, chat.thinking()) {
+            (Kind::Qwen3, Some(false)) => sink.text("<think>\n\n</think>\n\n"),
+            (Kind::Qwq, _) => sink.text("<think>\n"),
+            _ => {}
+        }
+    }
+}
+
+/// The user's last turn that is no tool's answer: the thoughts before it are dropped.
+fn last_query(turns: &[Turn<'_>]) -> usize {
+    let is_query = |turn: &Turn<'_>| {
+        let text = turn.text();
+        let is_answer = text.starts_with("<tool_response>") && text.ends_with("</tool_response>");
+        turn.role == Role::User && !is_answer
+    };
+    turns
+        .iter()
+        .rposition(is_query)
+        .unwrap_or(turns.len().saturating_sub(1))
+}
+
+fn assistant(
+    kind: Kind,
+    turn: &Turn<'_>,
+    at: usize,
+    last_query: usize,
+    turns: usize,
+    sink: &mut Sink<'_>,
+) {
+    let text = turn.text();
+    let mut content: &str = &text;
+    sink.text("<|im_start|>assistant");
+    match kind {
+        Kind::Qwen3 | Kind::Qwq => {
+            let thoughts = turn.thoughts();
+            let mut thoughts: &str = &thoughts;
+            if thoughts.is_empty()
+                && let Some((before, _)) = text.split_once("</think>")
+            {
+                content = text.rsplit("</think>").next().unwrap_or_default();
+                content = content.trim_start_matches('\n');
+                thoughts = before.trim_end_matches('\n');
+                thoughts = thoughts.rsplit("<think>").next().unwrap_or_default();
+                thoughts = thoughts.trim_start_matches('\n');
+            }
+            sink.text("\n");
+            let is_kept = at > last_query && (at + 1 == turns || !thoughts.is_empty());
+            if is_kept && matches!(kind, Kind::Qwen3) {
+                sink.text("<think>\n");
+                sink.text(thoughts.trim_matches('\n'));
+                sink.text("\n</think>\n\n");
+                sink.text(content.trim_start_matches('\n'));
+            } else {
+                sink.text(content);
+            }
+        }
+        Kind::Plain | Kind::Qwen2 => {
+            if turn.calls.is_empty() || !content.is_empty() {
+                sink.text("\n");
+                sink.text(content);
+            }
+        }
+    }
+    for (n, call) in turn.calls.iter().enumerate() {
+        // Qwen 2.5 has no line end before its calls but this one.
+        if n > 0 || !content.is_empty() || matches!(kind, Kind::Plain | Kind::Qwen2) {
+            sink.text("\n");
+        }
+        sink.text("<tool_call>\n{\"name\": \"");
+        sink.text(call.name);
+        sink.text("\", \"arguments\": ");
+        sink.text(&python::arguments(call.arguments));
+        sink.text("}\n</tool_call>");
+    }
+    sink.text("<|im_end|>\n");
+}
+
+/// What tools gave: those that follow one another share a user's turn.
+fn result(turns: &[Turn<'_>], at: usize, sink: &mut Sink<'_>) {
+    let is_tool = |turn: Option<&Turn<'_>>| turn.is_some_and(|turn| turn.role == Role::Tool);
+    if at == 0 || !is_tool(turns.get(at - 1)) {
+        sink.text("<|im_start|>user");
+    }
+    sink.text("\n<tool_response>\n");
+    if let Some(turn) = turns.get(at) {
+        sink.text(&turn.text());
+    }
+    sink.text("\n</tool_response>");
+    if !is_tool(turns.get(at + 1)) {
+        sink.text("<|im_end|>\n");
+    }
+}

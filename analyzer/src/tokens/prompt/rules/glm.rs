@@ -1,0 +1,128 @@
+//! GLM-4, and 4.5 and later with thoughts and tools in tags.
+
+use serde_json::Value;
+
+use super::{Chat, Role, Sink, Turn, python};
+use crate::dialect::prompt::Opening;
+
+const TOOLS_BEFORE: &str = "<|system|>\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\
+    You are provided with function signatures within <tools></tools> XML tags:\n<tools>\n";
+
+const TOOLS_AFTER: &str = "</tools>\n\nFor each function call, output the function name and arguments within the \
+    following XML format:\n<tool_call>{function-name}\n<arg_key>{arg-key-1}</arg_key>\n<arg_value>{arg-value-1}</arg_value>\n\
+    <arg_key>{arg-key-2}</arg_key>\n<arg_value>{arg-value-2}</arg_value>\n...\n</tool_call>";
+
+/// GLM-4.
+pub(super) fn write_4(chat: &Chat<'_>, sink: &mut Sink<'_>) {
+    sink.text("[gMASK]<sop>");
+    for turn in &chat.turns {
+        match turn.role {
+            Role::Tool => sink.text("<|observation|>"),
+            role => {
+                sink.text("<|");
+                sink.text(role.as_str());
+                sink.text("|>");
+            }
+        }
+        sink.text("\n");
+        sink.text(&turn.text());
+        for call in &turn.calls {
+            sink.text("<|assistant|>");
+            sink.text(call.name);
+            sink.text("\n");
+            sink.text(&python::arguments(call.arguments));
+        }
+        sink.look_through();
+    }
+    // It has no tools in its template but those of its own servers; they are text all the same.
+    for tool in &chat.tools {
+        sink.text("\n");
+        sink.text(tool);
+    }
+    if chat.opening == Opening::Generation {
+        sink.text("<|assistant|>");
+    }
+}
+
+/// GLM-4.5 and later.
+pub(super) fn write_45(chat: &Chat<'_>, sink: &mut Sink<'_>) {
+    let no_thoughts = chat.thinking() == Some(false);
+    sink.text("[gMASK]<sop>");
+    if !chat.tools.is_empty() {
+        sink.text(TOOLS_BEFORE);
+        for tool in &chat.tools {
+            sink.text(tool);
+            sink.text("\n");
+        }
+        sink.text(TOOLS_AFTER);
+    }
+    let last_user = chat.turns.iter().rposition(|turn| turn.role == Role::User);
+    let mut after_tool = false;
+    for (at, turn) in chat.turns.iter().enumerate() {
+        let text = turn.text();
+        match turn.role {
+            Role::System | Role::Other(_) => {
+                sink.text("<|system|>\n");
+                sink.text(&text);
+            }
+            Role::User => {
+                sink.text("<|user|>\n");
+                sink.text(&text);
+                if no_thoughts && !text.ends_with("/nothink") {
+                    sink.text("/nothink");
+                }
+            }
+            Role::Assistant => {
+                assistant(turn, last_user.is_none_or(|last| at > last), sink);
+            }
+            Role::Tool => {
+                sink.text(if after_tool { "" } else { "<|observation|>" });
+                sink.text("\n<tool_response>\n");
+                sink.text(&text);
+                sink.text("\n</tool_response>");
+            }
+        }
+        after_tool = turn.role == Role::Tool;
+        sink.look_through();
+    }
+    if chat.opening == Opening::Generation {
+        sink.text("<|assistant|>");
+        sink.text(if no_thoughts { "\n<think></think>" } else { "" });
+    }
+}
+
+fn assistant(turn: &Turn<'_>, is_recent: bool, sink: &mut Sink<'_>) {
+    let text = turn.text();
+    let thoughts = turn.thoughts();
+    let (thoughts, content) = match text.rsplit_once("</think>") {
+        Some((before, after)) if thoughts.is_empty() => {
+            (before.rsplit("<think>").next().unwrap_or_default(), after)
+        }
+        _ => (&*thoughts, &*text),
+    };
+    sink.text("<|assistant|>\n<think>");
+    sink.text(if is_recent { thoughts.trim() } else { "" });
+    sink.text("</think>");
+    if !content.trim().is_empty() {
+        sink.text("\n");
+        sink.text(content.trim());
+    }
+    for call in &turn.calls {
+        sink.text("\n<tool_call>");
+        sink.text(call.name);
+        sink.text("\n");
+        if let Value::Object(arguments) = python::value(call.arguments) {
+            for (key, value) in &arguments {
+                sink.text("<arg_key>");
+                sink.text(key);
+                sink.text("</arg_key>\n<arg_value>");
+                match value {
+                    Value::String(text) => sink.text(text),
+                    value => sink.text(&python::dumps(value, python::Style::default())),
+                }
+                sink.text("</arg_value>\n");
+            }
+        }
+        sink.text("</tool_call>");
+    }
+}

@@ -1,0 +1,172 @@
+//! Counts a prompt that a rule or a template writes: special tokens are one token each, and the text
+//! between two of them is counted as a whole.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+/// The special tokens of a vocabulary, as a rendered prompt has them.
+#[derive(Debug)]
+pub struct Specials {
+    finder: Option<AhoCorasick>,
+    strips: Vec<Strip>,
+}
+
+/// Which white space around it a special token takes in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Strip {
+    /// That before it.
+    pub left: bool,
+    /// That after it.
+    pub right: bool,
+}
+
+impl Specials {
+    /// Those of these names.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::with_strips(names.into_iter().map(|name| (name, Strip::default())))
+    }
+
+    /// Those of these names, and the white space that each takes in.
+    pub fn with_strips<'a>(tokens: impl IntoIterator<Item = (&'a str, Strip)>) -> Self {
+        let (names, strips): (Vec<&str>, Vec<Strip>) = tokens
+            .into_iter()
+            .filter(|(name, _)| !name.is_empty())
+            .unzip();
+        // The longest that begins first, as the tokenizers crate does. A set too large to build is none.
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(names)
+            .ok()
+            .filter(|_| !strips.is_empty());
+        Self { finder, strips }
+    }
+}
+
+/// Takes what is written.
+pub(super) struct Sink<'a> {
+    count: &'a dyn Fn(&str) -> u64,
+    specials: &'a Specials,
+    tokens: u64,
+    /// What was written since the last special token, and what was not looked through yet.
+    pending: String,
+    #[cfg(test)]
+    pub(super) written: String,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(count: &'a dyn Fn(&str) -> u64, specials: &'a Specials) -> Self {
+        Self {
+            count,
+            specials,
+            tokens: 0,
+            pending: String::new(),
+            #[cfg(test)]
+            written: String::new(),
+        }
+    }
+
+    /// What was written so far is counted apart from what follows.
+    pub(super) fn cut(&mut self) {
+        self.look_through();
+        self.tokens += (self.count)(&std::mem::take(&mut self.pending));
+    }
+
+    /// A special token that no text becomes, by its name.
+    pub(super) fn special(&mut self, name: &'static str) {
+        debug_assert!(!name.is_empty(), "a special token has a name");
+        self.tokens(1);
+        #[cfg(test)]
+        self.written.push_str(name);
+    }
+
+    /// So many tokens that are no text.
+    pub(super) fn tokens(&mut self, tokens: u64) {
+        self.cut();
+        self.tokens = self.tokens.saturating_add(tokens);
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.pending.push_str(text);
+        #[cfg(test)]
+        self.written.push_str(text);
+    }
+
+    /// Counts what is complete: after a turn, so that no more than one is held.
+    pub(super) fn look_through(&mut self) {
+        let Some(finder) = &self.specials.finder else {
+            return;
+        };
+        let mut start = 0;
+        for found in finder.find_iter(&self.pending) {
+            let strip = self.specials.strips.get(found.pattern().as_usize());
+            let strip = strip.copied().unwrap_or_default();
+            let mut before = self.pending.get(start..found.start()).unwrap_or_default();
+            if strip.left {
+                before = before.trim_end();
+            }
+            self.tokens += (self.count)(before) + 1;
+            start = found.end();
+            if strip.right {
+                let after = self.pending.get(start..).unwrap_or_default();
+                start += after.len() - after.trim_start().len();
+            }
+        }
+        self.pending.drain(..start);
+    }
+
+    pub(super) fn finish(mut self) -> u64 {
+        self.look_through();
+        self.tokens + (self.count)(&self.pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts letters, so that what was split where can be read off.
+    fn letters(text: &str) -> u64 {
+        if text.is_empty() {
+            0
+        } else {
+            100 + text.len() as u64
+        }
+    }
+
+    #[test]
+    fn text_between_special_tokens_is_counted_as_a_whole() {
+        let specials = Specials::of(["<a>", "<a><b>", "<b>"]);
+        let mut sink = Sink::new(&letters, &specials);
+        for piece in ["on", "e<a", ">", "two", "", "<a><b>", "<", "three"] {
+            sink.text(piece);
+        }
+        sink.look_through();
+        sink.text("four");
+        assert_eq!(sink.finish(), 103 + 1 + 103 + 1 + 110);
+    }
+
+    #[test]
+    fn white_space_goes_with_the_token_that_takes_it_in() {
+        let right = Strip {
+            left: false,
+            right: true,
+        };
+        let left = Strip {
+            left: true,
+            right: false,
+        };
+        let specials = Specials::with_strips([("<r>", right), ("<l>", left)]);
+        let mut sink = Sink::new(&letters, &specials);
+        sink.text("x <r> \ny <l> z");
+        assert_eq!(sink.finish(), 102 + 1 + 101 + 1 + 102);
+    }
+
+    #[test]
+    fn a_set_of_none_is_text_alone() {
+        let specials = Specials::of([]);
+        let mut sink = Sink::new(&letters, &specials);
+        sink.text("<a>");
+        sink.special("<s>");
+        sink.tokens(7);
+        assert_eq!(sink.finish(), 103 + 1 + 7);
+    }
+}

@@ -1,0 +1,532 @@
+//! A model's own chat template, rendered as transformers renders it.
+//!
+//! The template comes from the operator; the conversation comes off the wire and is hostile. So rendering
+//! has fuel, its output is counted as it comes and bounded, and a template can neither read a file nor
+//! another template.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use minijinja::{
+    Environment, Error, ErrorKind, Value,
+    syntax::SyntaxConfig,
+    value::{Kwargs, Serde, ValueKind},
+};
+use regex::Regex;
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    chat::{Call, Chat, Piece, Turn},
+    python::{self, Style},
+    sink::{Sink, Specials, Strip},
+};
+use crate::{dialect::prompt::Opening, time::Timestamp};
+
+/// Instructions that one rendering may take, and 64 bytes of text each: a turn takes some hundred, and
+/// templates copy its text a few times. Some 500 MB of copies take a fraction of a second.
+pub const MAX_FUEL: u64 = 8_000_000;
+
+/// Bytes of a prompt that are rendered: templates copy texts, so that rendering takes several times as
+/// much memory. A longer prompt is counted by the family's rule.
+pub const MAX_TO_RENDER: usize = 16 << 20;
+
+/// Bytes that a rendering may write besides the prompt's own text, twice which it may write anyway.
+pub const MAX_RENDERED: usize = 4 << 20;
+
+/// Bytes of a template; the longest that people publish have some thirty thousand.
+const MAX_SOURCE: u64 = 1 << 20;
+
+/// Bytes of a tokenizer's files: vocabularies of a quarter million tokens take some thirty million.
+const MAX_FILE: u64 = 256 << 20;
+
+/// After so many bytes of output what is complete is counted, so that a rendering is never held whole.
+const WRITTEN_AT_A_TIME: usize = 1 << 20;
+
+/// Why a folder has no template that could be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// A file cannot be read.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is no JSON of the kind that it should be.
+    #[error("{file} is no tokenizer configuration: {source}")]
+    Config {
+        /// The file.
+        file: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The template is none that can be read.
+    #[error("the chat template cannot be read: {0}")]
+    Template(#[from] Error),
+}
+
+/// Why a conversation was not rendered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error("the prompt is too long to be rendered")]
+    TooLong,
+    #[error("{0}")]
+    Rendering(#[from] Error),
+}
+
+/// One model's chat template, and what its special tokens are.
+#[derive(Debug)]
+pub struct Template {
+    environment: Environment<'static>,
+    /// bos_token and the like, as the template names them.
+    tokens: Map<String, Json>,
+    specials: Specials,
+    /// It goes through a content's parts itself.
+    takes_parts: bool,
+    /// It asks whether there is a content, where others take an empty one.
+    takes_null: bool,
+    has_tools: bool,
+    /// What it is called where it fails.
+    name: String,
+    failures: AtomicU64,
+}
+
+const CHAT: &str = "chat";
+const WITH_TOOLS: &str = "tool_use";
+
+impl Template {
+    /// The template of a folder as hubs publish them: `tokenizer_config.json` with or beside
+    /// `chat_template.jinja`; `None` where it has none.
+    ///
+    /// # Errors
+    /// A file is there and cannot be read or understood.
+    pub fn read(folder: &Path) -> Result<Option<Self>, TemplateError> {
+        let config = json_of(folder, "tokenizer_config.json")?.unwrap_or(Json::Null);
+        let beside = text_of(folder, "chat_template.jinja", MAX_SOURCE)?;
+        if beside.is_none() && config.get("chat_template").is_none() {
+            return Ok(None);
+        }
+        let tokenizer = json_of(folder, "tokenizer.json")?.unwrap_or(Json::Null);
+        let name = folder.display().to_string();
+        Self::new(&name, beside, &config, &tokenizer).map(Some)
+    }
+
+    /// A template of its own text (or the configuration's), with what the configuration and the tokenizer
+    /// say of special tokens.
+    pub(super) fn new(
+        name: &str,
+        source: Option<String>,
+        config: &Json,
+        tokenizer: &Json,
+    ) -> Result<Self, TemplateError> {
+        let mut environment = environment()?;
+        let mut sources = Vec::new();
+        match (source, config.get("chat_template")) {
+            (Some(source), _) => environment.add_template_owned(CHAT, readable(&source))?,
+            (None, Some(Json::Array(named))) => {
+                for one in named {
+                    let text = |key: &str| one.get(key).and_then(Json::as_str).unwrap_or_default();
+                    let name = match text("name") {
+                        WITH_TOOLS => WITH_TOOLS,
+                        "default" => CHAT,
+                        _ => continue,
+                    };
+                    environment.add_template_owned(name, readable(text("template")))?;
+                }
+            }
+            (None, source) => {
+                let source = source.and_then(Json::as_str).unwrap_or_default();
+                environment.add_template_owned(CHAT, readable(source))?;
+            }
+        }
+        for (_, template) in environment.templates() {
+            sources.push(template.source().to_owned());
+        }
+        let has_tools = environment.get_template(WITH_TOOLS).is_ok();
+        environment.get_template(CHAT)?;
+        let tokens = config.as_object().into_iter().flatten();
+        let tokens = tokens.filter_map(|(name, value)| {
+            let text = value.get("content").unwrap_or(value);
+            (name.ends_with("_token") && text.is_string()).then(|| (name.clone(), text.clone()))
+        });
+        Ok(Self {
+            environment,
+            tokens: tokens.collect(),
+            specials: specials(config, tokenizer),
+            takes_parts: sources.iter().any(|source| goes_through_parts(source)),
+            takes_null: sources.iter().any(|source| asks_for_null(source)),
+            has_tools,
+            name: name.to_owned(),
+            failures: AtomicU64::new(0),
+        })
+    }
+
+    /// How many tokens the conversation has, rendered.
+    pub(super) fn count(
+        &self,
+        chat: &Chat<'_>,
+        time: Timestamp,
+        text: &dyn Fn(&str) -> u64,
+    ) -> Result<u64, Failed> {
+        match self.render(chat, time, text) {
+            Ok(sink) => Ok(sink.finish()),
+            Err(failed) => {
+                let before = self.failures.fetch_add(1, Ordering::Relaxed);
+                if before == 0 {
+                    tracing::warn!(
+                        "{}: the chat template failed: {failed}; such prompts are counted by the rule of \
+                         the model's family (said once)",
+                        self.name
+                    );
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    /// Conversations that it could not render so far.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn render<'a>(
+        &'a self,
+        chat: &Chat<'_>,
+        time: Timestamp,
+        text: &'a dyn Fn(&str) -> u64,
+    ) -> Result<Sink<'a>, Failed> {
+        let length = chat.length();
+        if length > MAX_TO_RENDER {
+            return Err(Failed::TooLong);
+        }
+        let name = if self.has_tools && !chat.tools.is_empty() {
+            WITH_TOOLS
+        } else {
+            CHAT
+        };
+        let template = self.environment.get_template(name)?;
+        let render = |arguments| {
+            let mut output = Output {
+                sink: Sink::new(text, &self.specials),
+                left: length.saturating_mul(2).saturating_add(MAX_RENDERED),
+                unseen: 0,
+            };
+            let context = self.context(chat, arguments, time);
+            template.render_captured_to(context, &mut output)?;
+            Ok(output.sink)
+        };
+        let has_calls = chat.turns.iter().any(|turn| !turn.calls.is_empty());
+        match render(Arguments::Values) {
+            // Some templates add the arguments of a call to a text.
+            Err(_) if has_calls => render(Arguments::Texts),
+            rendered => rendered,
+        }
+    }
+
+    fn context(&self, chat: &Chat<'_>, arguments: Arguments, time: Timestamp) -> Value {
+        let goes_on = chat.opening == Opening::LastMessage;
+        let mut context = self.tokens.clone();
+        let turns = chat.turns.iter().map(|turn| self.message(turn, arguments));
+        context.insert("messages".to_owned(), turns.collect());
+        context.insert(
+            "add_generation_prompt".to_owned(),
+            (chat.opening == Opening::Generation).into(),
+        );
+        context.insert("continue_final_message".to_owned(), goes_on.into());
+        if !chat.tools.is_empty() {
+            let tools = chat
+                .tools
+                .iter()
+                .map(|tool| as_function(python::value(tool)));
+            context.insert("tools".to_owned(), tools.collect());
+        } else {
+            context.insert("tools".to_owned(), Json::Null);
+        }
+        context.insert("documents".to_owned(), Json::Null);
+        if let Some(effort) = chat.effort {
+            context.insert("reasoning_effort".to_owned(), effort.into());
+        }
+        if let Some(thinking) = chat.thinking {
+            context.insert("enable_thinking".to_owned(), thinking.into());
+        }
+        if let Some(Json::Object(settings)) = chat.settings.map(python::value) {
+            context.extend(settings);
+        }
+        let now = Value::from_function(move |format: &str| strftime(time, format));
+        let context = Value::from(Serde(context));
+        minijinja::context! { strftime_now => now, ..context }
+    }
+
+    /// A turn as servers hand it to a template: arguments as values, and texts joined where the template
+    /// expects one.
+    fn message(&self, turn: &Turn<'_>, arguments: Arguments) -> Json {
+        let mut message = Map::new();
+        message.insert(
+            "role".to_owned(),
+            turn.word.unwrap_or(turn.role.as_str()).into(),
+        );
+        let content =
+            if self.takes_parts && turn.content.len() > 1 || turn.has_media() && self.takes_parts {
+                turn.content.iter().map(part).collect()
+            } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
+                Json::Null
+            } else {
+                turn.text().into()
+            };
+        message.insert("content".to_owned(), content);
+        if !turn.reasoning.is_empty() {
+            message.insert("reasoning_content".to_owned(), turn.thoughts().into());
+        }
+        if let Some(name) = turn.name {
+            message.insert("name".to_owned(), name.into());
+        }
+        if let Some(id) = turn.result_of {
+            message.insert("tool_call_id".to_owned(), id.into());
+        }
+        if !turn.calls.is_empty() {
+            message.insert(
+                "tool_calls".to_owned(),
+                turn.calls
+                    .iter()
+                    .map(|call| as_call(call, arguments))
+                    .collect(),
+            );
+        }
+        Json::Object(message)
+    }
+}
+
+fn part(piece: &Piece<'_>) -> Json {
+    match piece {
+        Piece::Text(text) => json!({"type": "text", "text": text}),
+        // Counted apart: the template's placeholder is not.
+        Piece::Picture | Piece::Other => json!({"type": "left_out"}),
+    }
+}
+
+/// How a template gets the arguments of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arguments {
+    Values,
+    Texts,
+}
+
+fn as_call(call: &Call<'_>, arguments: Arguments) -> Json {
+    let arguments = match serde_json::from_str(call.arguments) {
+        Ok(Json::Object(values)) if arguments == Arguments::Values => Json::Object(values),
+        _ => call.arguments.into(),
+    };
+    let mut value = json!({
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    });
+    if let Some(id) = call.id {
+        value["id"] = id.into();
+    }
+    value
+}
+
+/// A definition as chat templates expect it: a bare one, and Anthropic's, are wrapped as OpenAI's.
+fn as_function(mut tool: Json) -> Json {
+    if tool.get("function").is_some() || tool.get("name").is_none() {
+        return tool;
+    }
+    if let Some(fields) = tool.as_object_mut() {
+        fields.shift_remove("type");
+        if let Some(schema) = fields.shift_remove("input_schema") {
+            fields.insert("parameters".to_owned(), schema);
+        }
+    }
+    json!({"type": "function", "function": tool})
+}
+
+/// Takes a rendering as it is written, up to a bound.
+struct Output<'a> {
+    sink: Sink<'a>,
+    left: usize,
+    /// Bytes that were written since the sink looked through them.
+    unseen: usize,
+}
+
+impl io::Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.left = self
+            .left
+            .checked_sub(text.len())
+            .ok_or_else(|| io::Error::other("the template wrote too much"))?;
+        self.sink.text(text);
+        self.unseen += text.len();
+        if self.unseen >= WRITTEN_AT_A_TIME {
+            self.unseen = 0;
+            self.sink.look_through();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Jinja as transformers sets it up.
+fn environment() -> Result<Environment<'static>, Error> {
+    let mut environment = Environment::new();
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
+    environment.set_fuel(Some(MAX_FUEL));
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
+    environment.add_filter("tojson", tojson);
+    // Python's names for what has no text of its own.
+    environment.set_formatter(|out, state, value| match value.kind() {
+        ValueKind::None => out.write_str("None").map_err(Error::from),
+        ValueKind::Bool if value.is_true() => out.write_str("True").map_err(Error::from),
+        ValueKind::Bool => out.write_str("False").map_err(Error::from),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    Ok(environment)
+}
+
+/// `json.dumps` with the arguments that transformers' filter has.
+fn tojson(value: &Value, arguments: Kwargs) -> Result<String, Error> {
+    // Text is never escaped to ASCII: the filter's own default, and what all callers ask for.
+    let _: Option<bool> = arguments.get("ensure_ascii")?;
+    let indent: Option<usize> = arguments.get("indent")?;
+    let separators: Option<Vec<String>> = arguments.get("separators")?;
+    let sorted: Option<bool> = arguments.get("sort_keys")?;
+    arguments.assert_all_used()?;
+    let json = serde_json::to_value(value)
+        .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
+    let mut style = indent.map_or(Style::default(), |indent| {
+        Style::indented(indent.min(MAX_INDENT))
+    });
+    if let Some([item, key]) = separators.as_deref() {
+        style.item = item;
+        style.key = key;
+    }
+    style.sorted = sorted.unwrap_or(false);
+    Ok(python::dumps(&json, style))
+}
+
+/// Spaces a level of written JSON.
+const MAX_INDENT: usize = 16;
+
+/// The request's time as the template asks for it, in UTC: the server's own zone is not known.
+fn strftime(time: Timestamp, format: &str) -> Result<String, Error> {
+    let failed = |e: jiff::Error| Error::new(ErrorKind::InvalidOperation, e.to_string());
+    let time = jiff::Timestamp::from_microsecond(time.as_micros()).map_err(failed)?;
+    let zoned = time.to_zoned(jiff::tz::TimeZone::UTC);
+    jiff::fmt::strtime::format(format, &zoned).map_err(failed)
+}
+
+/// The template without what transformers adds to Jinja: marks around what the assistant generated, which
+/// write nothing.
+fn readable(source: &str) -> String {
+    static MARKS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").ok());
+    let Some(marks) = &*MARKS else {
+        return source.to_owned();
+    };
+    marks
+        .replace_all(source, |found: &regex::Captures<'_>| {
+            let word = if found.get(2).is_some() {
+                "endif"
+            } else {
+                "if true"
+            };
+            let (left, right) = (&found[1], &found[3]);
+            format!("{{%{left} {word} {right}%}}")
+        })
+        .into_owned()
+}
+
+/// Whether the template goes through the parts of a content itself, as servers find out.
+fn goes_through_parts(source: &str) -> bool {
+    static LOOP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content|\w+\[['"]content['"]\]|content)\b"#).ok()
+    });
+    let found = LOOP
+        .as_ref()
+        .is_some_and(|pattern| pattern.is_match(source));
+    found
+}
+
+/// Whether the template asks if a content is null, as it is beside calls.
+fn asks_for_null(source: &str) -> bool {
+    static QUESTION: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"\bcontent(['"]\])?\s+is\s+(not\s+)?none\b"#).ok());
+    QUESTION
+        .as_ref()
+        .is_some_and(|pattern| pattern.is_match(source))
+}
+
+/// What a vocabulary takes for one token, whatever stands around it: by the tokenizer's own list, else the
+/// configuration's.
+fn specials(config: &Json, tokenizer: &Json) -> Specials {
+    let listed = tokenizer.get("added_tokens").and_then(Json::as_array);
+    let decoder = config.get("added_tokens_decoder").and_then(Json::as_object);
+    let tokens: Vec<&Json> = match (listed, decoder) {
+        (Some(tokens), _) => tokens.iter().collect(),
+        (None, Some(tokens)) => tokens.values().collect(),
+        (None, None) => Vec::new(),
+    };
+    Specials::with_strips(tokens.into_iter().filter_map(|token| {
+        let is = |key: &str| token.get(key).and_then(Json::as_bool) == Some(true);
+        let strip = Strip {
+            left: is("lstrip"),
+            right: is("rstrip"),
+        };
+        Some((token.get("content")?.as_str()?, strip))
+    }))
+}
+
+/// A file of the folder, where it is there.
+fn text_of(folder: &Path, name: &str, most: u64) -> Result<Option<String>, TemplateError> {
+    let path = folder.join(name);
+    let failed = |source| TemplateError::Read {
+        file: path.display().to_string(),
+        source,
+    };
+    let file = match fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut text = String::new();
+    file.take(most).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 == most {
+        return Err(failed(io::Error::other(format!(
+            "it has {most} bytes or more"
+        ))));
+    }
+    Ok(Some(text))
+}
+
+fn json_of(folder: &Path, name: &str) -> Result<Option<Json>, TemplateError> {
+    let Some(text) = text_of(folder, name, MAX_FILE)? else {
+        return Ok(None);
+    };
+    let config = serde_json::from_str(&text).map_err(|source| TemplateError::Config {
+        file: folder.join(name).display().to_string(),
+        source,
+    })?;
+    Ok(Some(config))
+}

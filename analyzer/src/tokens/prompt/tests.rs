@@ -1,0 +1,594 @@
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::{
+    dialect::{PathSays, by_path, request::RequestFacts},
+    tokens::Tokenizers,
+};
+
+/// The facts of a request's body, read in pieces of so many bytes.
+fn read(path: &str, body: &[u8], piece: usize) -> (&'static Dialect, RequestFacts) {
+    let PathSays::Dialect(dialect) = by_path(path) else {
+        panic!("{path} names no dialect");
+    };
+    let mut reader = (dialect.request)();
+    reader.begin(Some("application/json"));
+    for piece in body.chunks(piece.max(1)) {
+        reader.push(piece);
+    }
+    (dialect, reader.finish())
+}
+
+/// A case's body as a client sends it for this model.
+fn body(model: &str, request: &Value) -> Vec<u8> {
+    let mut request = request.clone();
+    request["model"] = model.into();
+    serde_json::to_vec(&request).unwrap()
+}
+
+/// What a reference says of a case.
+#[derive(Debug, Deserialize)]
+struct Reference {
+    case: String,
+    tokens: Option<u64>,
+    sha256: Option<String>,
+}
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/prompts");
+
+fn cases() -> HashMap<String, Value> {
+    let text = std::fs::read_to_string(format!("{DATA}/cases.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn references(name: &str) -> Vec<Reference> {
+    let text = std::fs::read_to_string(format!("{DATA}/{name}.ndjson")).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn choice(model: &str) -> Choice {
+    Tokenizers::by_model().choose([model])
+}
+
+/// What the family's rule writes for a request.
+fn written(model: &str, body: &[u8]) -> String {
+    let (_, facts) = read("/v1/chat/completions", body, body.len());
+    let chat = Chat::of(&facts.prompt).unwrap();
+    let choice = choice(model);
+    let nothing = |_: &str| 0;
+    let mut sink = Sink::new(&nothing, rules::specials(choice.family));
+    assert!(
+        rules::write(&choice, &chat, &mut sink),
+        "{model} has a rule"
+    );
+    sink.written
+}
+
+/// The rules of families whose templates are the ones that the references have.
+#[test]
+fn the_families_rules_write_what_the_reference_writes() {
+    let cases = cases();
+    for (name, model) in [
+        ("qwen2_5", "Qwen2.5-7B-Instruct"),
+        ("qwen3", "Qwen3-8B"),
+        ("llama3_1", "Meta-Llama-3-8B-Instruct"),
+        ("deepseek_v3", "DeepSeek-V3"),
+        ("gemma3", "gemma-3-27b-it"),
+        ("mistral_tekken", "Mistral-Nemo-Instruct-2407"),
+    ] {
+        let mut compared = 0;
+        for reference in references(name) {
+            let Some(expected) = reference.sha256 else {
+                continue;
+            };
+            let text = written(model, &body(model, &cases[&reference.case]));
+            assert_eq!(
+                sha256(&text),
+                expected,
+                "{name}, {}:\n{text}",
+                reference.case
+            );
+            compared += 1;
+        }
+        assert!(compared >= 18, "{name}: {compared} cases");
+    }
+}
+
+fn template(name: &str) -> Template {
+    let config = std::fs::read_to_string(format!("{DATA}/{name}/tokenizer_config.json")).unwrap();
+    Template::new(
+        name,
+        None,
+        &serde_json::from_str(&config).unwrap(),
+        &Value::Null,
+    )
+    .unwrap()
+}
+
+/// A template of this text.
+fn of_text(source: &str) -> Template {
+    Template::new("given", Some(source.to_owned()), &Value::Null, &Value::Null).unwrap()
+}
+
+/// What a template writes for a request.
+fn rendered(template: &Template, body: &[u8]) -> Result<String, String> {
+    let (_, facts) = read("/v1/chat/completions", body, body.len());
+    let chat = Chat::of(&facts.prompt).unwrap();
+    let nothing = |_: &str| 0;
+    let time = Timestamp::from_micros(1_753_488_000_000_000);
+    let sink = template.render(&chat, time, &nothing);
+    sink.map(|sink| sink.written)
+        .map_err(|failed| failed.to_string())
+}
+
+#[test]
+fn templates_are_rendered_as_transformers_renders_them() {
+    let cases = cases();
+    for name in ["qwen2_5", "qwen3", "deepseek_v3"] {
+        let template = template(name);
+        for reference in references(name) {
+            let text = rendered(&template, &body(name, &cases[&reference.case])).unwrap();
+            let expected = reference.sha256.unwrap();
+            assert_eq!(
+                sha256(&text),
+                expected,
+                "{name}, {}:\n{text}",
+                reference.case
+            );
+        }
+    }
+}
+
+#[test]
+fn templates_have_what_transformers_gives_them() {
+    let ask = json!({
+        "messages": [{"role": "user", "content": " hi "}, {"role": "assistant", "content": null,
+            "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{\"a\":[1,2.0],\"é\":null}"}}]}],
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "chat_template_kwargs": {"enable_thinking": false, "mine": [1]},
+        "documents": ["d"],
+    });
+    for (source, expected) in [
+        ("{{ messages[0].content.strip() }}", "hi"),
+        ("{{ messages[0]['content'].upper().strip() }}", "HI"),
+        ("{{ messages|length }}{{ messages[-1].role }}", "2assistant"),
+        (
+            "{{ messages[1].tool_calls[0].function.arguments | tojson }}",
+            "{\"a\": [1, 2.0], \"é\": null}",
+        ),
+        (
+            "{{ messages[1].tool_calls[0].function.arguments | tojson(indent=2) }}",
+            "{\n  \"a\": [\n    1,\n    2.0\n  ],\n  \"é\": null\n}",
+        ),
+        (
+            "{{ messages[1].tool_calls[0].function.arguments | tojson(separators=(',', ':'), ensure_ascii=False) }}",
+            "{\"a\":[1,2.0],\"é\":null}",
+        ),
+        ("{{ strftime_now('%d %b %Y') }}", "26 Jul 2025"),
+        (
+            "{% if strftime_now is defined %}{{ strftime_now('%Y-%m-%d') }}{% endif %}",
+            "2025-07-26",
+        ),
+        (
+            "{{ enable_thinking }} {{ mine[0] }} {% if messages[1].content is none %}{{ messages[1].content }}{% endif %}",
+            "False 1 None",
+        ),
+        (
+            "{% for m in messages %}{% if loop.index0 == 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}",
+            "user",
+        ),
+        (
+            "{% for m in messages %}\n    {% if m.role == 'user' %}\nu\n    {% endif %}\n{% endfor %}\n",
+            "u\n",
+        ),
+        (
+            "{%- set ns = namespace(a=1) %}{% for m in messages %}{% set ns.a = ns.a + 1 %}{% endfor %}{{ ns.a }}",
+            "3",
+        ),
+        ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') }}", "<a>"),
+        ("a{% generation %}b{%- endgeneration %} c", "ab c"),
+        (
+            "{{ add_generation_prompt }}{{ bos_token is defined }}",
+            "TrueFalse",
+        ),
+        (
+            "{{ '<b>' }}{{ 'a' in 'abc' }}{{ messages[::-1][0].role }}",
+            "<b>Trueassistant",
+        ),
+    ] {
+        let body = serde_json::to_vec(&ask).unwrap();
+        assert_eq!(
+            rendered(&of_text(source), &body).as_deref(),
+            Ok(expected),
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_template_that_will_not_end_is_stopped() {
+    let asks_for_a_file = Some("{% include '/etc/passwd' %}".to_owned());
+    assert!(Template::new("given", asks_for_a_file, &Value::Null, &Value::Null).is_err());
+    let long = "x".repeat(100_000);
+    let turns: Vec<Value> = (0..20_000)
+        .map(|_| json!({"role": "user", "content": "twenty bytes of text"}))
+        .collect();
+    for (what, source, messages) in [
+        (
+            "refuses",
+            "{{ raise_exception('no') }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "loops",
+            "{% for a in range(10000) %}{% for b in range(10000) %}{% for c in range(10000) %}{% set d = a %}{% endfor %}{% endfor %}{% endfor %}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "calls itself",
+            "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "writes on",
+            "{% for a in range(10000) %}{{ messages[0].content }}{% endfor %}",
+            json!([{"role": "user", "content": long}]),
+        ),
+        (
+            "doubles a text",
+            "{% set ns = namespace(a=messages[0].content) %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}",
+            json!([{"role": "user", "content": long}]),
+        ),
+        (
+            "gathers a text",
+            "{% set ns = namespace(a='') %}{% for m in messages %}{% set ns.a = ns.a + m.content %}{% endfor %}{{ ns.a }}",
+            json!(turns),
+        ),
+        (
+            "repeats a text",
+            "{{ messages[0].content * 1000000000 }}",
+            json!([{"role": "user", "content": long}]),
+        ),
+    ] {
+        let request = json!({"model": "m", "messages": messages});
+        let body = serde_json::to_vec(&request).unwrap();
+        let begun = std::time::Instant::now();
+        let Err(_) = rendered(&of_text(source), &body) else {
+            panic!("{what}: it was rendered");
+        };
+        assert!(begun.elapsed().as_secs() < 30, "{what}: a watchdog");
+    }
+}
+
+#[test]
+fn where_a_template_fails_the_familys_rule_counts_and_the_failure_is_told() {
+    let request = body(
+        "Qwen2.5-7B",
+        &json!({"messages": [{"role": "user", "content": "hello world"}]}),
+    );
+    let (dialect, facts) = read("/v1/chat/completions", &request, 7);
+    let choice = choice("Qwen2.5-7B");
+    let failing = of_text("{{ raise_exception('no') }}");
+    let working = of_text("{{ messages[0].content }}");
+    let count = |template| {
+        let asked = Asked {
+            dialect,
+            choice: &choice,
+            template,
+            models: &["Qwen2.5-7B"],
+            time: Timestamp::default(),
+        };
+        super::count(&facts.prompt, asked, &|text| choice.tokenizer.count(text))
+    };
+    let (rule, failed) = (count(None), count(Some(&failing)));
+    assert_eq!(
+        (rule.rule, rule.template_failed),
+        (PromptRule::Family, false)
+    );
+    assert_eq!(
+        (failed.rule, failed.template_failed),
+        (PromptRule::Family, true)
+    );
+    assert_eq!(failed.tokens, rule.tokens);
+    assert_eq!(failing.failures(), 1);
+    let counted = count(Some(&working));
+    assert_eq!((counted.rule, counted.tokens), (PromptRule::Template, 2));
+    assert_eq!(working.failures(), 0);
+}
+
+/// A tape in a line.
+fn tape(facts: &RequestFacts) -> String {
+    let parts = facts.prompt.tape().map(|(part, text)| {
+        if text.is_empty() {
+            format!("{part:?}")
+        } else {
+            format!("{part:?}={text}")
+        }
+    });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_api_hands_over_the_whole_prompt() {
+    for (path, body, expected) in [
+        (
+            "/v1/chat/completions",
+            r#"{"messages":[{"role":"system","content":"s"},{"role":"user","name":"n","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"data:image/gif;base64,R0lGODlhQAHwAAAAACwAAAAAAQABAAACAkQBADsAAAAAAAAAAAAAAAAA","detail":"low"}},{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}]},{"role":"assistant","reasoning_content":"r","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"t"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}]}"#,
+            r#"Turn Role=system Content=s Turn Role=user Name=n Content=a Picture Other Turn Role=assistant Reasoning=r Call CallId=c1 CallName=f Arguments={"a":1} Turn Role=tool ResultId=c1 Content=t Tool={"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}"#,
+        ),
+        (
+            "/v1/completions",
+            r#"{"model":"m","prompt":["a","b"],"suffix":"c"}"#,
+            "Text=a Text=b Suffix=c",
+        ),
+        (
+            "/v1/messages",
+            r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]},{"role":"assistant","content":[{"type":"thinking","thinking":"r","signature":"x"},{"type":"tool_use","id":"c1","name":"f","input":{"a":[1,"b"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":[{"type":"text","text":"t"}]},{"type":"text","text":"and?"}]}],"system":[{"type":"text","text":"s"}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}"#,
+            r#"Turn Role=user Content=a Picture Turn Role=assistant Reasoning=r Call CallId=c1 CallName=f ArgumentsValue={"a": [1, "b"]} Turn Role=user ResultRef=c1 Result Content=t ResultEnd Content=and? System Content=s Tool={"name": "f", "input_schema": {"type": "object"}}"#,
+        ),
+        (
+            "/v1/responses",
+            r#"{"model":"m","instructions":"s","input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"https://example.org/a.png"}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"r"}]},{"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"t"}],"tools":[{"type":"function","name":"f"}],"reasoning":{"effort":"low"}}"#,
+            r#"System Content=s Turn Role=user Content=a Picture Turn Reasoning=r Turn ResultRef=c1 Call CallName=f Arguments={} Turn ResultRef=c1 Result Content=t ResultEnd Tool={"type": "function", "name": "f"}"#,
+        ),
+        (
+            "/api/chat",
+            r#"{"model":"m","messages":[{"role":"user","content":"a","images":["AAAA"]},{"role":"assistant","content":"","thinking":"r","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","content":"t"}],"tools":[{"type":"function","function":{"name":"f"}}]}"#,
+            r#"Turn Role=user Content=a Picture Turn Role=assistant Reasoning=r Call CallName=f ArgumentsValue={"a": 1} Turn Role=tool Content=t Tool={"type": "function", "function": {"name": "f"}}"#,
+        ),
+        (
+            "/api/generate",
+            r#"{"model":"m","system":"s","prompt":"a","suffix":"b","images":["AAAA"]}"#,
+            "System Content=s Text=a Suffix=b Picture",
+        ),
+        (
+            "/v1beta/models/m:generateContent",
+            r#"{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"role":"user","parts":[{"text":"a"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}},{"fileData":{"fileUri":"gs://b/c"}}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{"a":1}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":2}}}]}],"tools":[{"functionDeclarations":[{"name":"f"}]}]}"#,
+            r#"System Content=s Turn Role=user Content=a Picture Other Turn Role=model Call CallName=f ArgumentsValue={"a": 1} Turn Role=user Result Name=f ContentValue={"r": 2} ResultEnd Tool={"name": "f"}"#,
+        ),
+    ] {
+        for piece in [1, 3, body.len()] {
+            let (_, facts) = read(path, body.as_bytes(), piece);
+            assert_eq!(tape(&facts), expected, "{path}, in pieces of {piece}");
+        }
+    }
+}
+
+/// All APIs say the same conversation, so that a template is given the same.
+#[test]
+fn a_conversation_is_the_same_by_each_api() {
+    let arguments = r#"{"city": "Paris"}"#;
+    let chat = json!({"messages": [
+        {"role": "system", "content": "s"}, {"role": "user", "content": "a"},
+        {"role": "assistant", "content": null, "reasoning_content": "r", "tool_calls":
+            [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "t"}, {"role": "user", "content": "b"}]});
+    let messages = json!({"max_tokens": 5, "system": "s", "messages": [{"role": "user", "content": "a"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "r"},
+            {"type": "tool_use", "id": "c1", "name": "f", "input": {"city": "Paris"}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "t"},
+            {"type": "text", "text": "b"}]}]});
+    let responses = json!({"instructions": "s", "input": [{"role": "user", "content": "a"},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "r"}]},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": arguments},
+        {"type": "function_call_output", "call_id": "c1", "output": "t"}, {"role": "user", "content": "b"}]});
+    let ollama = json!({"messages": [
+        {"role": "system", "content": "s"}, {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "", "thinking": "r",
+            "tool_calls": [{"function": {"name": "f", "arguments": {"city": "Paris"}}}]},
+        {"role": "tool", "content": "t"}, {"role": "user", "content": "b"}]});
+    let mut seen = Vec::new();
+    for (path, request) in [
+        ("/v1/chat/completions", chat),
+        ("/v1/messages", messages),
+        ("/v1/responses", responses),
+        ("/api/chat", ollama),
+    ] {
+        let model = "Qwen3-8B";
+        let (_, facts) = read(path, &body(model, &request), 5);
+        let chat = Chat::of(&facts.prompt).unwrap();
+        let nothing = |_: &str| 0;
+        let mut sink = Sink::new(&nothing, rules::specials(Family::Qwen3));
+        assert!(rules::write(&choice(model), &chat, &mut sink));
+        seen.push((path, sink.written));
+    }
+    for (path, text) in &seen {
+        assert_eq!(text, &seen[0].1, "{path}");
+    }
+    assert!(seen[0].1.contains("<tool_response>\nt\n</tool_response>"));
+}
+
+/// How many tokens a request to OpenAI's chat API counts for a model.
+fn chat_tokens(model: &str, request: &Value) -> Counted {
+    let request = body(model, request);
+    let (dialect, facts) = read("/v1/chat/completions", &request, request.len());
+    let choice = choice(model);
+    let asked = Asked {
+        dialect,
+        choice: &choice,
+        template: None,
+        models: &[model],
+        time: Timestamp::default(),
+    };
+    super::count(&facts.prompt, asked, &|text| choice.tokenizer.count(text))
+}
+
+#[test]
+fn openais_rule_gives_the_cookbooks_figures() {
+    // "How to count tokens with tiktoken": what the API reported for these.
+    let jargon = json!({"messages": [
+        {"role": "system", "content": "You are a helpful, pattern-following assistant that translates corporate jargon into plain English."},
+        {"role": "system", "name": "example_user", "content": "New synergies will help drive top-line growth."},
+        {"role": "system", "name": "example_assistant", "content": "Things working well together will increase revenue."},
+        {"role": "system", "name": "example_user", "content": "Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage."},
+        {"role": "system", "name": "example_assistant", "content": "Let's talk later when we're less busy about how to do better."},
+        {"role": "user", "content": "This late pivot means we don't have time to boil the ocean for the client deliverable."}]});
+    let weather = json!({"messages": [
+        {"role": "system", "content": "You are a helpful assistant that can answer to questions about the weather."},
+        {"role": "user", "content": "What's the weather like in San Francisco?"}],
+        "tools": [{"type": "function", "function": {"name": "get_current_weather",
+            "description": "Get the current weather in a given location",
+            "parameters": {"type": "object", "properties": {
+                "location": {"type": "string", "description": "The city and state, e.g. San Francisco, CA"},
+                "unit": {"type": "string", "description": "The unit of temperature to return", "enum": ["celsius", "fahrenheit"]}},
+                "required": ["location"]}}}]});
+    for (model, request, expected) in [
+        ("gpt-3.5-turbo", &jargon, 129),
+        ("gpt-4-0613", &jargon, 129),
+        ("gpt-4", &jargon, 129),
+        ("gpt-4o", &jargon, 124),
+        ("gpt-4o-mini", &jargon, 124),
+        ("gpt-3.5-turbo", &weather, 105),
+        ("gpt-4", &weather, 105),
+        ("gpt-4o", &weather, 101),
+        ("gpt-4o-mini", &weather, 101),
+    ] {
+        assert_eq!(chat_tokens(model, request).tokens, expected, "{model}");
+    }
+}
+
+#[test]
+fn what_is_left_out_is_told() {
+    let request = json!({"messages": [{"role": "user", "content": [
+        {"type": "text", "text": "hello"},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA"}}]}],
+        "tools": [{"type": "function", "function": {"name": "f"}}]});
+    let known = chat_tokens("gpt-4o", &request);
+    assert_eq!(
+        (known.pictures, known.picture_tokens, known.left_out),
+        (1, 85, 2)
+    );
+    let unknown = chat_tokens("my-model", &request);
+    assert_eq!((unknown.pictures, unknown.left_out), (0, 4));
+    assert_eq!(
+        (unknown.rule, unknown.tokens),
+        (PromptRule::Plain, 2 + 4 + 1 + 1)
+    );
+}
+
+/// JSON of the kind that comes as a request, and of no kind.
+fn requests() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        "[a-z<|>\\[\\]/ \n你]{0,12}".prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+        Just(Value::from("assistant")),
+        Just(Value::from("{\"a\": 1}")),
+        Just(Value::from("data:image/png;base64,iVBORw0KGgoAAAANSUhEUg")),
+    ];
+    let keys = prop_oneof![
+        Just("messages"),
+        Just("role"),
+        Just("content"),
+        Just("tool_calls"),
+        Just("function"),
+        Just("arguments"),
+        Just("name"),
+        Just("id"),
+        Just("tools"),
+        Just("text"),
+        Just("image_url"),
+        Just("url"),
+        Just("input"),
+        Just("system"),
+        Just("tool_use_id"),
+        Just("parts"),
+        Just("contents"),
+        Just("output"),
+        Just("call_id"),
+        Just("reasoning_content"),
+        Just("chat_template_kwargs"),
+        Just("images"),
+        Just("prompt"),
+        Just("source"),
+    ];
+    leaf.prop_recursive(6, 64, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            proptest::collection::vec((keys.clone(), inner), 0..6)
+                .prop_map(|fields| fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever comes, by whatever API: no harm, and the same however it is cut.
+    #[test]
+    fn any_json_counts_the_same_however_cut(
+        request in requests(),
+        end in 0usize..2_000,
+        piece in 1usize..9,
+        path in prop_oneof![
+            Just("/v1/chat/completions"), Just("/v1/messages"), Just("/v1/responses"), Just("/api/chat"),
+            Just("/api/generate"), Just("/v1beta/models/m:generateContent"), Just("/v1/completions"),
+        ],
+    ) {
+        let text = request.to_string();
+        // Here and there cut off before its end.
+        let text = &text.as_bytes()[..end.min(text.len())];
+        let letters = |text: &str| text.len() as u64;
+        let template = of_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ m.tool_calls | tojson }}{% endfor %}");
+        for model in ["Qwen3-8B", "Llama-3.1-8B", "DeepSeek-R1", "Mistral-Nemo", "gemma-3-4b", "GLM-4.5", "Kimi-K2", "gpt-oss-20b", "gpt-4o", "Phi-4-mini", "claude-3", "my-model"] {
+            let choice = choice(model);
+            for template in [None, Some(&template)] {
+                let [whole, cut] = [text.len(), piece].map(|piece| {
+                    let (dialect, facts) = read(path, text, piece);
+                    let asked = Asked { dialect, choice: &choice, template, models: &[model], time: Timestamp::default() };
+                    super::count(&facts.prompt, asked, &letters)
+                });
+                prop_assert_eq!(whole, cut, "{}", model);
+            }
+        }
+    }
+}
+
+/// A hostile body: as many turns, calls and pictures as fit, and a nest.
+#[test]
+fn hostile_prompts_stay_within_bounds() {
+    let turns = format!(
+        "{{\"messages\":[{}]}}",
+        vec!["{\"content\":\"a\",\"tool_calls\":[{}]}"; 200_000].join(",")
+    );
+    let nest = format!(
+        "{{\"tools\":[{{\"a\":{}1{}}}]}}",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
+    let pictures = format!(
+        "{{\"messages\":[{{\"content\":[{}]}}]}}",
+        vec!["{\"image_url\":{\"url\":\"a\"}}"; 100_000].join(",")
+    );
+    for request in [turns, nest, pictures] {
+        let (dialect, facts) = read("/v1/chat/completions", request.as_bytes(), 4_096);
+        assert!(facts.prompt.held() <= request.len() + (8 << 20));
+        let choice = choice("Qwen3-8B");
+        let asked = Asked {
+            dialect,
+            choice: &choice,
+            template: None,
+            models: &[],
+            time: Timestamp::default(),
+        };
+        super::count(&facts.prompt, asked, &|text| text.len() as u64);
+        assert!(Chat::of(&facts.prompt).is_none_or(|chat| chat.turns.len() <= MAX_TURNS));
+    }
+}
