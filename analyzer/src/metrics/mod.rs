@@ -12,6 +12,7 @@ pub mod names;
 mod negotiation;
 mod process;
 mod reasons;
+mod reference;
 mod registry;
 mod text;
 mod value;
@@ -35,6 +36,7 @@ pub use kept::{Found, INTERVAL as KEEP_INTERVAL, KeepError, Kept};
 pub use labels::{CallLabel, NoCallLabel};
 pub use negotiation::takes_gzip;
 pub use reasons::{Publisher, ReasonCounters};
+pub use reference::reference;
 pub use text::Format;
 pub use value::{Counter, Exemplar, Follower, Gauge, Histogram, HistogramSample, Sample, Sum};
 
