@@ -11,6 +11,7 @@ use llmtap_tests::{
     process::{self, Daemon},
     prometheus::Prometheus,
     tap::Tap,
+    tools,
 };
 use rusqlite::Connection;
 
@@ -129,8 +130,26 @@ fn what_prometheus_answers_are_the_figures_of_the_rows() -> Result<()> {
         prometheus.value("min_over_time(up[1h])")? == Some(1.0),
         "a scrape failed"
     );
+    check_open_metrics(api)?;
     let done = llmtap.stop("INT")?;
     ensure!(done.code == Some(0), "llmtap's end: {done:?}");
+    Ok(())
+}
+
+/// The format's own library reads the text, and finds in it what Prometheus' text has not.
+fn check_open_metrics(api: SocketAddr) -> Result<()> {
+    let mut python = std::process::Command::new(tools::python()?);
+    python
+        .arg(tools::file("clients/open_metrics.py"))
+        .arg(format!("http://{api}/metrics"));
+    let done = process::run(&mut python)?;
+    ensure!(done.code == Some(0), "{}", done.stderr);
+    let found: serde_json::Value = serde_json::from_str(&done.stdout)?;
+    let count = |key: &str| found[key].as_u64().unwrap_or(0);
+    ensure!(
+        count("families") > 30 && count("created") > 30 && count("exemplars") > 3,
+        "{found}"
+    );
     Ok(())
 }
 
