@@ -12,6 +12,7 @@ pub mod names;
 mod negotiation;
 mod process;
 mod reasons;
+mod reference;
 mod registry;
 mod text;
 mod value;
@@ -38,11 +39,24 @@ pub use kept::{Found, INTERVAL as KEEP_INTERVAL, KeepError, Kept};
 pub use labels::{CallLabel, NoCallLabel};
 pub use negotiation::takes_gzip;
 pub use reasons::{Publisher, ReasonCounters};
+pub use reference::reference;
 pub use text::Format;
 pub use value::{Counter, Exemplar, Follower, Gauge, Histogram, HistogramSample, Sample, Sum};
 
 /// Stands in a required label whose value is not known, such as the operation of a report in no known dialect.
 const UNKNOWN: &str = "unknown";
+
+/// Faults of the store that an alert waits for.
+const STORE_FAULTS: [&str; 5] = ["device", "full", "locked", "other", "read_only"];
+
+/// Why rows are given up.
+const STORE_SHED: [&str; 5] = [
+    "bodies",
+    "lost_at_close",
+    "queue_bytes",
+    "queue_rows",
+    "refused",
+];
 
 /// All metrics of the process. Clones share them.
 #[derive(Clone, Debug)]
@@ -240,7 +254,7 @@ impl Metrics {
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
             api: ApiMetrics::new(r),
-            keep_errors: reasons(r, &names::KEEP_ERRORS),
+            keep_errors: reasons(r, &names::KEEP_ERRORS).begin(&kept::REASONS),
             readings: OnceLock::new(),
             registry: Arc::new(registry),
         }))
@@ -410,9 +424,6 @@ impl Metrics {
     /// # Errors
     /// Where that is not possible; the totals are then those of this run alone.
     pub fn keep(&self, path: &Path) -> Result<(Kept, Found), KeepError> {
-        for reason in kept::REASONS {
-            self.0.keep_errors.inc_by(reason, 0);
-        }
         let (kept, readings, found) = Kept::start(path, &self.0.registry, &self.0.keep_errors)?;
         // The lock is taken by one alone.
         let _ = self.0.readings.set(readings);
@@ -499,8 +510,8 @@ impl StoreMetrics {
             queue_bytes: register(r, &names::STORE_QUEUE_BYTES, Gauge::default()),
             rows: reasons(r, &names::STORE_ROWS),
             batches: register(r, &names::STORE_BATCHES, Counter::default()),
-            errors: reasons(r, &names::STORE_ERRORS),
-            shed: reasons(r, &names::STORE_SHED),
+            errors: reasons(r, &names::STORE_ERRORS).begin(&STORE_FAULTS),
+            shed: reasons(r, &names::STORE_SHED).begin(&STORE_SHED),
             commit: register(
                 r,
                 &names::STORE_COMMIT,

@@ -19,6 +19,19 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// The upper bounds of its buckets; none but for a histogram.
+    pub fn buckets(&self) -> &'static [f64] {
+        match self {
+            _ if *self == REQUEST_DURATION => &DURATION_BUCKETS,
+            _ if *self == TIME_TO_FIRST_TOKEN => &FIRST_TOKEN_BUCKETS,
+            _ if *self == TIME_PER_OUTPUT_TOKEN => &PER_TOKEN_BUCKETS,
+            _ if *self == TOKEN_USAGE => &USAGE_BUCKETS,
+            _ if *self == STORE_COMMIT => &COMMIT_BUCKETS,
+            _ if *self == API_SECONDS => &API_BUCKETS,
+            _ => &[],
+        }
+    }
+
     /// Whether the system counts it, for each process anew.
     pub(super) fn is_systems(&self) -> bool {
         self.name.starts_with("process_")

@@ -19,13 +19,13 @@ pub(crate) struct MetricArgs {
         value_delimiter = ',',
         help_heading = "Metrics"
     )]
-    labels: Vec<CallLabel>,
+    metric_labels: Vec<CallLabel>,
 }
 
 impl MetricArgs {
     /// The labels, each of which there is.
     pub(crate) fn labels(&self, whose: &WhoseArgs) -> anyhow::Result<&[CallLabel]> {
-        for label in &self.labels {
+        for label in &self.metric_labels {
             if let CallLabel::Header(name) = label
                 && whose.labels.iter().all(|kept| kept.name() != &**name)
             {
@@ -35,6 +35,6 @@ impl MetricArgs {
                 );
             }
         }
-        Ok(&self.labels)
+        Ok(&self.metric_labels)
     }
 }
