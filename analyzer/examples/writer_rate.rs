@@ -8,6 +8,7 @@ use std::{error::Error, path::Path, time::Instant};
 use analyzer::{
     call::{Bodies, Call, CallKey, Confidence, Marks, Outcome, StoredBody, TokenSource, Whose},
     columns::{CALL_COLUMNS, Value},
+    cost::Cost,
     exchange::Source,
     metrics::Metrics,
     record::Record,
@@ -206,6 +207,7 @@ fn record(number: u64) -> Record {
         timeline: None,
         whose: Whose::default(),
         redactions: 0,
+        cost: Cost::default(),
     };
     Record {
         call,

@@ -20,6 +20,8 @@ pub mod json;
 pub mod legs;
 pub mod metrics;
 pub mod multipart;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod record;
 pub mod redact;
 pub mod report;

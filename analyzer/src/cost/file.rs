@@ -67,12 +67,20 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, Price)>, TableError> {
         let message = format!("it has more than {MAX_PRICES} prices: leave some out");
         return Err(at(0..0, message));
     }
-    let common = file.currency.map(|name| currency(name, at)).transpose()?;
+    let common = file
+        .currency
+        .as_ref()
+        .map(|name| currency(name, at))
+        .transpose()?;
     let mut prices = Vec::with_capacity(file.price.len());
     for entry in file.price {
         let span = entry.span();
         let entry = entry.into_inner();
-        let own = entry.currency.map(|name| currency(name, at)).transpose()?;
+        let own = entry
+            .currency
+            .as_ref()
+            .map(|name| currency(name, at))
+            .transpose()?;
         let Some(currency) = own.or_else(|| common.clone()) else {
             let message = "this price has no currency: write currency = \"EUR\" at the top of the file, or here";
             return Err(at(span, message.to_owned()));
@@ -100,7 +108,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, Price)>, TableError> {
             return Err(at(span, message.to_owned()));
         }
         let valid_from = match entry.valid_from {
-            Some(value) => valid_from(value, at)?,
+            Some(value) => valid_from(&value, at)?,
             None => Timestamp::from_micros(i64::MIN),
         };
         let price = Price {
@@ -120,7 +128,7 @@ fn line(text: &str, offset: usize) -> usize {
 }
 
 fn currency(
-    name: Spanned<String>,
+    name: &Spanned<String>,
     at: impl Fn(Range<usize>, String) -> TableError,
 ) -> Result<Arc<str>, TableError> {
     let text = name.get_ref().as_str();
@@ -160,7 +168,7 @@ fn rate(
 
 /// A date is its first moment in UTC.
 fn valid_from(
-    value: Spanned<Value>,
+    value: &Spanned<Value>,
     at: impl Fn(Range<usize>, String) -> TableError,
 ) -> Result<Timestamp, TableError> {
     let text = match value.get_ref() {

@@ -85,6 +85,9 @@ impl std::error::Error for TableError {}
 
 impl PriceTable {
     /// Reads a price file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or what stands in it is wrong; the error names the line.
     pub fn read(path: &Path) -> Result<Self, PriceError> {
         let shown = || path.display().to_string();
         let failed = |error| PriceError::Read {

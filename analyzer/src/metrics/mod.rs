@@ -25,7 +25,7 @@ use crate::call::{Call, Outcome, TokenSource};
 pub use family::{FamilySample, Labels, SeriesSample};
 pub use reasons::{Publisher, ReasonCounters};
 pub use text::Format;
-pub use value::{Counter, Exemplar, Gauge, Histogram, HistogramSample, Sample, Sum};
+pub use value::{Counter, Exemplar, Gauge, Histogram, HistogramSample, Money, Sample, Sum};
 
 /// Stands in a required label whose value is not known, such as the operation of a report in no known dialect.
 const UNKNOWN: &str = "unknown";
@@ -43,6 +43,8 @@ struct Inner {
     tokens: Family<Counter>,
     stalls: Family<Counter>,
     wasted: Family<Sum>,
+    cost: Family<Money>,
+    unpriced: ReasonCounters,
     request_duration: Family<Histogram>,
     time_to_first_token: Family<Histogram>,
     time_per_output_token: Family<Histogram>,
@@ -53,6 +55,7 @@ struct Inner {
     redactions: ReasonCounters,
     capture: CaptureMetrics,
     store: StoreMetrics,
+    otlp: OtlpMetrics,
 }
 
 /// Whether an exchange was an LLM call.
@@ -110,6 +113,17 @@ pub struct StoreMetrics {
     pub bodies_removed: ReasonCounters,
 }
 
+/// What the OTLP export counts.
+#[derive(Clone, Debug)]
+pub struct OtlpMetrics {
+    /// Spans by what became of them.
+    pub spans: ReasonCounters,
+    /// Requests by what was answered.
+    pub requests: ReasonCounters,
+    /// Spans that wait.
+    pub queue: Gauge,
+}
+
 impl Metrics {
     /// All families, at zero. The process is taken to have started now.
     pub fn new() -> Self {
@@ -129,6 +143,8 @@ impl Metrics {
             in_flight: register(r, &names::CALLS_IN_FLIGHT, Gauge::default()),
             stalls: family(r, &names::STALLS, &[], Counter::default),
             wasted: family(r, &names::WASTED, &[], Sum::default),
+            cost: family(r, &names::COST, &[], Money::default),
+            unpriced: reasons(r, &names::UNPRICED),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
             redactions: reasons(r, &names::REDACTIONS),
             request_duration: histograms(r, &names::REQUEST_DURATION, &names::DURATION_BUCKETS),
@@ -145,6 +161,7 @@ impl Metrics {
             token_usage: histograms(r, &names::TOKEN_USAGE, &names::USAGE_BUCKETS),
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
+            otlp: OtlpMetrics::new(r),
             registry,
         }))
     }
@@ -186,6 +203,12 @@ impl Metrics {
         }
         if call.wasted > 0 {
             m.wasted.with(&[model]).add(call.wasted as f64 / 1e6);
+        }
+        if let (Some(nanos), Some(currency)) = (call.cost.nanos, &call.cost.currency) {
+            m.cost.with(&[Some(currency), model]).add(nanos);
+        }
+        if let Some(why) = call.cost.unpriced {
+            m.unpriced.inc(why.as_str());
         }
         let gen_ai = [
             Some(operation),
@@ -254,6 +277,11 @@ impl Metrics {
     /// The counters of the store's writer.
     pub fn store(&self) -> &StoreMetrics {
         &self.0.store
+    }
+
+    /// The counters of the OTLP export.
+    pub fn otlp(&self) -> &OtlpMetrics {
+        &self.0.otlp
     }
 
     /// Exchanges that came to an end: calls, and others.
@@ -351,6 +379,16 @@ impl StoreMetrics {
             ),
             size: register(r, &names::STORE_SIZE, Gauge::default()),
             bodies_removed: reasons(r, &names::STORE_BODIES_REMOVED),
+        }
+    }
+}
+
+impl OtlpMetrics {
+    fn new(r: &mut Registry) -> Self {
+        Self {
+            spans: reasons(r, &names::OTLP_SPANS),
+            requests: reasons(r, &names::OTLP_REQUESTS),
+            queue: register(r, &names::OTLP_QUEUE, Gauge::default()),
         }
     }
 }

@@ -166,6 +166,10 @@ pub(crate) struct Serving {
     /// What of request and response bodies is stored
     #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
     pub(crate) bodies: Bodies,
+
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    pub(crate) otlp: super::otlp::OtlpArgs,
 }
 
 /// How exchanges become calls.

@@ -7,6 +7,8 @@ mod check;
 mod daemon;
 mod human;
 mod limits;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod places;
 mod print;
 mod replay;
