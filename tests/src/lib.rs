@@ -9,7 +9,7 @@
 //! [`canary`] plants secrets.
 //! [`process`] runs the binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
 //! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
-//! [`metrics`] reads a scrape, and [`tools`] finds the programs that `cargo xtask test` put in place.
+//! [`metrics`] reads a scrape, [`prometheus`] scrapes and is asked, and [`tools`] finds the programs that `cargo xtask test` put in place.
 //! [`fuzz`] feeds the library what nobody would send, and [`attacks`] the binary what would fill its memory.
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ pub mod namespace;
 pub mod openai;
 pub mod pcap;
 pub mod process;
+pub mod prometheus;
 pub mod recording;
 pub mod relay;
 pub mod row;

@@ -55,11 +55,21 @@ pub fn traefik() -> Result<PathBuf> {
 
 /// Prometheus's checker of metrics.
 pub fn promtool() -> PathBuf {
-    let unpacked = target_folder().join("xtask/tools/usr/bin/promtool");
+    of_prometheus("promtool")
+}
+
+/// Prometheus itself.
+pub fn prometheus() -> PathBuf {
+    of_prometheus("prometheus")
+}
+
+/// A program of its package, unpacked by `cargo xtask test`, or else installed.
+fn of_prometheus(name: &str) -> PathBuf {
+    let unpacked = target_folder().join("xtask/tools/usr/bin").join(name);
     if unpacked.is_file() {
         unpacked
     } else {
-        "promtool".into()
+        name.into()
     }
 }
 

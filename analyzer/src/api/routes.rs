@@ -6,12 +6,13 @@ use axum::{
     Json, Router,
     extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, Method, StatusCode, Uri, header},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde_json::{Value as Json_, json};
 
-use super::{ApiState, error::Refusal, record, report};
+use super::{ApiState, counted::counted, error::Refusal, record, report, scrape::scrape};
 use crate::{metrics::Format, store::Health, ui};
 
 /// The endpoints by name, for those who ask for another.
@@ -37,6 +38,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/ready", get(ready))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&state), counted))
         .with_state(state)
 }
 
@@ -53,12 +55,7 @@ async fn metrics(
     if let Some((_, offset)) = offset {
         return record_page(&state, parse_offset(offset)?).await;
     }
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    let format = Format::for_accept(accept);
-    let content_type = [(header::CONTENT_TYPE, format.content_type())];
-    Ok((content_type, state.metrics.render(format)).into_response())
+    scrape(&state, &headers).await
 }
 
 /// A negative offset is the first record; one that is larger than any number is past the last.

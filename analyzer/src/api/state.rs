@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     board::Board,
     report::{Analyse, ReportLimits},
+    scrape::ScrapeLimits,
 };
 use crate::{
     metrics::Metrics,
@@ -30,6 +31,7 @@ pub struct ApiState {
     pub(super) analyse: Analyse,
     pub(super) stored: Option<OnStored>,
     pub(super) reports: ReportLimits,
+    pub(super) scrapes: ScrapeLimits,
     pub(super) started: Instant,
 }
 
@@ -52,6 +54,7 @@ impl ApiState {
             analyse,
             stored: None,
             reports: ReportLimits::new(),
+            scrapes: ScrapeLimits::new(),
             started: Instant::now(),
         }
     }

@@ -451,6 +451,70 @@ fn both_formats_of_the_aggregates_are_served() {
 }
 
 #[test]
+fn a_scrape_is_coded_for_those_who_take_that() {
+    let server = Server::start();
+    let ask = |coding: &str| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        let head = format!(
+            "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {coding}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let end = bytes
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        (head.to_lowercase(), bytes.split_off(end + 4))
+    };
+    let (head, coded) = ask("br, gzip");
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(head.contains("vary: accept, accept-encoding"), "{head}");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&coded[..])
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(text.contains("llmtap_capture_packets_total 0\n"), "{text}");
+    let (head, plain) = ask("gzip;q=0");
+    assert!(!head.contains("content-encoding"), "{head}");
+    assert!(String::from_utf8(plain).unwrap().ends_with('\n'));
+}
+
+#[test]
+fn requests_are_counted_by_route_and_made_up_paths_are_one() {
+    let server = Server::start();
+    for path in [
+        "/live",
+        "/live",
+        "/api/metrics?offset=x",
+        "/a",
+        "/b",
+        "/c?d",
+    ] {
+        server.get(path);
+    }
+    server.post("/live", "");
+    let text = server.get("/metrics").body;
+    let requests: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("llmtap_api_requests_total{"))
+        .collect();
+    assert_eq!(
+        requests,
+        [
+            r#"llmtap_api_requests_total{route="/live",status="200"} 2"#,
+            r#"llmtap_api_requests_total{route="/api/metrics",status="400"} 1"#,
+            r#"llmtap_api_requests_total{route="other",status="404"} 3"#,
+            r#"llmtap_api_requests_total{route="/live",status="405"} 1"#,
+        ],
+        "{text}"
+    );
+    assert!(text.contains("llmtap_api_request_seconds_count{route=\"/live\"} 3\n"));
+    assert!(text.contains("llmtap_api_requests_in_flight 1\n"));
+}
+
+#[test]
 fn other_paths_and_methods_get_json() {
     let server = Server::start();
     let answer = server.get("/nowhere?secret=1");

@@ -41,7 +41,7 @@ mod triton;
 pub(crate) use choice::{AnswerChoice, RequestChoice};
 pub use choice::{MAX_ANSWER_PROBED, MAX_REQUEST_PROBED};
 pub use clocks::{Gaps, MAX_GAPS, STALL_THRESHOLD, StreamClocks};
-pub use paths::{PathSays, by_path, model_of_path, path_of};
+pub use paths::{OTHER_ENDPOINT, PathSays, by_path, endpoint, model_of_path, path_of};
 pub use shape::Sign;
 pub use text::MAX_TEXT;
 

@@ -74,6 +74,21 @@ pub fn by_path(target: &str) -> PathSays {
     says
 }
 
+/// Stands for all paths that are no known endpoint's.
+pub const OTHER_ENDPOINT: &str = "other";
+
+/// The known end of a path, a model's place in it left open; the longest that fits, or else
+/// [`OTHER_ENDPOINT`]. Fit for a label: there are as many as the dialects have.
+pub fn endpoint(target: &str) -> &'static str {
+    let path = path_of(target).trim_end_matches('/');
+    let ends = DIALECTS
+        .iter()
+        .flat_map(|dialect| dialect.paths.iter().chain(dialect.hints));
+    let fitting = ends.filter(|end| fit(path, end).is_some());
+    let longest = fitting.max_by_key(|end| end.len());
+    longest.copied().unwrap_or(OTHER_ENDPOINT)
+}
+
 /// The path of a request target: without its query, and without scheme and host where a proxy
 /// sent the absolute form.
 pub fn path_of(target: &str) -> &str {
@@ -117,6 +132,24 @@ fn fit<'p>(path: &'p str, pattern: &str) -> Option<&'p str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endpoints_are_those_of_the_dialects() {
+        for (target, end) in [
+            ("/proxy/v1/chat/completions?key=1", "/chat/completions"),
+            ("/v1/chat/completions/", "/chat/completions"),
+            (
+                "/v1beta/models/gemini-x:generateContent",
+                ":generateContent",
+            ),
+            ("/made/up/7", OTHER_ENDPOINT),
+            ("", OTHER_ENDPOINT),
+        ] {
+            let found = endpoint(target);
+            assert!(found.ends_with(end), "{target}: {found}");
+        }
+        assert!(!endpoint("/v1beta/models/gemini-x:generateContent").contains("gemini"));
+    }
 
     fn name(target: &str) -> &'static str {
         match by_path(target) {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    hash::BuildHasher as _,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
@@ -14,7 +14,7 @@ use hashbrown::HashTable;
 
 use super::{
     cardinality::{LABEL_SET_CAP, OTHER},
-    names::{Metric, WIRE_LABELS},
+    names::{Kind, Metric, WIRE_LABELS},
     value::{Instrument, Sample},
 };
 use crate::{store::system_clock, time::Timestamp};
@@ -107,8 +107,18 @@ pub struct SeriesSample {
     pub labels: Arc<Labels>,
     /// When it began to count; in an earlier run, where it goes on.
     pub created: Timestamp,
+    /// When it was last added to, as far as it is looked up by what traffic says.
+    pub added: Timestamp,
     /// What it showed.
     pub sample: Sample,
+}
+
+/// A series of an earlier run.
+#[derive(Clone, Debug)]
+pub(super) struct Earlier {
+    pub(super) created: Timestamp,
+    pub(super) added: Timestamp,
+    pub(super) sample: Sample,
 }
 
 /// What a registry holds.
@@ -119,7 +129,10 @@ pub(super) trait Readable: Send + Sync {
     fn read(&self) -> Vec<SeriesSample>;
 
     /// Goes on from a series of an earlier run; `false` where that does not fit.
-    fn go_on(&self, labels: &[(String, String)], created: Timestamp, from: &Sample) -> bool;
+    fn go_on(&self, labels: &[(String, String)], from: &Earlier) -> bool;
+
+    /// Whether traffic names its series.
+    fn is_of_traffic(&self) -> bool;
 }
 
 /// A family of series. Clones share it.
@@ -145,7 +158,8 @@ struct State<M> {
 #[derive(Clone)]
 struct Series<M> {
     labels: Arc<Labels>,
-    created: Arc<AtomicI64>,
+    /// Microseconds: when it began, and when it was last asked for.
+    times: Arc<[AtomicI64; 2]>,
     metric: M,
 }
 
@@ -175,10 +189,12 @@ impl<M: Instrument> Family<M> {
     /// The metric for these values, in the order of the names, or for those that stand for all others.
     pub(super) fn with(&self, values: &[Option<&str>]) -> M {
         debug_assert!(values.len() == self.0.names.len(), "{}", self.0.row.name);
+        let now = system_clock();
         if let Some(series) = self.find(values) {
+            series.times[1].store(now.as_micros(), Ordering::Relaxed);
             return series.metric;
         }
-        self.series(values, system_clock()).metric
+        self.series(values, now).metric
     }
 
     fn find(&self, values: &[Option<&str>]) -> Option<Series<M>> {
@@ -203,7 +219,7 @@ impl<M: Instrument> Family<M> {
         }
         let series = Series {
             labels: Arc::new(Labels::new(&inner.names, &values)),
-            created: Arc::new(AtomicI64::new(created.as_micros())),
+            times: Arc::new([created.as_micros(); 2].map(AtomicI64::new)),
             metric: (inner.make)(),
         };
         let State { index, list } = &mut *state;
@@ -216,9 +232,7 @@ impl<M: Instrument> Family<M> {
     }
 
     fn hash(&self, values: &[Option<&str>]) -> u64 {
-        let mut hasher = self.0.hasher.build_hasher();
-        values.hash(&mut hasher);
-        hasher.finish()
+        self.0.hasher.hash_one(values)
     }
 }
 
@@ -242,30 +256,40 @@ impl<M: Instrument> Readable for Family<M> {
             let state = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
             state.list.clone()
         };
+        let time = |time: &AtomicI64| Timestamp::from_micros(time.load(Ordering::Relaxed));
         let sample = |series: Series<M>| SeriesSample {
-            created: Timestamp::from_micros(series.created.load(Ordering::Relaxed)),
+            created: time(&series.times[0]),
+            added: time(&series.times[1]),
             sample: series.metric.sample(),
             labels: series.labels,
         };
         list.into_iter().map(sample).collect()
     }
 
-    fn go_on(&self, labels: &[(String, String)], created: Timestamp, from: &Sample) -> bool {
+    fn is_of_traffic(&self) -> bool {
+        self.0.wire.contains(&true)
+    }
+
+    fn go_on(&self, labels: &[(String, String)], from: &Earlier) -> bool {
         let names = &self.0.names;
         let known = |(name, _): &(String, String)| names.iter().any(|own| **own == **name);
         if !labels.iter().all(known) {
             return false;
         }
-        let value = |name: &Box<str>| {
-            let (_, value) = labels.iter().find(|(own, _)| **own == **name)?;
+        let value = |name: &str| {
+            let (_, value) = labels.iter().find(|(own, _)| own == name)?;
             Some(value.as_str())
         };
-        let values: Vec<_> = names.iter().map(value).collect();
-        let series = self.series(&values, created);
-        let fits = series.metric.go_on(from);
+        let values: Vec<_> = names.iter().map(|name| value(name)).collect();
+        if M::KIND == Kind::Gauge {
+            return false;
+        }
+        let series = self.series(&values, from.created);
+        let fits = series.metric.go_on(&from.sample);
         if fits {
-            let created = created.as_micros();
-            series.created.fetch_min(created, Ordering::Relaxed);
+            let [created, added] = &*series.times;
+            created.fetch_min(from.created.as_micros(), Ordering::Relaxed);
+            added.fetch_max(from.added.as_micros(), Ordering::Relaxed);
         }
         fits
     }
@@ -355,7 +379,12 @@ mod tests {
         family.with(&[Some("m")]).inc();
         let labels = [("model".to_owned(), "m".to_owned())];
         let then = Timestamp::from_micros(5);
-        assert!(family.go_on(&labels, then, &Sample::Counter(3.0)));
+        let earlier = Earlier {
+            created: then,
+            added: then,
+            sample: Sample::Counter(3.0),
+        };
+        assert!(family.go_on(&labels, &earlier));
         let series = &family.read()[0];
         assert_eq!(
             (series.created, &series.sample),
@@ -363,7 +392,7 @@ mod tests {
         );
         assert_eq!(count(&family, "m"), 1);
         let unknown = [("colour".to_owned(), "red".to_owned())];
-        assert!(!family.go_on(&unknown, then, &Sample::Counter(3.0)));
+        assert!(!family.go_on(&unknown, &earlier));
         assert_eq!(family.read().len(), 1);
     }
 }

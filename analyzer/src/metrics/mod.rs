@@ -6,26 +6,41 @@
 
 pub mod cardinality;
 mod family;
+mod kept;
+mod labels;
 pub mod names;
+mod negotiation;
 mod process;
 mod reasons;
+mod reference;
 mod registry;
 mod text;
 mod value;
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use self::{
     cardinality::{Names, Vouched},
     family::Family,
+    kept::Readings,
+    labels::CallLabels,
     registry::{Registry, family, reasons, register},
 };
 use crate::call::{Call, Outcome, TokenSource};
 
 pub use family::{FamilySample, Labels, SeriesSample};
+pub use kept::{Found, INTERVAL as KEEP_INTERVAL, KeepError, Kept};
+pub use labels::{CallLabel, NoCallLabel};
+pub use negotiation::takes_gzip;
 pub use reasons::{Publisher, ReasonCounters};
+pub use reference::reference;
 pub use text::Format;
-pub use value::{Counter, Exemplar, Gauge, Histogram, HistogramSample, Money, Sample, Sum};
+pub use value::{
+    Counter, Exemplar, Follower, Gauge, Histogram, HistogramSample, Money, Sample, Sum,
+};
 
 /// Stands in a required label whose value is not known, such as the operation of a report in no known dialect.
 const UNKNOWN: &str = "unknown";
@@ -36,8 +51,11 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
+    registry: Arc<Registry>,
+    readings: OnceLock<Readings>,
+    keep_errors: ReasonCounters,
     models: Names,
+    more: CallLabels,
     calls: Family<Counter>,
     outer_calls: Counter,
     tokens: Family<Counter>,
@@ -55,6 +73,7 @@ struct Inner {
     redactions: ReasonCounters,
     capture: CaptureMetrics,
     store: StoreMetrics,
+    api: ApiMetrics,
     otlp: OtlpMetrics,
 }
 
@@ -78,6 +97,16 @@ pub struct CaptureMetrics {
     pub bytes: Counter,
     /// Packets lost before llmtap could read them, by reason.
     pub dropped: ReasonCounters,
+    /// Packets seen before, on another interface, and left out.
+    pub duplicates: Counter,
+    /// Holes in streams that were given up.
+    pub gaps: Counter,
+    /// Their bytes.
+    pub gap_bytes: Counter,
+    /// What was given up at a limit, by the counter of it.
+    pub shed: ReasonCounters,
+    /// Connections open now.
+    pub open_connections: Gauge,
     /// Packets seen and not used, by reason.
     pub ignored: ReasonCounters,
     /// What TCP reassembly met.
@@ -113,6 +142,33 @@ pub struct StoreMetrics {
     pub bodies_removed: ReasonCounters,
 }
 
+/// What the API counts.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiMetrics {
+    requests: Family<Counter>,
+    seconds: Family<Histogram>,
+    /// Requests under way.
+    pub(crate) in_flight: Gauge,
+}
+
+impl ApiMetrics {
+    fn new(r: &mut Registry) -> Self {
+        let seconds = || Histogram::new(names::API_BUCKETS);
+        Self {
+            requests: family(r, &names::API_REQUESTS, &[], Counter::default),
+            seconds: family(r, &names::API_SECONDS, &[], seconds),
+            in_flight: register(r, &names::API_IN_FLIGHT, Gauge::default()),
+        }
+    }
+
+    /// Counts a request. The route is one of the code's own, or a word for all others.
+    pub(crate) fn answered(&self, route: &str, status: u16, seconds: f64) {
+        let code = status.to_string();
+        self.requests.with(&[Some(route), Some(&code)]).inc();
+        self.seconds.with(&[Some(route)]).observe(seconds);
+    }
+}
+
 /// What the OTLP export counts.
 #[derive(Clone, Debug)]
 pub struct OtlpMetrics {
@@ -127,6 +183,13 @@ pub struct OtlpMetrics {
 impl Metrics {
     /// All families, at zero. The process is taken to have started now.
     pub fn new() -> Self {
+        Self::with_labels(&[])
+    }
+
+    /// The same with these labels in the counters of calls.
+    pub fn with_labels(labels: &[CallLabel]) -> Self {
+        let more = CallLabels::new(labels);
+        let names = &more.names();
         let mut registry = Registry::new();
         let r = &mut registry;
         register_process(r);
@@ -136,14 +199,15 @@ impl Metrics {
         };
         Self(Arc::new(Inner {
             models: Names::new(),
-            calls: family(r, &names::CALLS, &[], Counter::default),
+            more,
+            calls: family(r, &names::CALLS, names, Counter::default),
             outer_calls: register(r, &names::OUTER_CALLS, Counter::default()),
             exchanges: reasons(r, &names::EXCHANGES),
-            tokens: family(r, &names::TOKENS, &[], Counter::default),
+            tokens: family(r, &names::TOKENS, names, Counter::default),
             in_flight: register(r, &names::CALLS_IN_FLIGHT, Gauge::default()),
-            stalls: family(r, &names::STALLS, &[], Counter::default),
-            wasted: family(r, &names::WASTED, &[], Sum::default),
-            cost: family(r, &names::COST, &[], Money::default),
+            stalls: family(r, &names::STALLS, names, Counter::default),
+            wasted: family(r, &names::WASTED, names, Sum::default),
+            cost: family(r, &names::COST, names, Money::default),
             unpriced: reasons(r, &names::UNPRICED),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
             redactions: reasons(r, &names::REDACTIONS),
@@ -162,7 +226,10 @@ impl Metrics {
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
             otlp: OtlpMetrics::new(r),
-            registry,
+            api: ApiMetrics::new(r),
+            keep_errors: reasons(r, &names::KEEP_ERRORS),
+            readings: OnceLock::new(),
+            registry: Arc::new(registry),
         }))
     }
 
@@ -178,7 +245,10 @@ impl Metrics {
         let answered_by = m.label(call.response_model.as_deref(), call);
         let operation = call.operation.unwrap_or(UNKNOWN);
         let outcome = call.outcome.as_str();
-        m.calls.with(&[Some(outcome), Some(operation), model]).inc();
+        let more = m.more.values(call, vouched(call));
+        let more: Vec<_> = more.iter().map(Option::as_deref).collect();
+        let labels = [&[Some(outcome), Some(operation), model], &more[..]].concat();
+        m.calls.with(&labels).inc();
         let tokens = [
             ("input", call.input_source, call.input_tokens),
             ("output", call.output_source, call.output_tokens),
@@ -193,19 +263,20 @@ impl Metrics {
         ];
         for (kind, source, count) in tokens {
             if let Some(count) = count {
-                m.tokens
-                    .with(&[Some(kind), Some(source.as_str()), model])
-                    .inc_by(count);
+                let labels = [&[Some(kind), Some(source.as_str()), model], &more[..]].concat();
+                m.tokens.with(&labels).inc_by(count);
             }
         }
+        let by_model = [&[model], &more[..]].concat();
         if let Some(stalls) = call.stalls {
-            m.stalls.with(&[model]).inc_by(stalls);
+            m.stalls.with(&by_model).inc_by(stalls);
         }
         if call.wasted > 0 {
-            m.wasted.with(&[model]).add(call.wasted as f64 / 1e6);
+            m.wasted.with(&by_model).add(call.wasted as f64 / 1e6);
         }
         if let (Some(nanos), Some(currency)) = (call.cost.nanos, &call.cost.currency) {
-            m.cost.with(&[Some(currency), model]).add(nanos);
+            let labels = [&[Some(&**currency), model], &more[..]].concat();
+            m.cost.with(&labels).add(nanos);
         }
         if let Some(why) = call.cost.unpriced {
             m.unpriced.inc(why.as_str());
@@ -274,6 +345,11 @@ impl Metrics {
         &self.0.capture
     }
 
+    /// The counters of the API.
+    pub(crate) fn api(&self) -> &ApiMetrics {
+        &self.0.api
+    }
+
     /// The counters of the store's writer.
     pub fn store(&self) -> &StoreMetrics {
         &self.0.store
@@ -308,9 +384,25 @@ impl Metrics {
         rows.filter(|(.., count)| *count > 0).collect()
     }
 
-    /// All families that have series, in the order of the table.
+    /// All families that have series, in the order of the table. Where totals are kept, these are kept before they
+    /// are handed out, so that no later run shows less; for that, a reading may wait a moment.
     pub fn families(&self) -> Vec<FamilySample> {
-        self.0.registry.read()
+        let kept = self.0.readings.get().and_then(Readings::reading);
+        kept.unwrap_or_else(|| self.0.registry.read())
+    }
+
+    /// Goes on from the totals in a file, and keeps them there, to be read at the next start.
+    ///
+    /// # Errors
+    /// Where that is not possible; the totals are then those of this run alone.
+    pub fn keep(&self, path: &Path) -> Result<(Kept, Found), KeepError> {
+        for reason in kept::REASONS {
+            self.0.keep_errors.inc_by(reason, 0);
+        }
+        let (kept, readings, found) = Kept::start(path, &self.0.registry, &self.0.keep_errors)?;
+        // The lock is taken by one alone.
+        let _ = self.0.readings.set(readings);
+        Ok((kept, found))
     }
 
     /// The text of a scrape.
@@ -321,17 +413,20 @@ impl Metrics {
 
 impl Inner {
     fn label(&self, model: Option<&str>, call: &Call) -> Option<Arc<str>> {
-        let vouched = if confirms(call) {
-            Vouched::Yes
-        } else {
-            Vouched::No
-        };
         let model = model.filter(|model| !model.is_empty())?;
-        Some(self.models.label(model, vouched))
+        Some(self.models.label(model, vouched(call)))
     }
 }
 
-/// Whether the answer confirms that there are such models: it is good, or else a 2xx that names a
+fn vouched(call: &Call) -> Vouched {
+    if confirms(call) {
+        Vouched::Yes
+    } else {
+        Vouched::No
+    }
+}
+
+/// Whether the answer confirms that there are such models, users and so on: it is good, or else a 2xx that names a
 /// model or brought output. An error alone, under whatever status, confirms nothing.
 fn confirms(call: &Call) -> bool {
     let answered = call.response_model.is_some() || call.output_tokens.is_some_and(|n| n > 0);
@@ -354,6 +449,11 @@ impl CaptureMetrics {
             packets: register(r, &names::CAPTURE_PACKETS, Counter::default()),
             bytes: register(r, &names::CAPTURE_BYTES, Counter::default()),
             dropped: reasons(r, &names::CAPTURE_DROPPED),
+            duplicates: register(r, &names::CAPTURE_DUPLICATES, Counter::default()),
+            gaps: register(r, &names::CAPTURE_GAPS, Counter::default()),
+            gap_bytes: register(r, &names::CAPTURE_GAP_BYTES, Counter::default()),
+            shed: reasons(r, &names::SHED),
+            open_connections: register(r, &names::CONNECTIONS_OPEN, Gauge::default()),
             ignored: reasons(r, &names::PACKETS_IGNORED),
             tcp_events: reasons(r, &names::TCP_EVENTS),
             http_events: reasons(r, &names::HTTP_EVENTS),

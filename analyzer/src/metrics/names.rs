@@ -20,6 +20,26 @@ pub struct Metric {
     pub help: &'static str,
 }
 
+impl Metric {
+    /// The upper bounds of its buckets; none but for a histogram.
+    pub fn buckets(&self) -> &'static [f64] {
+        match self {
+            _ if *self == REQUEST_DURATION => &DURATION_BUCKETS,
+            _ if *self == TIME_TO_FIRST_TOKEN => &FIRST_TOKEN_BUCKETS,
+            _ if *self == TIME_PER_OUTPUT_TOKEN => &PER_TOKEN_BUCKETS,
+            _ if *self == TOKEN_USAGE => &USAGE_BUCKETS,
+            _ if *self == STORE_COMMIT => &COMMIT_BUCKETS,
+            _ if *self == API_SECONDS => &API_BUCKETS,
+            _ => &[],
+        }
+    }
+
+    /// Whether the system counts it, for each process anew.
+    pub(super) fn is_systems(&self) -> bool {
+        self.name.starts_with("process_")
+    }
+}
+
 /// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -136,6 +156,18 @@ metrics! {
     /// Packets lost before llmtap.
     CAPTURE_DROPPED = "llmtap_capture_dropped_packets", Counter, None, &["reason"],
         "Packets that were lost before llmtap could read them";
+    /// Packets seen twice.
+    CAPTURE_DUPLICATES = "llmtap_capture_duplicate_packets", Counter, None, &[],
+        "Packets that were captured once more, on another interface or queue, and left out";
+    /// Holes.
+    CAPTURE_GAPS = "llmtap_capture_gaps", Counter, None, &[],
+        "Holes in the byte streams of connections that were given up: the capture missed packets";
+    /// Bytes of holes.
+    CAPTURE_GAP_BYTES = "llmtap_capture_gap_bytes", Counter, Bytes, &[],
+        "Bytes of these holes";
+    /// Given up at a limit.
+    SHED = "llmtap_shed", Counter, None, &["reason"],
+        "What was given up since a limit was reached, by the counter of it: connections, heads, bodies, texts, counts";
     /// Packets that were left aside.
     PACKETS_IGNORED = "llmtap_packets_ignored", Counter, None, &["reason"],
         "Packets that were seen and not used";
@@ -148,6 +180,9 @@ metrics! {
     /// Connections.
     CONNECTIONS = "llmtap_connections", Counter, None, &["protocol"],
         "TCP connections by the protocol that they carry";
+    /// Connections now.
+    CONNECTIONS_OPEN = "llmtap_connections_open", Gauge, None, &[],
+        "TCP connections that are followed now";
     /// Packets without exchanges.
     BLIND = "llmtap_capture_blind", Gauge, None, &[],
         "1 while packets come and for 60 seconds no HTTP exchange was found in them, else 0";
@@ -178,6 +213,18 @@ metrics! {
     /// Bodies removed.
     STORE_BODIES_REMOVED = "llmtap_store_bodies_removed", Counter, None, &["reason"],
         "Stored bodies that were removed for their age or for the size of all of them";
+    /// Requests to the API.
+    API_REQUESTS = "llmtap_api_requests", Counter, None, &["route", "status"],
+        "Requests to llmtap's own API; route other: to no known path";
+    /// Time to answer them.
+    API_SECONDS = "llmtap_api_request_seconds", Histogram, Seconds, &["route"],
+        "Time from such a request's head to the head of its answer";
+    /// Requests under way.
+    API_IN_FLIGHT = "llmtap_api_requests_in_flight", Gauge, None, &[],
+        "Such requests whose answer has not begun, that of this scrape among them";
+    /// Totals that were not kept.
+    KEEP_ERRORS = "llmtap_metrics_keep_errors", Counter, None, &["reason"],
+        "Times that the totals of the metrics could not be kept for the next start: the file cannot be written (failed), or not soon enough for a scrape (slow)";
     /// CPU time.
     PROCESS_CPU = "process_cpu_seconds", Counter, Seconds, &[],
         "CPU time of the process, in user and system mode";
@@ -309,6 +356,11 @@ pub const USAGE_BUCKETS: [f64; 14] = [
 pub const COMMIT_BUCKETS: [f64; 10] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
+/// Buckets of `llmtap_api_request_seconds`: from a figure in memory to an export.
+pub const API_BUCKETS: [f64; 10] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,6 +411,7 @@ mod tests {
             &PER_TOKEN_BUCKETS,
             &USAGE_BUCKETS,
             &COMMIT_BUCKETS,
+            &API_BUCKETS,
         ] {
             assert!(buckets.is_sorted_by(|a, b| a < b));
         }

@@ -64,6 +64,7 @@ impl Process {
             let series = SeriesSample {
                 labels: Arc::clone(&self.no_labels),
                 created: self.started,
+                added: self.started,
                 sample: sample?,
             };
             Some(FamilySample {

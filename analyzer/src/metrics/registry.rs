@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     FamilySample, ReasonCounters,
-    family::{Family, Readable},
+    family::{Earlier, Family, Readable},
     names::{self, Metric},
     process::Process,
     value::Instrument,
@@ -38,6 +38,24 @@ impl Registry {
         let place = |row: &Metric| names::ALL.iter().position(|other| other == row);
         families.sort_by_key(|family| place(family.row));
         families
+    }
+}
+
+impl Registry {
+    /// Goes on from a series of an earlier run; `false` where there is no such now.
+    pub(super) fn go_on(&self, name: &str, labels: &[(String, String)], from: &Earlier) -> bool {
+        let family = self.find(name);
+        family.is_some_and(|family| family.go_on(labels, from))
+    }
+
+    /// Whether traffic names the series of a family.
+    pub(super) fn is_of_traffic(&self, name: &str) -> bool {
+        self.find(name).is_some_and(Readable::is_of_traffic)
+    }
+
+    fn find(&self, name: &str) -> Option<&dyn Readable> {
+        let mut families = self.families.iter().map(AsRef::as_ref);
+        families.find(|family| family.row().name == name)
     }
 }
 

@@ -153,6 +153,79 @@ fn only_an_answer_confirms_a_model() {
     }
 }
 
+#[test]
+fn labels_that_are_asked_for_tell_the_counters_apart_and_nothing_else() {
+    let words = ["user", "key", "client", "path", "label:team", "user"];
+    let labels: Vec<CallLabel> = words.iter().map(|word| word.parse().unwrap()).collect();
+    let metrics = Metrics::with_labels(&labels);
+    let mut call = fixtures::call(1);
+    call.user = Some("ada".into());
+    call.key = Some("0123abcd".into());
+    call.path = Some("/prefix/v1/chat/completions".into());
+    call.whose.labels.push(crate::call::Label {
+        name: "team".into(),
+        value: "blue".into(),
+    });
+    metrics.observe_call(&call);
+    // A refused call makes no values of labels, but for those that the code has itself.
+    call.outcome = Outcome::ClientError;
+    call.status = Some(401);
+    call.user = Some("made-up".into());
+    call.key = None;
+    call.path = Some("/made/up".into());
+    metrics.observe_call(&call);
+    let text = metrics.render(Format::Prometheus);
+    let calls = samples(&text, "llmtap_calls_total{");
+    assert_eq!(
+        calls,
+        [
+            r#"llmtap_calls_total{outcome="ok",operation="chat",model="qwen3",user="ada",key="0123abcd",client="192.0.2.7",path="/chat/completions",label_team="blue"} 1"#,
+            r#"llmtap_calls_total{outcome="client_error",operation="chat",model="qwen3",user="~unconfirmed",client="192.0.2.7",path="other",label_team="blue"} 1"#,
+        ]
+    );
+    for family in ["llmtap_tokens_total{", "llmtap_stalls_total{"] {
+        assert!(
+            samples(&text, family)
+                .iter()
+                .all(|line| line.contains("label_team="))
+        );
+    }
+    assert!(
+        samples(&text, "gen_ai_")
+            .iter()
+            .all(|line| !line.contains("user="))
+    );
+}
+
+#[test]
+fn open_metrics_has_units_times_of_creation_and_exemplars() {
+    let metrics = Metrics::new();
+    let mut call = fixtures::call(0xab);
+    call.whose.trace_id = Some("0af7651916cd43dd8448eb211c80319c".into());
+    metrics.observe_call(&call);
+    let text = metrics.render(Format::OpenMetrics);
+    for line in [
+        "# TYPE llmtap_store_commit_seconds histogram\n# UNIT llmtap_store_commit_seconds seconds\n",
+        "# TYPE llmtap_calls counter\nllmtap_calls_total{",
+        "llmtap_calls_created{outcome=\"ok\",",
+        "gen_ai_server_request_duration_seconds_created{",
+        ",le=\"2.56\"} 1 # {trace_id=\"0af7651916cd43dd8448eb211c80319c\",\
+         call_key=\"abababababababababababababababab\"} 1.5 1767225601.500\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+    // Times of creation are of now, in seconds.
+    let created = samples(&text, "llmtap_calls_created{");
+    let created: f64 = created[0].rsplit_once(' ').unwrap().1.parse().unwrap();
+    let now = crate::store::system_clock().as_seconds();
+    assert!((0.0..60.0).contains(&(now - created)), "{created}");
+    let plain = metrics.render(Format::Prometheus);
+    for part in ["_created", " # {", "# UNIT", "# EOF"] {
+        assert!(!plain.contains(part), "{part}");
+    }
+}
+
 /// The bounds of a histogram's buckets, as a scraper reads them.
 fn bounds(text: &str, family: &str) -> Vec<String> {
     let mut bounds = Vec::new();
@@ -268,6 +341,7 @@ fn the_text_is_the_table() {
     let (capture, store) = (metrics.capture(), metrics.store());
     for counters in [
         &capture.dropped,
+        &capture.shed,
         &capture.ignored,
         &capture.tcp_events,
         &capture.http_events,
@@ -280,9 +354,11 @@ fn the_text_is_the_table() {
         metrics.redactions(),
         &metrics.otlp().spans,
         &metrics.otlp().requests,
+        &metrics.0.keep_errors,
     ] {
         counters.inc("something");
     }
+    metrics.api().answered("/live", 200, 0.1);
     let text = metrics.render(Format::Prometheus);
     for row in names::ALL {
         let (name, kind) = match row.kind {

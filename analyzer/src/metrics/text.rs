@@ -19,26 +19,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format for an `Accept` header: OpenMetrics where it is named and not refused, else Prometheus text.
-    pub fn for_accept(accept: Option<&str>) -> Self {
-        let wanted = accept.is_some_and(|accept| {
-            accept.split(',').any(|range| {
-                let mut parts = range.split(';').map(str::trim);
-                let media = parts.next().unwrap_or_default();
-                let refused = parts.any(|part| {
-                    part.strip_prefix("q=")
-                        .is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0))
-                });
-                media.eq_ignore_ascii_case("application/openmetrics-text") && !refused
-            })
-        });
-        if wanted {
-            Self::OpenMetrics
-        } else {
-            Self::Prometheus
-        }
-    }
-
     /// The value of `Content-Type`.
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -190,22 +170,5 @@ impl Page {
         let millis = time.as_micros().div_euclid(1_000);
         let (seconds, rest) = (millis.div_euclid(1_000), millis.rem_euclid(1_000));
         let _ = write!(self.text, "{seconds}.{rest:03}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn open_metrics_only_for_those_who_ask() {
-        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
-        assert_eq!(Format::for_accept(Some(prometheus)), Format::OpenMetrics);
-        assert_eq!(Format::for_accept(Some("*/*")), Format::Prometheus);
-        assert_eq!(
-            Format::for_accept(Some("application/openmetrics-text;q=0, text/plain")),
-            Format::Prometheus
-        );
-        assert_eq!(Format::for_accept(None), Format::Prometheus);
     }
 }

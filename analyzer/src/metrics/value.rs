@@ -31,8 +31,32 @@ impl Counter {
         self.0[0].load(Ordering::Relaxed)
     }
 
+    /// The way in for one owner of a cumulative count; each owner takes its own.
+    pub fn follower(&self) -> Follower {
+        Follower {
+            counter: self.clone(),
+            last: 0,
+        }
+    }
+
     fn total(&self) -> u64 {
         self.get().saturating_add(self.0[1].load(Ordering::Relaxed))
+    }
+}
+
+/// Adds to a counter what is new in a total that somebody else keeps.
+#[derive(Debug)]
+pub struct Follower {
+    counter: Counter,
+    last: u64,
+}
+
+impl Follower {
+    /// Takes the total. One that fell since the last time began anew: all of it is added.
+    pub fn follow(&mut self, total: u64) {
+        let new = total.checked_sub(self.last).unwrap_or(total);
+        self.counter.inc_by(new);
+        self.last = total;
     }
 }
 
@@ -371,6 +395,18 @@ mod tests {
         ] {
             assert_eq!(Exemplar::new(key, Some(wrong), None).trace_id, None);
         }
+    }
+
+    #[test]
+    fn a_follower_adds_what_is_new() {
+        let counter = Counter::default();
+        let (mut one, mut two) = (counter.follower(), counter.follower());
+        for total in [3, 3, 5] {
+            one.follow(total);
+        }
+        two.follow(10);
+        two.follow(4);
+        assert_eq!(counter.get(), 19);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use analyzer::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::limits::{CaptureLimits, TextLimits};
+use super::{
+    limits::{CaptureLimits, TextLimits},
+    metrics::MetricArgs,
+};
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
 /// call into one row: tokens, clocks, outcome. It never stands in the request path.
@@ -166,6 +169,9 @@ pub(crate) struct Serving {
     /// What of request and response bodies is stored
     #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
     pub(crate) bodies: Bodies,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricArgs,
 
     #[cfg(feature = "otlp")]
     #[command(flatten)]

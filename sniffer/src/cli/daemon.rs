@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process,
     sync::{
         Arc, Mutex, PoisonError,
@@ -15,7 +16,7 @@ use analyzer::otlp::Exporter;
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
-    metrics::{Metrics, Publisher},
+    metrics::{Found, Kept, Metrics, Publisher},
     record::Record,
     redact::Redactor,
     report::Report,
@@ -58,6 +59,7 @@ pub(crate) struct Daemon {
     board: Arc<Board>,
     capture: Arc<CaptureStatus>,
     storage: Storage,
+    totals: Option<Kept>,
     setup: Setup,
     redactions: Arc<Redactions>,
     stop: Arc<AtomicBool>,
@@ -77,12 +79,13 @@ impl Daemon {
         capturing: Capturing,
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
-        let metrics = Metrics::new();
+        let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
         let listener = api::bind(serving.listen)?;
         let address = listener
             .local_addr()
             .context("the API's address cannot be read")?;
         let storage = Storage::open(&db, serving.bodies, &metrics)?;
+        let totals = keep(&metrics, &places::totals_beside(&db));
         let key = match &analysis.key_file {
             Some(path) => places::read_key(path)?,
             None => places::key_beside(&db)?,
@@ -149,6 +152,7 @@ impl Daemon {
             board,
             capture,
             storage,
+            totals,
             setup,
             redactions,
             stop,
@@ -232,12 +236,44 @@ impl Daemon {
         }
         self.runtime.shutdown_timeout(LAST_WORK);
         let stored = self.storage.close();
+        if let Some(totals) = self.totals {
+            totals.close();
+        }
         // Last: its last metrics tell of the last rows.
         #[cfg(feature = "otlp")]
         if let Some(otlp) = self.otlp {
             otlp.close();
         }
         stored
+    }
+}
+
+/// Lets the totals of the metrics go on from the last run. Without that llmtap works as well.
+fn keep(metrics: &Metrics, path: &Path) -> Option<Kept> {
+    match metrics.keep(path) {
+        Ok((kept, found)) => {
+            match found {
+                Found::Nothing => {}
+                Found::Totals { series, left_out } => tracing::debug!(
+                    "{series} series of metrics go on from {}, {left_out} do not",
+                    path.display()
+                ),
+                Found::Outdated => tracing::info!(
+                    "the totals of the metrics begin at zero: the machine went down before llmtap had \
+                     written the last ones"
+                ),
+                Found::Damaged(aside) => tracing::warn!(
+                    "the totals of the metrics begin at zero: {} cannot be read, and was set aside as {}",
+                    path.display(),
+                    aside.display()
+                ),
+            }
+            Some(kept)
+        }
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
     }
 }
 

@@ -171,6 +171,21 @@ pub(crate) fn reached(totals: &Totals) -> impl Iterator<Item = (u64, &'static st
         })
 }
 
+/// The counters of what was given up at limits. A connection that was silent for long is nothing given up.
+pub(crate) fn shed(totals: &Totals) -> impl Iterator<Item = (&'static str, u64)> {
+    let (tcp, http, analysis) = (
+        totals.tcp.iter(),
+        totals.http.iter(),
+        totals.analysis.iter(),
+    );
+    let all = tcp.chain(http).chain(analysis);
+    let reached = |name: &str| {
+        let mut limits = REACHED.iter();
+        limits.any(|(_, counters)| counters.contains(&name))
+    };
+    all.filter(move |(name, _)| *name != "timed_out" && reached(name))
+}
+
 fn at_least(least: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least..=MAX_SIZE)
 }
@@ -342,6 +357,8 @@ mod tests {
                 assert!(names.contains(counter), "{counter}");
             }
         }
+        let shed: usize = REACHED.iter().map(|(_, counters)| counters.len()).sum();
+        assert_eq!(super::shed(&totals).count(), shed - 1);
         for argument in All::command().get_arguments() {
             let long = argument.get_long().unwrap();
             let flag = format!("--{long}");

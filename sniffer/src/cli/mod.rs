@@ -7,6 +7,7 @@ mod check;
 mod daemon;
 mod human;
 mod limits;
+mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod places;

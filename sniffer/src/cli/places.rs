@@ -36,6 +36,13 @@ pub(crate) fn default_db() -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Where the totals of the metrics are kept beside a store.
+pub(crate) fn totals_beside(db: &Path) -> PathBuf {
+    let mut name = db.as_os_str().to_owned();
+    name.push(".metrics");
+    name.into()
+}
+
 /// The secret beside a store; made when missing.
 pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
     let folder = db

@@ -10,12 +10,11 @@ use std::{
 
 use analyzer::{
     api::Board,
-    metrics::{ExchangeKind, Gauge, Metrics, Publisher},
+    metrics::{ExchangeKind, Follower, Gauge, Metrics, Publisher},
     record::Record,
     store::WriterHandle,
 };
 use anyhow::Context as _;
-
 use sniffer::{
     capture::discover::{self, Targets},
     http::Protocol,
@@ -27,6 +26,7 @@ use super::{
     args::{Format, LiveFormat, Rows, RunArgs},
     backend,
     daemon::{Capturing, Daemon, Redactions},
+    limits,
     print::Printer,
     summary,
 };
@@ -157,16 +157,20 @@ impl<W: Write, E: Fn(&Record)> Sink<W, E> {
 /// Publishes what the pipeline counts, and notices when nothing comes of the packets.
 struct Watch {
     metrics: Metrics,
+    seen: Follower,
+    packets: Follower,
+    bytes: Follower,
+    duplicates: Follower,
+    gaps: Follower,
+    gap_bytes: Follower,
     dropped: Publisher,
+    shed: Publisher,
     ignored: Publisher,
     tcp: Publisher,
     http: Publisher,
     analysis: Publisher,
     redactions: Arc<Redactions>,
     connections: Publisher,
-    seen: u64,
-    packets: u64,
-    bytes: u64,
     warnings: usize,
     blind: Blind,
 }
@@ -175,16 +179,20 @@ impl Watch {
     fn new(metrics: &Metrics, redactions: Arc<Redactions>) -> Self {
         let capture = metrics.capture();
         Self {
+            seen: capture.seen.follower(),
+            packets: capture.packets.follower(),
+            bytes: capture.bytes.follower(),
+            duplicates: capture.duplicates.follower(),
+            gaps: capture.gaps.follower(),
+            gap_bytes: capture.gap_bytes.follower(),
             dropped: capture.dropped.publisher(),
+            shed: capture.shed.publisher(),
             ignored: capture.ignored.publisher(),
             tcp: capture.tcp_events.publisher(),
             http: capture.http_events.publisher(),
             analysis: metrics.analysis_events().publisher(),
             redactions,
             connections: capture.connections.publisher(),
-            seen: 0,
-            packets: 0,
-            bytes: 0,
             warnings: 0,
             blind: Blind::new(capture.blind.clone(), Instant::now()),
             metrics: metrics.clone(),
@@ -192,18 +200,17 @@ impl Watch {
     }
 
     fn look(&mut self, seen: &Snapshot<'_>) {
-        let capture = self.metrics.capture();
-        capture
-            .seen
-            .inc_by(seen.capture.seen.saturating_sub(self.seen));
-        capture
-            .packets
-            .inc_by(seen.capture.packets.saturating_sub(self.packets));
-        capture
-            .bytes
-            .inc_by(seen.capture.bytes.saturating_sub(self.bytes));
-        self.seen = seen.capture.seen;
-        (self.packets, self.bytes) = (seen.capture.packets, seen.capture.bytes);
+        let (capture, totals) = (&seen.capture, &seen.totals);
+        self.seen.follow(capture.seen);
+        self.packets.follow(capture.packets);
+        self.bytes.follow(capture.bytes);
+        self.duplicates
+            .follow(capture.duplicates + totals.tcp.duplicate_segments);
+        self.gaps.follow(totals.tcp.gaps);
+        self.gap_bytes.follow(totals.tcp.gap_bytes);
+        let mut shed: Vec<_> = limits::shed(totals).collect();
+        shed.push(("uncounted", totals.uncounted));
+        self.shed.publish(&shed);
         self.dropped.publish(&[
             ("ring", seen.capture.dropped_ring),
             ("interface", seen.capture.dropped_interface),
@@ -224,9 +231,10 @@ impl Watch {
         self.analysis.publish(&analysis);
         self.redactions.publish();
         self.connections.publish(&seen.totals.http.protocols());
-        self.metrics
-            .in_flight()
-            .set(i64::try_from(seen.totals.in_flight).unwrap_or(i64::MAX));
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.in_flight().set(gauge(totals.in_flight));
+        let open = &self.metrics.capture().open_connections;
+        open.set(gauge(totals.open_connections));
         for warning in seen.capture.warnings.iter().skip(self.warnings) {
             tracing::warn!("{warning}");
         }
