@@ -8,6 +8,7 @@ use std::{error::Error, path::Path, time::Instant};
 use analyzer::{
     call::{Bodies, Call, CallKey, Confidence, Marks, Outcome, StoredBody, TokenSource, Whose},
     columns::{CALL_COLUMNS, Value},
+    cost::Cost,
     exchange::Source,
     metrics::Metrics,
     record::Record,
@@ -97,7 +98,7 @@ fn plain(value: &Value<'_>) -> types::Value {
     match value {
         Value::Null => types::Value::Null,
         Value::Bool(b) => types::Value::Integer((*b).into()),
-        Value::Integer(n) | Value::Duration(n) => types::Value::Integer(*n),
+        Value::Integer(n) | Value::Duration(n) | Value::Money(n) => types::Value::Integer(*n),
         Value::Real(x) | Value::FineDuration(x) => types::Value::Real(*x),
         Value::Text(text) => types::Value::Text(text.to_string()),
         Value::Json(text) => types::Value::Text(text.clone()),
@@ -212,6 +213,7 @@ fn record(number: u64) -> Record {
         timeline: None,
         whose: Whose::default(),
         redactions: 0,
+        cost: Cost::default(),
     };
     Record {
         call,

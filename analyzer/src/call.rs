@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
+    cost::Cost,
     exchange::Source,
     time::Timestamp,
     timeline::Timeline,
@@ -268,6 +269,8 @@ pub struct Call {
     pub whose: Whose,
     /// Secrets that were taken out of this row and its bodies.
     pub redactions: u64,
+    /// What it costs by the price table; nothing without one.
+    pub cost: Cost,
 }
 
 impl Call {
@@ -486,7 +489,7 @@ mod tests {
     };
 
     /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
-    const OWN: [&str; 19] = [
+    const OWN: [&str; 21] = [
         "source",
         "dialect",
         "operation",
@@ -506,6 +509,9 @@ mod tests {
         "trace_id",
         "span_id",
         "output_rule",
+        // Of the operator's price table.
+        "currency",
+        "unpriced",
     ];
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! The analyzer knows nothing of packets. It takes the events of HTTP exchanges ([`exchange`], the
 //! contract), follows them to their end ([`analysis`]), reads them as LLM calls ([`dialect`]), counts tokens
-//! ([`tokens`]), and makes of each call one wide row ([`call`]). [`legs`] finds the rows of one call that was
-//! seen on two connections. Rows go to a `store`, into
+//! ([`tokens`]), and makes of each call one wide row ([`call`]). [`cost`] prices it
+//! where there is a price table; [`legs`] finds the rows of one call that was seen on two connections. Rows go to a `store`, into
 //! `metrics`, and out through the `api` and its `ui`.
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ pub mod api;
 pub mod audit;
 pub mod call;
 pub mod columns;
+pub mod cost;
 pub mod dialect;
 pub mod exchange;
 #[cfg(test)]
@@ -21,6 +22,8 @@ pub mod legs;
 pub mod live;
 pub mod metrics;
 pub mod multipart;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod record;
 pub mod redact;
 pub mod report;

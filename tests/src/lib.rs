@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod model_server;
 pub mod namespace;
 pub mod openai;
+pub mod otlp;
 pub mod pcap;
 pub mod process;
 pub mod prometheus;

@@ -35,7 +35,7 @@ use tokio::sync::Semaphore;
 pub use board::Board;
 pub use error::ApiError;
 pub use report::Analyse;
-pub use state::{ApiState, CaptureState, CaptureStatus};
+pub use state::{ApiState, CaptureState, CaptureStatus, OnStored};
 
 use crate::report::Report;
 

@@ -155,6 +155,7 @@ async fn analyse(state: &ApiState, report: Report) -> Result<Record, Refusal> {
 /// Stores the row, and counts it once it is committed.
 async fn store(state: &ApiState, record: Record) -> Result<Accepted, Refusal> {
     let call = record.call.clone();
+    let told = state.stored.as_ref().map(|stored| (stored, record.clone()));
     let receipt = state
         .writer
         .submit_acked(record)
@@ -167,6 +168,9 @@ async fn store(state: &ApiState, record: Record) -> Result<Accepted, Refusal> {
     if receipt.id.is_some() {
         state.metrics.observe_call(&call);
         state.board.observe(&call);
+        if let Some((stored, record)) = told {
+            stored(&record);
+        }
     }
     Ok(Accepted {
         status: "ok",

@@ -14,8 +14,12 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
+    record::Record,
     store::{Health, Reader, WriterHandle},
 };
+
+/// Who is told of a report's row once it is stored.
+pub type OnStored = Arc<dyn Fn(&Record) + Send + Sync>;
 
 /// What the API serves from.
 pub struct ApiState {
@@ -25,6 +29,7 @@ pub struct ApiState {
     pub(super) writer: WriterHandle,
     pub(super) reader: Arc<Mutex<Reader>>,
     pub(super) analyse: Analyse,
+    pub(super) stored: Option<OnStored>,
     pub(super) reports: ReportLimits,
     pub(super) scrapes: ScrapeLimits,
     pub(super) started: Instant,
@@ -47,10 +52,18 @@ impl ApiState {
             writer,
             reader: Arc::new(Mutex::new(reader)),
             analyse,
+            stored: None,
             reports: ReportLimits::new(),
             scrapes: ScrapeLimits::new(),
             started: Instant::now(),
         }
+    }
+
+    /// The same, with somebody who is told of each report's row that was stored.
+    #[must_use]
+    pub fn telling(mut self, stored: OnStored) -> Self {
+        self.stored = Some(stored);
+        self
     }
 
     /// Why llmtap is not ready; empty when it is.

@@ -3,6 +3,7 @@
 use super::{Column, Kind, Value};
 use crate::{
     call::Call,
+    cost::Unpriced,
     tokens::{Fit, PromptRule},
 };
 
@@ -103,6 +104,9 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     int("uncounted_parts", "pictures, sounds and files of the prompt that its count leaves out, and definitions of tools where nothing is known of the model", |c| c.uncounted_parts.into()).since(3),
     text("output_rule", "the rule by which the output was counted: of a family of models, which adds what the wire does not show (the end of the turn, tags around thoughts and tool calls), or text: what it shows", |c| c.output_rule.into()).since(3),
     bool("audited", "what the server reported was counted as well, both of the whole call: the two may be compared", |c| c.audited.into()).since(3),
+    money("cost", "what it costs by the price table; of what is known, where unpriced names a side", |c| c.cost.nanos.map_or(Value::Null, Value::Money)).since(3),
+    text("currency", "the currency of the cost", |c| c.cost.currency.as_deref().into()).since(3),
+    text("unpriced", "why the cost is missing or too low: model, time, tokens, input_tokens, output_tokens, too_high", |c| c.cost.unpriced.map(Unpriced::as_str).into()).since(3),
 ];
 
 type Get = for<'a> fn(&'a Call) -> Value<'a>;
@@ -145,6 +149,10 @@ const fn time(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
 
 const fn span(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
     Column::new(name, Kind::Duration, doc, get)
+}
+
+const fn money(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
+    Column::new(name, Kind::Money, doc, get)
 }
 
 const fn fine_span(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {

@@ -41,7 +41,9 @@ pub use negotiation::takes_gzip;
 pub use reasons::{Publisher, ReasonCounters};
 pub use reference::reference;
 pub use text::Format;
-pub use value::{Counter, Exemplar, Follower, Gauge, Histogram, HistogramSample, Sample, Sum};
+pub use value::{
+    Counter, Exemplar, Follower, Gauge, Histogram, HistogramSample, Money, Sample, Sum,
+};
 
 /// Stands in a required label whose value is not known, such as the operation of a report in no known dialect.
 const UNKNOWN: &str = "unknown";
@@ -76,6 +78,8 @@ struct Inner {
     audit_tokens: Family<Counter>,
     stalls: Family<Counter>,
     wasted: Family<Sum>,
+    cost: Family<Money>,
+    unpriced: ReasonCounters,
     request_duration: Family<Histogram>,
     time_to_first_token: Family<Histogram>,
     time_per_output_token: Family<Histogram>,
@@ -89,6 +93,7 @@ struct Inner {
     capture: CaptureMetrics,
     store: StoreMetrics,
     api: ApiMetrics,
+    otlp: OtlpMetrics,
 }
 
 /// What the counting of tokens costs and saves.
@@ -202,6 +207,17 @@ impl ApiMetrics {
     }
 }
 
+/// What the OTLP export counts.
+#[derive(Clone, Debug)]
+pub struct OtlpMetrics {
+    /// Spans by what became of them.
+    pub spans: ReasonCounters,
+    /// Requests by what was answered.
+    pub requests: ReasonCounters,
+    /// Spans that wait.
+    pub queue: Gauge,
+}
+
 impl Metrics {
     /// All families, at zero. The process is taken to have started now.
     pub fn new() -> Self {
@@ -231,6 +247,8 @@ impl Metrics {
             audit_tokens: family(r, &names::AUDIT_TOKENS, &[], Counter::default),
             stalls: family(r, &names::STALLS, names, Counter::default),
             wasted: family(r, &names::WASTED, names, Sum::default),
+            cost: family(r, &names::COST, names, Money::default),
+            unpriced: reasons(r, &names::UNPRICED),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
             reloads: reasons(r, &names::RELOADS),
             redactions: reasons(r, &names::REDACTIONS),
@@ -253,6 +271,7 @@ impl Metrics {
             },
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
+            otlp: OtlpMetrics::new(r),
             api: ApiMetrics::new(r),
             keep_errors: reasons(r, &names::KEEP_ERRORS).begin(&kept::REASONS),
             readings: OnceLock::new(),
@@ -303,6 +322,13 @@ impl Metrics {
         }
         if call.wasted > 0 {
             m.wasted.with(&by_model).add(call.wasted as f64 / 1e6);
+        }
+        if let (Some(nanos), Some(currency)) = (call.cost.nanos, &call.cost.currency) {
+            let labels = [&[Some(&**currency), model], &more[..]].concat();
+            m.cost.with(&labels).add(nanos);
+        }
+        if let Some(why) = call.cost.unpriced {
+            m.unpriced.inc(why.as_str());
         }
         let gen_ai = [
             Some(operation),
@@ -386,6 +412,11 @@ impl Metrics {
     /// The counters of the store's writer.
     pub fn store(&self) -> &StoreMetrics {
         &self.0.store
+    }
+
+    /// The counters of the OTLP export.
+    pub fn otlp(&self) -> &OtlpMetrics {
+        &self.0.otlp
     }
 
     /// Exchanges that came to an end: calls, and others.
@@ -523,6 +554,16 @@ impl StoreMetrics {
             rows_removed: reasons(r, &names::STORE_ROWS_REMOVED),
             bodies_removed: reasons(r, &names::STORE_BODIES_REMOVED),
             freed: register(r, &names::STORE_FREED, Counter::default()),
+        }
+    }
+}
+
+impl OtlpMetrics {
+    fn new(r: &mut Registry) -> Self {
+        Self {
+            spans: reasons(r, &names::OTLP_SPANS),
+            requests: reasons(r, &names::OTLP_REQUESTS),
+            queue: register(r, &names::OTLP_QUEUE, Gauge::default()),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Names under `gen_ai_` are those of OpenTelemetry's GenAI conventions in their Prometheus form.
 //! That set is moving, so it stands here alone.
 
+use std::borrow::Cow;
+
 /// One metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
@@ -108,6 +110,12 @@ metrics! {
     /// Tokens.
     TOKENS = "llmtap_tokens", Counter, None, &["kind", "source", "model"],
         "Tokens by kind and by who counted them; cached, cache_write, reasoning and audio are parts of input and output";
+    /// Money.
+    COST = "llmtap_cost", Counter, None, &["currency", "model"],
+        "What calls cost by the price table, in units of the currency; the sum of the rows' costs";
+    /// Calls without a cost.
+    UNPRICED = "llmtap_unpriced_calls", Counter, None, &["reason"],
+        "Calls whose cost is missing (model, time, tokens, too_high) or that of one side alone (input_tokens, output_tokens: those that are not known); refused calls have none and are not counted";
     /// Calls in flight.
     CALLS_IN_FLIGHT = "llmtap_calls_in_flight", Gauge, None, &[],
         "LLM calls whose request began and whose answer has not ended; one that is tapped on both sides of a relay is two";
@@ -265,12 +273,75 @@ metrics! {
     /// Threads.
     PROCESS_THREADS = "process_threads", Gauge, None, &[],
         "Threads of the process";
+    /// Spans handed to OTLP.
+    OTLP_SPANS = "llmtap_otlp_spans", Counter, None, &["result"],
+        "Spans of calls for the OTLP endpoint: exported, or given up (queue_full, rejected, refused, expired, too_large, timeless, shutdown)";
+    /// Requests of OTLP.
+    OTLP_REQUESTS = "llmtap_otlp_requests", Counter, None, &["result"],
+        "Requests to the OTLP endpoint, of spans and of metrics: ok, partial, retry (it will be tried again), refused, expired";
+    /// Spans that wait.
+    OTLP_QUEUE = "llmtap_otlp_queue_spans", Gauge, None, &[],
+        "Spans that wait to be sent to the OTLP endpoint";
     /// Start of the process.
     PROCESS_START_TIME = "process_start_time_seconds", Gauge, Seconds, &[],
         "Start of the process, seconds since the Unix epoch";
     /// The version that runs.
     BUILD_INFO = "llmtap_build_info", Gauge, None, &["version"],
         "The version that runs; always 1";
+}
+
+/// OpenTelemetry's own names of what has one: families and labels. All others are made by a rule.
+const OTEL_NAMES: &[(&str, &str)] = &[
+    (REQUEST_DURATION.name, "gen_ai.server.request.duration"),
+    (
+        TIME_TO_FIRST_TOKEN.name,
+        "gen_ai.server.time_to_first_token",
+    ),
+    (
+        TIME_PER_OUTPUT_TOKEN.name,
+        "gen_ai.server.time_per_output_token",
+    ),
+    (TOKEN_USAGE.name, "gen_ai.client.token.usage"),
+    (OPERATION, "gen_ai.operation.name"),
+    (PROVIDER, "gen_ai.provider.name"),
+    (REQUEST_MODEL, "gen_ai.request.model"),
+    (RESPONSE_MODEL, "gen_ai.response.model"),
+    (TOKEN_TYPE, "gen_ai.token.type"),
+    (ERROR_TYPE, "error.type"),
+];
+
+impl Metric {
+    /// The name in OTLP: without the unit, and with a dot behind the first word. Put into Prometheus' form, it is the
+    /// name here again.
+    pub fn otel_name(&self) -> Cow<'static, str> {
+        let own = OTEL_NAMES.iter().find(|(name, _)| *name == self.name);
+        if let Some((_, otel)) = own {
+            return Cow::Borrowed(otel);
+        }
+        let suffix = match self.unit {
+            Unit::None => "",
+            Unit::Seconds => "_seconds",
+            Unit::Bytes => "_bytes",
+        };
+        let stem = self.name.strip_suffix(suffix).unwrap_or(self.name);
+        Cow::Owned(stem.replacen('_', ".", 1))
+    }
+
+    /// The unit in OTLP (UCUM).
+    pub fn otel_unit(&self) -> &'static str {
+        match self.unit {
+            Unit::Seconds => "s",
+            Unit::Bytes => "By",
+            Unit::None if self.name == TOKEN_USAGE.name => "{token}",
+            Unit::None => "",
+        }
+    }
+}
+
+/// A label's name in OTLP; ours are the same.
+pub fn otel_label(label: &str) -> Cow<'_, str> {
+    let own = OTEL_NAMES.iter().find(|(name, _)| *name == label);
+    Cow::Borrowed(own.map_or(label, |(_, otel)| otel))
 }
 
 /// Buckets of `gen_ai_server_request_duration_seconds`: OpenTelemetry's, then on past its 81.92 s.
@@ -336,6 +407,23 @@ mod tests {
             assert!(!metric.name.ends_with("_total"), "{}", metric.name);
             assert!(!metric.help.contains(['"', '\\', '\n']), "{}", metric.name);
             assert!(!metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    /// As Prometheus makes its names of OpenTelemetry's.
+    #[test]
+    fn names_of_opentelemetry_lead_back_to_ours() {
+        for metric in ALL {
+            let unit = match metric.otel_unit() {
+                "s" => "_seconds",
+                "By" => "_bytes",
+                _ => "",
+            };
+            let back = format!("{}{unit}", metric.otel_name().replace('.', "_"));
+            assert_eq!(back, metric.name);
+            for label in metric.labels {
+                assert_eq!(otel_label(label).replace('.', "_"), *label);
+            }
         }
     }
 

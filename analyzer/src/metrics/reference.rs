@@ -17,6 +17,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("The store", &["llmtap_store"]),
     ("The API", &["llmtap_api"]),
+    ("The OTLP export", &["llmtap_otlp"]),
     (
         "The capture",
         &[

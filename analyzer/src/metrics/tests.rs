@@ -1,5 +1,8 @@
 use super::*;
-use crate::fixtures;
+use crate::{
+    cost::{Cost, Unpriced},
+    fixtures,
+};
 
 /// The samples of a text whose name is `name` or `name` with a suffix that its type gives.
 fn samples<'a>(text: &'a str, name: &'a str) -> Vec<&'a str> {
@@ -54,6 +57,41 @@ fn a_call_reaches_its_families() {
             .any(|line| line.contains(r#"gen_ai_token_type="output""#) && line.ends_with(" 20"))
     );
     assert!(!text.contains("error_type"), "{text}");
+}
+
+#[test]
+fn costs_add_up_exactly_by_currency_and_those_that_lack_one_are_counted() {
+    let metrics = Metrics::new();
+    let priced = |nanos, currency: &str| Call {
+        cost: Cost {
+            nanos: Some(nanos),
+            currency: Some(currency.into()),
+            unpriced: None,
+        },
+        ..fixtures::call(1)
+    };
+    for _ in 0..1_000 {
+        metrics.observe_call(&priced(100_000_001, "EUR"));
+    }
+    metrics.observe_call(&priced(5, "USD"));
+    let mut unknown = fixtures::call(1);
+    unknown.cost.unpriced = Some(Unpriced::Model);
+    metrics.observe_call(&unknown);
+    metrics.observe_call(&fixtures::call(2));
+    let text = metrics.render(Format::Prometheus);
+    let costs = samples(&text, "llmtap_cost_total{");
+    assert_eq!(
+        costs,
+        [
+            r#"llmtap_cost_total{currency="EUR",model="qwen3"} 100.000001"#,
+            r#"llmtap_cost_total{currency="USD",model="qwen3"} 5e-9"#,
+        ]
+    );
+    let unpriced = samples(&text, "llmtap_unpriced_calls_total");
+    assert_eq!(
+        unpriced,
+        [r#"llmtap_unpriced_calls_total{reason="model"} 1"#]
+    );
 }
 
 #[test]
@@ -296,6 +334,10 @@ fn the_text_is_the_table() {
     call.outcome = Outcome::ErrorIn200;
     (call.audited, call.counted_input_tokens) = (true, Some(11));
     metrics.observe_call(&call);
+    call.cost.nanos = Some(1);
+    call.cost.currency = Some("EUR".into());
+    call.cost.unpriced = Some(Unpriced::OutputTokens);
+    metrics.observe_call(&call);
     metrics.observe_exchange(ExchangeKind::Other);
     let counting = metrics.counting();
     let (capture, store) = (metrics.capture(), metrics.store());
@@ -315,6 +357,8 @@ fn the_text_is_the_table() {
         &store.bodies_removed,
         metrics.analysis_events(),
         metrics.redactions(),
+        &metrics.otlp().spans,
+        &metrics.otlp().requests,
         &metrics.0.keep_errors,
     ] {
         counters.inc("something");

@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use super::names::Kind;
-use crate::{call::CallKey, time::Timestamp};
+use crate::{call::CallKey, cost::NANOS, time::Timestamp};
 
 /// A count that only grows.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +77,18 @@ impl Sum {
 
     fn total(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A sum of money that only grows, exact to the billionth of its unit.
+#[derive(Clone, Debug, Default)]
+pub struct Money(Arc<AtomicU64>);
+
+impl Money {
+    /// Adds so many billionths; an amount below zero adds nothing.
+    pub fn add(&self, nanos: i64) {
+        let nanos = u64::try_from(nanos).unwrap_or(0);
+        self.0.fetch_add(nanos, Ordering::Relaxed);
     }
 }
 
@@ -257,6 +269,23 @@ impl Instrument for Counter {
             return false;
         };
         self.0[1].store(*total as u64, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Instrument for Money {
+    const KIND: Kind = Kind::Counter;
+
+    fn sample(&self) -> Sample {
+        Sample::Counter(self.0.load(Ordering::Relaxed) as f64 / NANOS as f64)
+    }
+
+    fn go_on(&self, from: &Sample) -> bool {
+        let Sample::Counter(total) = from else {
+            return false;
+        };
+        self.0
+            .fetch_add((total * NANOS as f64).round() as u64, Ordering::Relaxed);
         true
     }
 }

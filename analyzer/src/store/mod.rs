@@ -17,6 +17,8 @@ pub use error::StoreError;
 pub use queue::Shed;
 pub use reader::{Reader, TokenStat};
 pub use sqlite::{BodiesMode, Keep, Retention, SqliteSettings, SqliteStore, system_clock};
+#[cfg(feature = "otlp")]
+pub(crate) use text::body_text;
 pub use writer::{
     Health, NotStored, Receipt, Summary, WriterHandle, WriterSettings, WriterThread, start,
 };

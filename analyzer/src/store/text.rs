@@ -48,6 +48,19 @@ impl<'a> BodyText<'a> {
     }
 }
 
+/// A body as one text, as the view `token_stats` shows it.
+#[cfg(feature = "otlp")]
+pub(crate) fn body_text(body: &StoredBody) -> String {
+    let text = BodyText::new(body);
+    match text.omitted {
+        0 => text.head.into_owned(),
+        omitted => format!(
+            "{}[... {omitted} bytes left out ...]{}",
+            text.head, text.tail
+        ),
+    }
+}
+
 /// Takes off a character that the end cuts in two.
 fn without_cut_end(bytes: &[u8]) -> &[u8] {
     // A character has at most four bytes, so a cut one shows in the last three.

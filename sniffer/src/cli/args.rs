@@ -213,6 +213,10 @@ pub(crate) struct Serving {
 
     #[command(flatten)]
     pub(crate) metrics: MetricArgs,
+
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    pub(crate) otlp: super::otlp::OtlpArgs,
 }
 
 /// How exchanges become calls.
@@ -228,6 +232,11 @@ pub(crate) struct AnalysisArgs {
     /// missing; without a store, keys are left out
     #[arg(long, value_name = "FILE", env = "LLMTAP_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
+
+    /// Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of
+    /// token. It is read at the start; a row keeps the price that held when it was made
+    #[arg(long, value_name = "FILE", env = "LLMTAP_PRICES")]
+    pub(crate) prices: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) count: CountArgs,

@@ -11,10 +11,13 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "otlp")]
+use analyzer::otlp::Exporter;
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
     metrics::{Found, Kept, Metrics, Publisher},
+    record::Record,
     redact::Redactor,
     report::Report,
     store::{Reader, WriterHandle, system_clock},
@@ -71,6 +74,8 @@ pub(crate) struct Daemon {
     runtime: Runtime,
     server: JoinHandle<Result<(), api::ApiError>>,
     address: std::net::SocketAddr,
+    #[cfg(feature = "otlp")]
+    otlp: Option<Exporter>,
 }
 
 impl Daemon {
@@ -120,14 +125,24 @@ impl Daemon {
             Capturing::Yes => CaptureState::Starting,
             Capturing::No => CaptureState::None,
         }));
-        let state = Arc::new(ApiState::new(
+        #[cfg(feature = "otlp")]
+        let otlp = serving
+            .otlp
+            .start(serving.bodies, address.port(), &metrics)?;
+        let state = ApiState::new(
             metrics.clone(),
             Arc::clone(&board),
             Arc::clone(&capture),
             storage.handle(),
             Reader::open(&db)?,
             analyse(&setup, Arc::clone(&redactions), Arc::clone(&counting)),
-        ));
+        );
+        #[cfg(feature = "otlp")]
+        let state = match otlp.as_ref().and_then(Exporter::queue) {
+            Some(queue) => state.telling(Arc::new(move |record| queue.submit(record))),
+            None => state,
+        };
+        let state = Arc::new(state);
         let runtime = Builder::new_multi_thread()
             .worker_threads(API_THREADS)
             .thread_name("api")
@@ -180,6 +195,8 @@ impl Daemon {
             runtime,
             server,
             address,
+            #[cfg(feature = "otlp")]
+            otlp,
         })
     }
 
@@ -207,6 +224,20 @@ impl Daemon {
 
     pub(crate) fn writer(&self) -> WriterHandle {
         self.storage.handle()
+    }
+
+    /// Hands calls to the export of spans; a build without it does nothing.
+    pub(crate) fn exporting(&self) -> impl Fn(&Record) + use<> {
+        #[cfg(feature = "otlp")]
+        let queue = self.otlp.as_ref().and_then(Exporter::queue);
+        move |record| {
+            #[cfg(feature = "otlp")]
+            if let Some(queue) = &queue {
+                queue.submit(record);
+            }
+            #[cfg(not(feature = "otlp"))]
+            let _: &Record = record;
+        }
     }
 
     pub(crate) const fn redactions(&self) -> &Arc<Redactions> {
@@ -246,6 +277,11 @@ impl Daemon {
         let stored = self.storage.close();
         if let Some(totals) = self.totals {
             totals.close();
+        }
+        // Last: its last metrics tell of the last rows.
+        #[cfg(feature = "otlp")]
+        if let Some(otlp) = self.otlp {
+            otlp.close();
         }
         stored
     }

@@ -11,6 +11,8 @@ mod drift;
 mod human;
 mod limits;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod places;
 mod print;
 mod replay;
@@ -25,6 +27,7 @@ use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
     num::NonZeroUsize,
+    path::Path,
     process::ExitCode,
     sync::Arc,
     thread,
@@ -32,6 +35,7 @@ use std::{
 
 use analyzer::{
     analysis::{self, HashKey, KeepBodies},
+    cost::PriceTable,
     exchange::Source,
     live::Live,
     tokens::{Counter, Tokenizers},
@@ -144,10 +148,23 @@ fn analysis_settings(
         trusted: whose::trusted(&whose.trusted_proxies)?,
         redactor: Arc::new(whose::redactor(whose)?),
         hash_key: key.map(HashKey::new),
+        prices: prices(args.prices.as_deref())?,
         ..analysis::Settings::default()
     };
     args.limits.apply(&mut settings);
     Ok(settings)
+}
+
+/// The price table, where there is one.
+fn prices(path: Option<&Path>) -> anyhow::Result<Option<Arc<PriceTable>>> {
+    let Some(path) = path else { return Ok(None) };
+    let table = PriceTable::read(path)?;
+    tracing::info!(
+        "calls are priced by the {} prices of {}",
+        table.len(),
+        path.display()
+    );
+    Ok(Some(Arc::new(table)))
 }
 
 impl Setup {

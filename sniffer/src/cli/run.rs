@@ -11,6 +11,7 @@ use std::{
 use analyzer::{
     api::Board,
     metrics::{ExchangeKind, Follower, Gauge, Metrics, Publisher},
+    record::Record,
     store::WriterHandle,
 };
 use anyhow::Context as _;
@@ -64,6 +65,7 @@ pub(crate) fn main(args: &RunArgs, reload: (Reloader, LogHandle)) -> anyhow::Res
         metrics: daemon.metrics().clone(),
         board: Arc::clone(daemon.board()),
         writer: daemon.writer(),
+        export: daemon.exporting(),
         named: BTreeSet::new(),
     };
     sink.print(Printer::begin);
@@ -100,15 +102,16 @@ fn targets(args: &RunArgs) -> anyhow::Result<Targets> {
 }
 
 /// Takes the outputs: prints, counts, stores.
-struct Sink<W: Write> {
+struct Sink<W: Write, E: Fn(&Record)> {
     printer: Option<Printer<W>>,
     metrics: Metrics,
     board: Arc<Board>,
     writer: WriterHandle,
+    export: E,
     named: BTreeSet<Protocol>,
 }
 
-impl<W: Write> Sink<W> {
+impl<W: Write, E: Fn(&Record)> Sink<W, E> {
     fn take(&mut self, output: Output) {
         match output {
             Output::Protocol(info, protocol) => self.name(&info, protocol),
@@ -121,6 +124,7 @@ impl<W: Write> Sink<W> {
                     printer.call(&record.call)?;
                     printer.flush()
                 });
+                (self.export)(&record);
                 // Never waits. What is shed is counted, and logged by the writer.
                 let _ = self.writer.submit(*record);
             }
