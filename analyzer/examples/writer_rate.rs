@@ -10,7 +10,8 @@ use std::{
     fs,
     io::{self, Write as _},
     path::Path,
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use analyzer::{
@@ -100,12 +101,17 @@ fn median(values: &mut [f64]) -> f64 {
 fn ours(path: &Path, settings: SqliteSettings) -> Result<Taken, Box<dyn Error>> {
     let store = SqliteStore::open(path, settings)?;
     let records: Vec<_> = (0..ROWS).map(record).collect();
-    let (handle, thread) = start(Box::new(store), WriterSettings::default(), &Metrics::new())?;
+    let metrics = Metrics::new();
+    let (handle, writer) = start(Box::new(store), WriterSettings::default(), &metrics)?;
     let started = Instant::now();
     for record in records {
         handle.submit_blocking(record)?;
     }
-    let written = thread.close();
+    // Nothing is removed any more once the writer is closed.
+    while metrics.store().queue_rows.get() > 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let written = writer.close();
     let rate = ROWS as f64 / started.elapsed().as_secs_f64();
     if written.rows != ROWS {
         return Err(format!("{written:?}").into());
