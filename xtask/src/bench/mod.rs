@@ -5,6 +5,7 @@ mod damage;
 mod live;
 mod replay;
 mod scrape;
+mod store;
 mod table;
 mod turns;
 
@@ -22,6 +23,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench bounds [ATTACK]...
        cargo xtask bench turns [MODEL]
        cargo xtask bench scrape
+       cargo xtask bench store
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -37,6 +39,8 @@ usage: cargo xtask bench replay [MB] [--markdown]
   bounds [ATTACK]...
                 the peak memory of `llmtap replay` under attacks on it (or those named), and what it sheds:
                 floods, holes that never fill, bodies and heads without end, bombs. About ten minutes
+  store         rows a second of the store's writer, beside a bare loop of inserts with the same schema,
+                batches and synchronous mode, in turn: alone, and with a store that is full. What a row takes
 
   turns [MODEL] what a chat of ten turns costs to count, with and without the memory of counts; by the
                 tokenizer of MODEL (default gpt-4o)
@@ -75,6 +79,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         ["bounds", names @ ..] => bounds::run(names)?,
         ["turns", model @ ..] if model.len() < 2 => turns::run(model)?,
         ["scrape"] => scrape::run()?,
+        ["store"] => store::run()?,
         ["part", part @ ..] => live::part(part)?,
         _ => return Err(wrong().into()),
     }
