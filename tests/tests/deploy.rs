@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use analyzer::metrics::names::{self, Kind};
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{process, tools};
 
@@ -146,6 +147,106 @@ fn prometheus_takes_the_scrape_configurations() -> Result<()> {
             done.stderr
         );
     }
+    Ok(())
+}
+
+#[test]
+fn each_alert_fires_when_it_should_and_not_before() -> Result<()> {
+    let folder = tools::file("../deploy");
+    for arguments in [
+        ["check", "rules", "llmtap-rules.yml"],
+        ["test", "rules", "llmtap-rules.test.yml"],
+    ] {
+        let mut promtool = std::process::Command::new(tools::promtool());
+        let done = process::run(promtool.args(arguments).current_dir(&folder))?;
+        ensure!(
+            done.code == Some(0),
+            "{arguments:?}: {}{}",
+            done.stdout,
+            done.stderr
+        );
+    }
+    let names = |file: &str, key: &str| -> Result<BTreeSet<String>> {
+        let text = fs::read_to_string(folder.join(file))?;
+        let found = text.split(key).skip(1).map(|rest| {
+            let word = rest
+                .trim_start()
+                .split(|c: char| !c.is_ascii_alphanumeric());
+            word.map(str::to_owned).next().unwrap_or_default()
+        });
+        Ok(found.collect())
+    };
+    let alerts = names("llmtap-rules.yml", "- alert:")?;
+    ensure!(alerts.len() > 10, "{alerts:?}");
+    assert_eq!(alerts, names("llmtap-rules.test.yml", "alertname:")?);
+    Ok(())
+}
+
+/// Names in Prometheus' expressions that look like llmtap's.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = ["llmtap_", "gen_ai_", "process_"];
+    words
+        .filter(|word| ours.iter().any(|beginning| word.starts_with(beginning)))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn dashboard_and_alerts_use_metrics_and_labels_that_exist() -> Result<()> {
+    let mut known = BTreeSet::new();
+    for row in names::ALL {
+        known.extend(row.labels.iter().map(ToString::to_string));
+        let suffixes: &[&str] = match row.kind {
+            Kind::Counter => &["_total"],
+            Kind::Gauge => &[""],
+            Kind::Histogram => &["_bucket", "_sum", "_count"],
+        };
+        known.extend(
+            suffixes
+                .iter()
+                .map(|suffix| format!("{}{suffix}", row.name)),
+        );
+    }
+    let folder = tools::file("../deploy");
+    let dashboard = fs::read_to_string(folder.join("grafana-dashboard.json"))?;
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard)?;
+    let mut expressions = Vec::new();
+    for panel in dashboard["panels"].as_array().context("panels")? {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            expressions.push(target["expr"].as_str().context("an expression")?.to_owned());
+        }
+    }
+    ensure!(expressions.len() > 30, "{} expressions", expressions.len());
+    // As Grafana fills them in; promtool then reads each as the expression of a rule.
+    let rules = expressions.iter().enumerate().map(|(number, expression)| {
+        let filled = expression.replace("$__rate_interval", "5m");
+        serde_json::json!({"record": format!("panel:{number}"), "expr": filled})
+    });
+    let rules =
+        serde_json::json!({"groups": [{"name": "panels", "rules": rules.collect::<Vec<_>>()}]});
+    let scratch = tempfile::tempdir()?;
+    let file = scratch.path().join("panels.yml");
+    fs::write(&file, rules.to_string())?;
+    let mut promtool = std::process::Command::new(tools::promtool());
+    let done = process::run(promtool.args(["check", "rules"]).arg(&file))?;
+    ensure!(done.code == Some(0), "{}{}", done.stdout, done.stderr);
+
+    let mut used = metrics_in(&expressions.join("\n"));
+    for variable in dashboard["templating"]["list"]
+        .as_array()
+        .context("variables")?
+    {
+        used.extend(metrics_in(variable["query"].as_str().unwrap_or_default()));
+    }
+    for name in ["llmtap-rules.yml", "llmtap-rules.test.yml"] {
+        used.extend(metrics_in(&fs::read_to_string(folder.join(name))?));
+    }
+    let unknown: Vec<_> = used.difference(&known).collect();
+    ensure!(
+        unknown.is_empty(),
+        "in deploy/, and in no table: {unknown:?}"
+    );
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use llmtap_tests::{
     process::{self, Daemon},
     prometheus::Prometheus,
     tap::Tap,
+    tools,
 };
 use rusqlite::Connection;
 
@@ -21,6 +22,75 @@ const CALLS: usize = 42;
 const BOUNDS: [f64; 18] = [
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
     327.68, 655.36, 1310.72,
+];
+
+/// The label that tells the elements of an answer apart, the question to Prometheus, and the same to the store.
+const FIGURES: &[(&str, &str, &str)] = &[
+    (
+        "outcome",
+        "sum by (outcome) (llmtap_calls_total)",
+        "SELECT outcome, count(*) FROM calls GROUP BY 1",
+    ),
+    (
+        "operation",
+        "sum by (operation) (llmtap_calls_total)",
+        "SELECT operation, count(*) FROM calls GROUP BY 1",
+    ),
+    (
+        "source",
+        "sum by (source) (llmtap_tokens_total{kind=\"input\"})",
+        "SELECT input_source, sum(input_tokens) FROM calls WHERE input_tokens NOTNULL GROUP BY 1",
+    ),
+    (
+        "source",
+        "sum by (source) (llmtap_tokens_total{kind=\"output\"})",
+        "SELECT output_source, sum(output_tokens) FROM calls WHERE output_tokens NOTNULL GROUP BY 1",
+    ),
+    (
+        "gen_ai_token_type",
+        "sum by (gen_ai_token_type) (gen_ai_client_token_usage_sum)",
+        "SELECT 'input', sum(input_tokens) FROM calls UNION SELECT 'output', sum(output_tokens) FROM calls",
+    ),
+    (
+        "error_type",
+        "sum by (error_type) (gen_ai_server_request_duration_seconds_count)",
+        "SELECT iif(outcome = 'ok', '', outcome), count(*) FROM calls WHERE elapsed NOTNULL GROUP BY 1",
+    ),
+    (
+        "gen_ai_response_model",
+        "sum by (gen_ai_response_model) (gen_ai_server_time_to_first_token_seconds_count)",
+        "SELECT ifnull(response_model, ''), count(*) FROM calls WHERE ttft NOTNULL GROUP BY 1",
+    ),
+    (
+        "user",
+        "sum by (user) (llmtap_calls_total{outcome=\"ok\"})",
+        "SELECT user, count(*) FROM calls WHERE outcome = 'ok' GROUP BY 1",
+    ),
+    (
+        "",
+        "sum(gen_ai_server_request_duration_seconds_sum)",
+        "SELECT '', sum(elapsed) / 1e6 FROM calls",
+    ),
+    (
+        "",
+        "sum(gen_ai_server_time_to_first_token_seconds_sum)",
+        "SELECT '', sum(ttft) / 1e6 FROM calls",
+    ),
+    (
+        "",
+        "sum(gen_ai_server_time_per_output_token_seconds_sum)",
+        "SELECT '', sum(tpot) / 1e6 FROM calls",
+    ),
+    (
+        "",
+        "sum(llmtap_stalls_total)",
+        "SELECT '', sum(stalls) FROM calls",
+    ),
+    (
+        "",
+        "sum(llmtap_wasted_seconds_total) or vector(0)",
+        "SELECT '', sum(wasted) / 1e6 FROM calls",
+    ),
 ];
 
 #[test]
@@ -43,73 +113,7 @@ fn what_prometheus_answers_are_the_figures_of_the_rows() -> Result<()> {
     prometheus.wait_for("sum(llmtap_store_rows_total)", calls.len() as f64)?;
     let rows = Connection::open(&store)?;
 
-    for (label, promql, sql) in [
-        (
-            "outcome",
-            "sum by (outcome) (llmtap_calls_total)",
-            "SELECT outcome, count(*) FROM calls GROUP BY 1",
-        ),
-        (
-            "operation",
-            "sum by (operation) (llmtap_calls_total)",
-            "SELECT operation, count(*) FROM calls GROUP BY 1",
-        ),
-        (
-            "source",
-            "sum by (source) (llmtap_tokens_total{kind=\"input\"})",
-            "SELECT input_source, sum(input_tokens) FROM calls WHERE input_tokens NOTNULL GROUP BY 1",
-        ),
-        (
-            "source",
-            "sum by (source) (llmtap_tokens_total{kind=\"output\"})",
-            "SELECT output_source, sum(output_tokens) FROM calls WHERE output_tokens NOTNULL GROUP BY 1",
-        ),
-        (
-            "gen_ai_token_type",
-            "sum by (gen_ai_token_type) (gen_ai_client_token_usage_sum)",
-            "SELECT 'input', sum(input_tokens) FROM calls UNION SELECT 'output', sum(output_tokens) FROM calls",
-        ),
-        (
-            "error_type",
-            "sum by (error_type) (gen_ai_server_request_duration_seconds_count)",
-            "SELECT iif(outcome = 'ok', '', outcome), count(*) FROM calls WHERE elapsed NOTNULL GROUP BY 1",
-        ),
-        (
-            "gen_ai_response_model",
-            "sum by (gen_ai_response_model) (gen_ai_server_time_to_first_token_seconds_count)",
-            "SELECT ifnull(response_model, ''), count(*) FROM calls WHERE ttft NOTNULL GROUP BY 1",
-        ),
-        (
-            "user",
-            "sum by (user) (llmtap_calls_total{outcome=\"ok\"})",
-            "SELECT user, count(*) FROM calls WHERE outcome = 'ok' GROUP BY 1",
-        ),
-        (
-            "",
-            "sum(gen_ai_server_request_duration_seconds_sum)",
-            "SELECT '', sum(elapsed) / 1e6 FROM calls",
-        ),
-        (
-            "",
-            "sum(gen_ai_server_time_to_first_token_seconds_sum)",
-            "SELECT '', sum(ttft) / 1e6 FROM calls",
-        ),
-        (
-            "",
-            "sum(gen_ai_server_time_per_output_token_seconds_sum)",
-            "SELECT '', sum(tpot) / 1e6 FROM calls",
-        ),
-        (
-            "",
-            "sum(llmtap_stalls_total)",
-            "SELECT '', sum(stalls) FROM calls",
-        ),
-        (
-            "",
-            "sum(llmtap_wasted_seconds_total) or vector(0)",
-            "SELECT '', sum(wasted) / 1e6 FROM calls",
-        ),
-    ] {
+    for (label, promql, sql) in FIGURES {
         let (answered, expected) = (prometheus.by(label, promql)?, figures(&rows, sql)?);
         ensure!(!expected.is_empty(), "{sql}: nothing to compare");
         let near = |(key, value): (&String, &f64)| {
@@ -129,8 +133,26 @@ fn what_prometheus_answers_are_the_figures_of_the_rows() -> Result<()> {
         prometheus.value("min_over_time(up[1h])")? == Some(1.0),
         "a scrape failed"
     );
+    check_open_metrics(api)?;
     let done = llmtap.stop("INT")?;
     ensure!(done.code == Some(0), "llmtap's end: {done:?}");
+    Ok(())
+}
+
+/// The format's own library reads the text, and finds in it what Prometheus' text has not.
+fn check_open_metrics(api: SocketAddr) -> Result<()> {
+    let mut python = std::process::Command::new(tools::python()?);
+    python
+        .arg(tools::file("clients/open_metrics.py"))
+        .arg(format!("http://{api}/metrics"));
+    let done = process::run(&mut python)?;
+    ensure!(done.code == Some(0), "{}", done.stderr);
+    let found: serde_json::Value = serde_json::from_str(&done.stdout)?;
+    let count = |key: &str| found[key].as_u64().unwrap_or(0);
+    ensure!(
+        count("families") > 30 && count("created") > 30 && count("exemplars") > 3,
+        "{found}"
+    );
     Ok(())
 }
 

@@ -162,6 +162,7 @@ impl Kept {
             boot,
             registry: Arc::clone(registry),
             errors: errors.clone(),
+            last: String::new(),
             failing: false,
             _lock: lock,
         };
@@ -186,6 +187,8 @@ struct Keeper {
     boot: String,
     registry: Arc<Registry>,
     errors: ReasonCounters,
+    /// What is in the file.
+    last: String,
     failing: bool,
     /// Held as long as this lives.
     _lock: File,
@@ -222,8 +225,15 @@ impl Keeper {
     }
 
     fn keep(&mut self, reading: &[FamilySample], last: Last) {
-        let text = written(reading, &self.boot, last == Last::Yes);
-        let kept = text.and_then(|text| replace(&self.path, text.as_bytes(), last));
+        let kept = written(reading, &self.boot, last == Last::Yes).and_then(|text| {
+            // An idle process writes nothing.
+            if text != self.last {
+                self.last.clear();
+                replace(&self.path, text.as_bytes(), last)?;
+                self.last = text;
+            }
+            Ok(())
+        });
         match kept {
             Ok(()) if self.failing => {
                 self.failing = false;

@@ -45,6 +45,18 @@ pub use value::{
 /// Stands in a required label whose value is not known, such as the operation of a report in no known dialect.
 const UNKNOWN: &str = "unknown";
 
+/// Faults of the store that an alert waits for.
+const STORE_FAULTS: [&str; 5] = ["device", "full", "locked", "other", "read_only"];
+
+/// Why rows are given up.
+const STORE_SHED: [&str; 5] = [
+    "bodies",
+    "lost_at_close",
+    "queue_bytes",
+    "queue_rows",
+    "refused",
+];
+
 /// All metrics of the process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
@@ -227,7 +239,7 @@ impl Metrics {
             store: StoreMetrics::new(r),
             otlp: OtlpMetrics::new(r),
             api: ApiMetrics::new(r),
-            keep_errors: reasons(r, &names::KEEP_ERRORS),
+            keep_errors: reasons(r, &names::KEEP_ERRORS).begin(&kept::REASONS),
             readings: OnceLock::new(),
             registry: Arc::new(registry),
         }))
@@ -396,9 +408,6 @@ impl Metrics {
     /// # Errors
     /// Where that is not possible; the totals are then those of this run alone.
     pub fn keep(&self, path: &Path) -> Result<(Kept, Found), KeepError> {
-        for reason in kept::REASONS {
-            self.0.keep_errors.inc_by(reason, 0);
-        }
         let (kept, readings, found) = Kept::start(path, &self.0.registry, &self.0.keep_errors)?;
         // The lock is taken by one alone.
         let _ = self.0.readings.set(readings);
@@ -470,8 +479,8 @@ impl StoreMetrics {
             queue_bytes: register(r, &names::STORE_QUEUE_BYTES, Gauge::default()),
             rows: reasons(r, &names::STORE_ROWS),
             batches: register(r, &names::STORE_BATCHES, Counter::default()),
-            errors: reasons(r, &names::STORE_ERRORS),
-            shed: reasons(r, &names::STORE_SHED),
+            errors: reasons(r, &names::STORE_ERRORS).begin(&STORE_FAULTS),
+            shed: reasons(r, &names::STORE_SHED).begin(&STORE_SHED),
             commit: register(
                 r,
                 &names::STORE_COMMIT,

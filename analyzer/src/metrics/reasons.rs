@@ -36,6 +36,14 @@ impl ReasonCounters {
         counter.inc_by(n);
     }
 
+    /// Shows these at zero from the start, so that the first of them is seen as a rise.
+    pub(super) fn begin(self, reasons: &[&'static str]) -> Self {
+        for reason in reasons {
+            self.family.with(&[Some(reason)]);
+        }
+        self
+    }
+
     /// Adds one to the count of `reason`.
     pub fn inc(&self, reason: &'static str) {
         self.inc_by(reason, 1);

@@ -5,6 +5,7 @@ mod determinism;
 mod fuzz;
 mod hostile;
 mod legs;
+mod series;
 mod simulator;
 
 use std::sync::{Arc, atomic::AtomicBool};
