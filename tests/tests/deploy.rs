@@ -223,16 +223,15 @@ fn dashboard_and_alerts_use_metrics_and_labels_that_exist() -> Result<()> {
     }
     ensure!(expressions.len() > 30, "{} expressions", expressions.len());
     // As Grafana fills them in; promtool then reads each as the expression of a rule.
-    let mut rules = String::from("groups: [{name: panels, rules: [\n");
-    for (number, expression) in expressions.iter().enumerate() {
+    let rules = expressions.iter().enumerate().map(|(number, expression)| {
         let filled = expression.replace("$__rate_interval", "5m");
-        let rule = serde_json::json!({"record": format!("panel:{number}"), "expr": filled});
-        rules += &format!("{rule},\n");
-    }
-    rules += "]}]\n";
+        serde_json::json!({"record": format!("panel:{number}"), "expr": filled})
+    });
+    let rules =
+        serde_json::json!({"groups": [{"name": "panels", "rules": rules.collect::<Vec<_>>()}]});
     let scratch = tempfile::tempdir()?;
     let file = scratch.path().join("panels.yml");
-    fs::write(&file, rules)?;
+    fs::write(&file, rules.to_string())?;
     let mut promtool = std::process::Command::new(tools::promtool());
     let done = process::run(promtool.args(["check", "rules"]).arg(&file))?;
     ensure!(done.code == Some(0), "{}{}", done.stdout, done.stderr);

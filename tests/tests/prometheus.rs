@@ -24,6 +24,75 @@ const BOUNDS: [f64; 18] = [
     327.68, 655.36, 1310.72,
 ];
 
+/// The label that tells the elements of an answer apart, the question to Prometheus, and the same to the store.
+const FIGURES: &[(&str, &str, &str)] = &[
+    (
+        "outcome",
+        "sum by (outcome) (llmtap_calls_total)",
+        "SELECT outcome, count(*) FROM calls GROUP BY 1",
+    ),
+    (
+        "operation",
+        "sum by (operation) (llmtap_calls_total)",
+        "SELECT operation, count(*) FROM calls GROUP BY 1",
+    ),
+    (
+        "source",
+        "sum by (source) (llmtap_tokens_total{kind=\"input\"})",
+        "SELECT input_source, sum(input_tokens) FROM calls WHERE input_tokens NOTNULL GROUP BY 1",
+    ),
+    (
+        "source",
+        "sum by (source) (llmtap_tokens_total{kind=\"output\"})",
+        "SELECT output_source, sum(output_tokens) FROM calls WHERE output_tokens NOTNULL GROUP BY 1",
+    ),
+    (
+        "gen_ai_token_type",
+        "sum by (gen_ai_token_type) (gen_ai_client_token_usage_sum)",
+        "SELECT 'input', sum(input_tokens) FROM calls UNION SELECT 'output', sum(output_tokens) FROM calls",
+    ),
+    (
+        "error_type",
+        "sum by (error_type) (gen_ai_server_request_duration_seconds_count)",
+        "SELECT iif(outcome = 'ok', '', outcome), count(*) FROM calls WHERE elapsed NOTNULL GROUP BY 1",
+    ),
+    (
+        "gen_ai_response_model",
+        "sum by (gen_ai_response_model) (gen_ai_server_time_to_first_token_seconds_count)",
+        "SELECT ifnull(response_model, ''), count(*) FROM calls WHERE ttft NOTNULL GROUP BY 1",
+    ),
+    (
+        "user",
+        "sum by (user) (llmtap_calls_total{outcome=\"ok\"})",
+        "SELECT user, count(*) FROM calls WHERE outcome = 'ok' GROUP BY 1",
+    ),
+    (
+        "",
+        "sum(gen_ai_server_request_duration_seconds_sum)",
+        "SELECT '', sum(elapsed) / 1e6 FROM calls",
+    ),
+    (
+        "",
+        "sum(gen_ai_server_time_to_first_token_seconds_sum)",
+        "SELECT '', sum(ttft) / 1e6 FROM calls",
+    ),
+    (
+        "",
+        "sum(gen_ai_server_time_per_output_token_seconds_sum)",
+        "SELECT '', sum(tpot) / 1e6 FROM calls",
+    ),
+    (
+        "",
+        "sum(llmtap_stalls_total)",
+        "SELECT '', sum(stalls) FROM calls",
+    ),
+    (
+        "",
+        "sum(llmtap_wasted_seconds_total) or vector(0)",
+        "SELECT '', sum(wasted) / 1e6 FROM calls",
+    ),
+];
+
 #[test]
 fn what_prometheus_answers_are_the_figures_of_the_rows() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -44,73 +113,7 @@ fn what_prometheus_answers_are_the_figures_of_the_rows() -> Result<()> {
     prometheus.wait_for("sum(llmtap_store_rows_total)", calls.len() as f64)?;
     let rows = Connection::open(&store)?;
 
-    for (label, promql, sql) in [
-        (
-            "outcome",
-            "sum by (outcome) (llmtap_calls_total)",
-            "SELECT outcome, count(*) FROM calls GROUP BY 1",
-        ),
-        (
-            "operation",
-            "sum by (operation) (llmtap_calls_total)",
-            "SELECT operation, count(*) FROM calls GROUP BY 1",
-        ),
-        (
-            "source",
-            "sum by (source) (llmtap_tokens_total{kind=\"input\"})",
-            "SELECT input_source, sum(input_tokens) FROM calls WHERE input_tokens NOTNULL GROUP BY 1",
-        ),
-        (
-            "source",
-            "sum by (source) (llmtap_tokens_total{kind=\"output\"})",
-            "SELECT output_source, sum(output_tokens) FROM calls WHERE output_tokens NOTNULL GROUP BY 1",
-        ),
-        (
-            "gen_ai_token_type",
-            "sum by (gen_ai_token_type) (gen_ai_client_token_usage_sum)",
-            "SELECT 'input', sum(input_tokens) FROM calls UNION SELECT 'output', sum(output_tokens) FROM calls",
-        ),
-        (
-            "error_type",
-            "sum by (error_type) (gen_ai_server_request_duration_seconds_count)",
-            "SELECT iif(outcome = 'ok', '', outcome), count(*) FROM calls WHERE elapsed NOTNULL GROUP BY 1",
-        ),
-        (
-            "gen_ai_response_model",
-            "sum by (gen_ai_response_model) (gen_ai_server_time_to_first_token_seconds_count)",
-            "SELECT ifnull(response_model, ''), count(*) FROM calls WHERE ttft NOTNULL GROUP BY 1",
-        ),
-        (
-            "user",
-            "sum by (user) (llmtap_calls_total{outcome=\"ok\"})",
-            "SELECT user, count(*) FROM calls WHERE outcome = 'ok' GROUP BY 1",
-        ),
-        (
-            "",
-            "sum(gen_ai_server_request_duration_seconds_sum)",
-            "SELECT '', sum(elapsed) / 1e6 FROM calls",
-        ),
-        (
-            "",
-            "sum(gen_ai_server_time_to_first_token_seconds_sum)",
-            "SELECT '', sum(ttft) / 1e6 FROM calls",
-        ),
-        (
-            "",
-            "sum(gen_ai_server_time_per_output_token_seconds_sum)",
-            "SELECT '', sum(tpot) / 1e6 FROM calls",
-        ),
-        (
-            "",
-            "sum(llmtap_stalls_total)",
-            "SELECT '', sum(stalls) FROM calls",
-        ),
-        (
-            "",
-            "sum(llmtap_wasted_seconds_total) or vector(0)",
-            "SELECT '', sum(wasted) / 1e6 FROM calls",
-        ),
-    ] {
+    for (label, promql, sql) in FIGURES {
         let (answered, expected) = (prometheus.by(label, promql)?, figures(&rows, sql)?);
         ensure!(!expected.is_empty(), "{sql}: nothing to compare");
         let near = |(key, value): (&String, &f64)| {

@@ -227,6 +227,10 @@ impl Daemon {
     }
 
     /// Hands calls to the export of spans; a build without it does nothing.
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(clippy::unused_self, reason = "there is nobody to hand them to")
+    )]
     pub(crate) fn exporting(&self) -> impl Fn(&Record) + use<> {
         #[cfg(feature = "otlp")]
         let queue = self.otlp.as_ref().and_then(Exporter::queue);
