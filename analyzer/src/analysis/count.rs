@@ -135,7 +135,7 @@ impl Uncounted {
         let asked = prompt::Asked {
             dialect: self.dialect,
             choice,
-            template: None,
+            template: tokenizer.template(),
             models: &models,
             time: call.marks.request_start.unwrap_or_default(),
         };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tokens::PromptRule;
 
 const LINES: &str = "application/x-ndjson";
 
@@ -45,7 +46,11 @@ fn a_chat_streams_lines() {
     );
     // By Llama's template, its system block and what it says of tools included; the picture is one token.
     assert_eq!(
-        (call.prompt_rule, call.counted_pictures, call.counted_input_tokens),
+        (
+            call.prompt_rule,
+            call.counted_pictures,
+            call.counted_input_tokens
+        ),
         (Some(PromptRule::Family), Some(1), Some(123))
     );
     assert_eq!(
