@@ -114,7 +114,7 @@ fn tokens(
         // What was given as ids is never part of a conversation, but may stand beside it.
         let ids = prompt.token_ids;
         if let Some(template) = asked.template {
-            match template.count(&chat, asked.time, text) {
+            match template.count(&chat, asked.time, rules::specials(family), text) {
                 Ok(tokens) => {
                     counted.rule = PromptRule::Template;
                     return tokens.saturating_add(ids);

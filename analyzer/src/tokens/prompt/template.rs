@@ -169,14 +169,16 @@ impl Template {
         })
     }
 
-    /// How many tokens the conversation has, rendered.
+    /// How many tokens the conversation has, rendered. Where no file told the special tokens, those of the
+    /// model's family stand in.
     pub(super) fn count(
         &self,
         chat: &Chat<'_>,
         time: Timestamp,
+        familys: &Specials,
         text: &dyn Fn(&str) -> u64,
     ) -> Result<u64, Failed> {
-        match self.render(chat, time, text) {
+        match self.render(chat, time, familys, text) {
             Ok(sink) => Ok(sink.finish()),
             Err(failed) => {
                 let before = self.failures.fetch_add(1, Ordering::Relaxed);
@@ -201,6 +203,7 @@ impl Template {
         &'a self,
         chat: &Chat<'_>,
         time: Timestamp,
+        familys: &'a Specials,
         text: &'a dyn Fn(&str) -> u64,
     ) -> Result<Sink<'a>, Failed> {
         let length = chat.length();
@@ -213,9 +216,14 @@ impl Template {
             CHAT
         };
         let template = self.environment.get_template(name)?;
+        let specials = if self.specials.is_empty() {
+            familys
+        } else {
+            &self.specials
+        };
         let render = |arguments| {
             let mut output = Output {
-                sink: Sink::new(text, &self.specials),
+                sink: Sink::new(text, specials),
                 left: length.saturating_mul(2).saturating_add(MAX_RENDERED),
                 unseen: 0,
             };

@@ -166,7 +166,8 @@ fn rendered(template: &Template, body: &[u8]) -> Result<String, String> {
     let chat = Chat::of(&facts.prompt).unwrap();
     let nothing = |_: &str| 0;
     let time = Timestamp::from_micros(1_753_488_000_000_000);
-    let sink = template.render(&chat, time, &nothing);
+    let specials = rules::specials(Family::Unknown);
+    let sink = template.render(&chat, time, specials, &nothing);
     sink.map(|sink| sink.written)
         .map_err(|failed| failed.to_string())
 }
