@@ -140,11 +140,11 @@ impl Uncounted {
             time: call.marks.request_start.unwrap_or_default(),
         };
         let text = |text: &str| counter.count(tokenizer, text);
-        let counted = prompt::count(&self.request.prompt, asked, &text);
-        self.call.prompt_rule = Some(counted.rule);
-        self.call.counted_pictures = Some(counted.pictures);
-        self.call.uncounted_parts = Some(counted.left_out);
-        Some(counted.tokens)
+        let figures = prompt::count(&self.request.prompt, asked, &text);
+        self.call.prompt_rule = Some(figures.rule);
+        self.call.counted_pictures = Some(figures.pictures);
+        self.call.uncounted_parts = Some(figures.left_out);
+        Some(figures.tokens)
     }
 
     /// The effective figures, and what follows from them.

@@ -249,15 +249,16 @@ impl Template {
             (chat.opening == Opening::Generation).into(),
         );
         context.insert("continue_final_message".to_owned(), goes_on.into());
-        if !chat.tools.is_empty() {
-            let tools = chat
-                .tools
-                .iter()
-                .map(|tool| as_function(python::value(tool)));
-            context.insert("tools".to_owned(), tools.collect());
+        let tools = chat.tools.iter();
+        let tools = tools.map(|tool| as_function(python::value(tool)));
+        let tools: Vec<Json> = tools.collect();
+        // Templates ask whether there are any, and null is none.
+        let tools = if tools.is_empty() {
+            Json::Null
         } else {
-            context.insert("tools".to_owned(), Json::Null);
-        }
+            tools.into()
+        };
+        context.insert("tools".to_owned(), tools);
         context.insert("documents".to_owned(), Json::Null);
         if let Some(effort) = chat.effort {
             context.insert("reasoning_effort".to_owned(), effort.into());
@@ -281,14 +282,13 @@ impl Template {
             "role".to_owned(),
             turn.word.unwrap_or(turn.role.as_str()).into(),
         );
-        let content =
-            if self.takes_parts && turn.content.len() > 1 || turn.has_media() && self.takes_parts {
-                turn.content.iter().map(part).collect()
-            } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
-                Json::Null
-            } else {
-                turn.text().into()
-            };
+        let content = if self.takes_parts && (turn.content.len() > 1 || turn.has_media()) {
+            turn.content.iter().map(part).collect()
+        } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
+            Json::Null
+        } else {
+            turn.text().into()
+        };
         message.insert("content".to_owned(), content);
         if !turn.reasoning.is_empty() {
             message.insert("reasoning_content".to_owned(), turn.thoughts().into());
@@ -414,6 +414,10 @@ fn environment() -> Result<Environment<'static>, Error> {
 }
 
 /// `json.dumps` with the arguments that transformers' filter has.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a filter takes its arguments so"
+)]
 fn tojson(value: &Value, arguments: Kwargs) -> Result<String, Error> {
     // Text is never escaped to ASCII: the filter's own default, and what all callers ask for.
     let _: Option<bool> = arguments.get("ensure_ascii")?;
@@ -471,10 +475,8 @@ fn goes_through_parts(source: &str) -> bool {
     static LOOP: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content|\w+\[['"]content['"]\]|content)\b"#).ok()
     });
-    let found = LOOP
-        .as_ref()
-        .is_some_and(|pattern| pattern.is_match(source));
-    found
+    LOOP.as_ref()
+        .is_some_and(|pattern| pattern.is_match(source))
 }
 
 /// Whether the template asks if a content is null, as it is beside calls.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -56,8 +56,10 @@ fn references(name: &str) -> Vec<Reference> {
 fn sha256(text: &str) -> String {
     Sha256::digest(text)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 fn choice(model: &str) -> Choice {
