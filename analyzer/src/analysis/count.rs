@@ -137,16 +137,16 @@ impl Uncounted {
         let asked = prompt::Asked {
             dialect: self.dialect,
             choice,
-            template: None,
+            template: tokenizer.template(),
             models: &models,
             time: call.marks.request_start.unwrap_or_default(),
         };
         let text = |text: &str| counter.count(tokenizer, text);
-        let counted = prompt::count(&self.request.prompt, asked, &text);
-        self.call.prompt_rule = Some(counted.rule);
-        self.call.counted_pictures = Some(counted.pictures);
-        self.call.uncounted_parts = Some(counted.left_out);
-        Some(counted.tokens)
+        let figures = prompt::count(&self.request.prompt, asked, &text);
+        self.call.prompt_rule = Some(figures.rule);
+        self.call.counted_pictures = Some(figures.pictures);
+        self.call.uncounted_parts = Some(figures.left_out);
+        Some(figures.tokens)
     }
 
     /// The effective figures, and what follows from them.

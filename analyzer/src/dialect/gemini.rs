@@ -189,8 +189,7 @@ impl Visitor for Asking {
                 prompt.present = true;
                 prompt.place(Part::System);
             }
-            (Asks::Contents, Kind::String) => prompt.place(Part::Turn),
-            (Asks::Content, Kind::String) => prompt.place(Part::Turn),
+            (Asks::Contents | Asks::Content, Kind::String) => prompt.place(Part::Turn),
             (Asks::Call, Kind::Object) => prompt.place(Part::Call),
             (Asks::Response, Kind::Object) => prompt.place(Part::Result),
             (Asks::Media, Kind::Object) => prompt.begin_picture(),

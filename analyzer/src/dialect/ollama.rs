@@ -6,7 +6,7 @@ use super::{
     Answer, Dialect, Final, Overhead, Request,
     answer::{AnswerFacts, Carried, ErrorFacts, MAX_WORD, ServerTimes, Text, Unit, Usage},
     openai::{Around, Asked, Flat},
-    prompt::Part,
+    prompt::{Part, Wrapping},
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     rewrite::Rewriter,
@@ -115,7 +115,10 @@ impl Request for Asking {
 
     fn settle(&mut self) {
         self.facts.stream.get_or_insert(self.streams);
-        self.facts.prompt.wrapped = self.streams;
+        let wrapping = &mut self.facts.prompt.wrapping;
+        if self.streams && *wrapping == Wrapping::Turns {
+            *wrapping = Wrapping::Texts;
+        }
     }
 }
 
@@ -204,7 +207,9 @@ impl Visitor for Asking {
         match (node, scalar) {
             (Asks::Asked(field), scalar) => field.scalar(&mut self.facts, scalar),
             (Asks::Told(told), scalar) => told.scalar(&mut self.facts, scalar),
-            (Asks::Raw, Scalar::Bool(value)) => self.facts.prompt.raw = value,
+            (Asks::Raw, Scalar::Bool(true)) => {
+                self.facts.prompt.wrapping = Wrapping::Nothing;
+            }
             _ => {}
         }
     }

@@ -290,7 +290,7 @@ mod tests {
         let mut lossy =
             b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\x30\x01\0\x9d\x01\x2a\x40\x01\xf0\0".to_vec();
         lossy.extend([0; 10]);
-        let bits = 319u32 | 239 << 14;
+        let bits = (320u32 - 1) + ((240 - 1) << 14);
         let mut lossless = b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f".to_vec();
         lossless.extend(bits.to_le_bytes());
         lossless.extend([0; 10]);

@@ -104,6 +104,18 @@ pub enum Opening {
     LastMessage,
 }
 
+/// Around what a server puts a chat template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wrapping {
+    /// Around conversations.
+    #[default]
+    Turns,
+    /// Around plain texts, too, as Ollama does.
+    Texts,
+    /// Around nothing, as Ollama can be asked.
+    Nothing,
+}
+
 /// The prompt of one request.
 #[derive(Debug, Default)]
 pub struct Prompt {
@@ -123,10 +135,8 @@ pub struct Prompt {
     pub prompts: u32,
     /// Whether there was a prompt at all.
     pub present: bool,
-    /// A template is put around plain texts, too, as Ollama does.
-    pub wrapped: bool,
-    /// No template is put around it, as Ollama can be asked.
-    pub raw: bool,
+    /// Around what a server puts a template.
+    pub wrapping: Wrapping,
     /// What is opened at its end.
     pub opening: Opening,
     /// Whether the model is to think, where the request says so.
@@ -273,7 +283,7 @@ pub(super) enum Written {
 }
 
 impl Written {
-    pub(super) fn child(self, prompt: &mut Prompt, step: Step<'_>) -> Self {
+    pub(super) fn child(prompt: &mut Prompt, step: Step<'_>) -> Self {
         let text = prompt.writer.step(step);
         prompt.push(&text);
         Self::Inside

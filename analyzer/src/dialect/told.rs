@@ -71,9 +71,7 @@ impl Told {
         Some(match (self, step) {
             (Self::Texts(_), Step::Index(_)) => self,
             (Self::Texts(part), Step::Key("text" | "thinking")) => Self::Text(part),
-            (Self::Json(written) | Self::Tool(written), step) => {
-                Self::Json(written.child(prompt, step))
-            }
+            (Self::Json(_) | Self::Tool(_), step) => Self::Json(Written::child(prompt, step)),
             (Self::Tools, Step::Index(_)) => Self::Tool(Written::Root(Part::Tool, Part::Loose)),
             (Self::Pictures, Step::Index(_)) => Self::Picture,
             (Self::Picture, Step::Key("url" | "data")) => Self::PictureSource,

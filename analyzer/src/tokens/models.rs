@@ -6,20 +6,20 @@
 
 use super::{
     Fit::{Exact, Guess, Near},
-    family::Family::{self, *},
-    vocabulary::Vocabulary::{self, *},
+    family::Family as F,
+    vocabulary::Vocabulary as V,
 };
 
 /// What a model's name tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {
-    pub(super) vocabulary: Vocabulary,
+    pub(super) vocabulary: V,
     pub(super) fit: super::Fit,
-    pub(super) family: Family,
+    pub(super) family: F,
 }
 
 /// A rule: all of its patterns are in the name.
-type Rule = (&'static [&'static str], Vocabulary, super::Fit, Family);
+type Rule = (&'static [&'static str], V, super::Fit, F);
 
 /// The table. The first rule that fits holds, so narrower ones stand first.
 ///
@@ -30,105 +30,114 @@ type Rule = (&'static [&'static str], Vocabulary, super::Fit, Family);
 /// clouds write `llama-v3p1`.
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
-    (&["gpt-oss"], O200kHarmony, Exact, Harmony),
+    (&["gpt-oss"], V::O200kHarmony, Exact, F::Harmony),
     // OpenAI's names are short and common, so that they hold at the name's beginning alone.
-    (&["^chatgpt-4o"], O200kBase, Exact, OpenAi),
-    (&["^gpt-4o"], O200kBase, Exact, OpenAi),
-    (&["^gpt-4.1"], O200kBase, Exact, OpenAi),
-    (&["^gpt-4.5"], O200kBase, Exact, OpenAi),
-    (&["^gpt-5"], O200kBase, Exact, OpenAi),
-    (&["^codex-mini"], O200kBase, Exact, OpenAi),
-    (&["^o1"], O200kBase, Exact, OpenAi),
-    (&["^o3"], O200kBase, Exact, OpenAi),
-    (&["^o4"], O200kBase, Exact, OpenAi),
-    (&["^gpt-4"], Cl100kBase, Exact, OpenAi),
-    (&["^gpt-3.5"], Cl100kBase, Exact, OpenAi),
-    (&["^gpt-35"], Cl100kBase, Exact, OpenAi),
-    (&["^text-embedding-ada-002"], Cl100kBase, Exact, OpenAi),
-    (&["^text-embedding-3"], Cl100kBase, Exact, OpenAi),
-    (&["^davinci-002"], Cl100kBase, Exact, OpenAi),
-    (&["^babbage-002"], Cl100kBase, Exact, OpenAi),
-    (&["^text-davinci-003"], P50kBase, Exact, OpenAi),
-    (&["^text-davinci-002"], P50kBase, Exact, OpenAi),
-    (&["^text-davinci-edit"], P50kBase, Exact, OpenAi),
-    (&["^code-davinci"], P50kBase, Exact, OpenAi),
-    (&["^code-cushman"], P50kBase, Exact, OpenAi),
-    (&["^text-davinci-001"], R50kBase, Exact, OpenAi),
-    (&["^text-curie-001"], R50kBase, Exact, OpenAi),
-    (&["^text-babbage-001"], R50kBase, Exact, OpenAi),
-    (&["^text-ada-001"], R50kBase, Exact, OpenAi),
-    (&["^davinci"], R50kBase, Exact, OpenAi),
-    (&["^curie"], R50kBase, Exact, OpenAi),
-    (&["^babbage"], R50kBase, Exact, OpenAi),
-    (&["^gpt2"], R50kBase, Exact, OpenAi),
+    (&["^chatgpt-4o"], V::O200kBase, Exact, F::OpenAi),
+    (&["^gpt-4o"], V::O200kBase, Exact, F::OpenAi),
+    (&["^gpt-4.1"], V::O200kBase, Exact, F::OpenAi),
+    (&["^gpt-4.5"], V::O200kBase, Exact, F::OpenAi),
+    (&["^gpt-5"], V::O200kBase, Exact, F::OpenAi),
+    (&["^codex-mini"], V::O200kBase, Exact, F::OpenAi),
+    (&["^o1"], V::O200kBase, Exact, F::OpenAi),
+    (&["^o3"], V::O200kBase, Exact, F::OpenAi),
+    (&["^o4"], V::O200kBase, Exact, F::OpenAi),
+    (&["^gpt-4"], V::Cl100kBase, Exact, F::OpenAi),
+    (&["^gpt-3.5"], V::Cl100kBase, Exact, F::OpenAi),
+    (&["^gpt-35"], V::Cl100kBase, Exact, F::OpenAi),
+    (&["^text-embedding-ada-002"], V::Cl100kBase, Exact, F::OpenAi),
+    (&["^text-embedding-3"], V::Cl100kBase, Exact, F::OpenAi),
+    (&["^davinci-002"], V::Cl100kBase, Exact, F::OpenAi),
+    (&["^babbage-002"], V::Cl100kBase, Exact, F::OpenAi),
+    (&["^text-davinci-003"], V::P50kBase, Exact, F::OpenAi),
+    (&["^text-davinci-002"], V::P50kBase, Exact, F::OpenAi),
+    (&["^text-davinci-edit"], V::P50kBase, Exact, F::OpenAi),
+    (&["^code-davinci"], V::P50kBase, Exact, F::OpenAi),
+    (&["^code-cushman"], V::P50kBase, Exact, F::OpenAi),
+    (&["^text-davinci-001"], V::R50kBase, Exact, F::OpenAi),
+    (&["^text-curie-001"], V::R50kBase, Exact, F::OpenAi),
+    (&["^text-babbage-001"], V::R50kBase, Exact, F::OpenAi),
+    (&["^text-ada-001"], V::R50kBase, Exact, F::OpenAi),
+    (&["^davinci"], V::R50kBase, Exact, F::OpenAi),
+    (&["^curie"], V::R50kBase, Exact, F::OpenAi),
+    (&["^babbage"], V::R50kBase, Exact, F::OpenAi),
+    (&["^gpt2"], V::R50kBase, Exact, F::OpenAi),
     // Neither vocabulary is public.
-    (&["claude"], Cl100kBase, Guess, Claude),
-    (&["gemini"], Cl100kBase, Guess, Gemini),
+    (&["claude"], V::Cl100kBase, Guess, F::Claude),
+    (&["gemini"], V::Cl100kBase, Guess, F::Gemini),
     // What was distilled from DeepSeek-R1 keeps the vocabulary of the model that learned. Ollama names
     // them by their size alone: 8b is Qwen3's since R1-0528.
-    (&["deepseek", "distill", "llama*"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek", "qwen"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-r1", "70b"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-r1", "1.5b"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-r1", "7b"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-r1", "8b"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-r1", "14b"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-r1", "32b"], Cl100kBase, Near, DeepSeekR1),
-    (&["^deepseek-r1:latest"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-r1"], Cl100kBase, Near, DeepSeekR1),
-    (&["deepseek-reasoner"], Cl100kBase, Near, DeepSeekR1),
+    (&["deepseek", "distill", "llama*"], V::Cl100kBase, Near, F::DeepSeekR1),
+    (&["deepseek", "qwen"], V::Qwen2, Exact, F::DeepSeekR1),
+    (&["deepseek-r1", "70b"], V::Cl100kBase, Near, F::DeepSeekR1),
+    (&["deepseek-r1", "1.5b"], V::Qwen2, Exact, F::DeepSeekR1),
+    (&["deepseek-r1", "7b"], V::Qwen2, Exact, F::DeepSeekR1),
+    (&["deepseek-r1", "8b"], V::Qwen2, Exact, F::DeepSeekR1),
+    (&["deepseek-r1", "14b"], V::Qwen2, Exact, F::DeepSeekR1),
+    (&["deepseek-r1", "32b"], V::Qwen2, Exact, F::DeepSeekR1),
+    (&["^deepseek-r1:latest"], V::Qwen2, Exact, F::DeepSeekR1),
+    (&["deepseek-r1"], V::DeepSeekV3, Exact, F::DeepSeekR1),
+    (&["deepseek-reasoner"], V::DeepSeekV3, Exact, F::DeepSeekR1),
     // V2 and the coders have vocabularies of their own.
-    (&["deepseek-2*"], Cl100kBase, Near, DeepSeekV3),
-    (&["deepseek-coder-2*"], Cl100kBase, Near, DeepSeekV3),
-    (&["deepseek-coder"], Cl100kBase, Guess, Unknown),
-    (&["deepseek-llm"], Cl100kBase, Guess, Unknown),
-    (&["deepseek-3.1"], Cl100kBase, Near, DeepSeekV31),
-    (&["deepseek-3.2"], Cl100kBase, Near, DeepSeekV31),
-    (&["deepseek-4"], Cl100kBase, Near, DeepSeekV31),
-    (&["deepseek-chat"], Cl100kBase, Near, DeepSeekV31),
-    (&["deepseek"], Cl100kBase, Near, DeepSeekV3),
-    (&["hermes", "llama*"], Cl100kBase, Near, ChatMl),
-    (&["qwq"], Cl100kBase, Near, Qwq),
-    (&["qvq"], Cl100kBase, Near, Qwen2),
-    (&["qwen-3.5"], Cl100kBase, Near, Qwen35),
-    (&["qwen-3.6"], Cl100kBase, Near, Qwen35),
-    (&["qwen-3"], Cl100kBase, Near, Qwen3),
-    (&["qwen"], Cl100kBase, Near, Qwen2),
-    (&["codeqwen"], Cl100kBase, Guess, Qwen2),
+    (&["deepseek-2*"], V::DeepSeekV3, Near, F::DeepSeekV3),
+    (&["deepseek-coder-2*"], V::DeepSeekV3, Near, F::DeepSeekV3),
+    (&["deepseek-coder"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek-llm"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek-3.1"], V::DeepSeekV3, Exact, F::DeepSeekV31),
+    (&["deepseek-3.2"], V::DeepSeekV3, Exact, F::DeepSeekV31),
+    (&["deepseek-4"], V::DeepSeekV3, Exact, F::DeepSeekV31),
+    (&["deepseek-chat"], V::DeepSeekV3, Exact, F::DeepSeekV31),
+    (&["deepseek"], V::DeepSeekV3, Exact, F::DeepSeekV3),
+    (&["hermes", "llama*"], V::Cl100kBase, Near, F::ChatMl),
+    (&["qwq"], V::Qwen2, Exact, F::Qwq),
+    (&["qvq"], V::Qwen2, Exact, F::Qwen2),
+    (&["qwen-3.5"], V::Qwen35, Exact, F::Qwen35),
+    (&["qwen-3.6"], V::Qwen35, Exact, F::Qwen35),
+    (&["qwen-3"], V::Qwen2, Exact, F::Qwen3),
+    (&["qwen"], V::Qwen2, Exact, F::Qwen2),
+    (&["codeqwen"], V::Cl100kBase, Guess, F::Qwen2),
     // Llama's licence forbids embedding; its splitter and its first 100 000 tokens are cl100k_base's.
-    (&["llama-4"], O200kBase, Near, Llama4),
-    (&["llama-3.1"], Cl100kBase, Near, Llama31),
-    (&["llama-3.2"], Cl100kBase, Near, Llama31),
-    (&["llama-3.3"], Cl100kBase, Near, Llama31),
-    (&["llama-3"], Cl100kBase, Near, Llama3),
-    (&["llama-2"], Cl100kBase, Guess, Llama2),
-    (&["codellama"], Cl100kBase, Guess, Llama2),
-    (&["mistral-nemo"], Cl100kBase, Near, MistralTekken),
-    (&["ministral"], Cl100kBase, Near, MistralTekken),
-    (&["pixtral"], Cl100kBase, Near, MistralTekken),
-    (&["mistral-small"], Cl100kBase, Near, MistralV7),
-    (&["mistral-medium"], Cl100kBase, Near, MistralV7),
-    (&["mistral-large"], Cl100kBase, Near, MistralV7),
-    (&["devstral"], Cl100kBase, Near, MistralV7),
-    (&["magistral"], Cl100kBase, Near, MistralV7),
-    (&["voxtral"], Cl100kBase, Near, MistralV7),
-    (&["codestral"], Cl100kBase, Near, MistralV7),
-    (&["mixtral"], Cl100kBase, Guess, Mistral),
-    (&["mistral"], Cl100kBase, Guess, Mistral),
-    (&["glm-4.5*"], Cl100kBase, Near, Glm45),
-    (&["glm-4.6*"], Cl100kBase, Near, Glm45),
-    (&["glm-4.7*"], Cl100kBase, Near, Glm45),
-    (&["glm-5*"], Cl100kBase, Near, Glm45),
-    (&["glm-4*"], Cl100kBase, Near, Glm4),
-    (&["glm-z1"], Cl100kBase, Near, Glm4),
-    (&["kimi"], Cl100kBase, Near, Kimi),
-    (&["moonlight"], Cl100kBase, Near, Kimi),
-    (&["gemma"], Cl100kBase, Guess, Gemma),
+    (&["llama-4"], V::O200kBase, Near, F::Llama4),
+    (&["llama-3.1"], V::Cl100kBase, Near, F::Llama31),
+    (&["llama-3.2"], V::Cl100kBase, Near, F::Llama31),
+    (&["llama-3.3"], V::Cl100kBase, Near, F::Llama31),
+    (&["llama-3"], V::Cl100kBase, Near, F::Llama3),
+    (&["llama-2"], V::Cl100kBase, Guess, F::Llama2),
+    (&["codellama"], V::Cl100kBase, Guess, F::Llama2),
+    (&["mistral-nemo"], V::Tekken, Exact, F::MistralTekken),
+    (&["ministral"], V::Tekken, Exact, F::MistralTekken),
+    (&["pixtral"], V::Tekken, Exact, F::MistralTekken),
+    // The first ones of these names still had SentencePiece vocabularies.
+    (&["mistral-small", "2402"], V::Cl100kBase, Guess, F::Mistral),
+    (&["mistral-small", "2409"], V::Cl100kBase, Guess, F::Mistral),
+    (&["mistral-large", "2402"], V::Cl100kBase, Guess, F::Mistral),
+    (&["mistral-large", "2407"], V::Cl100kBase, Guess, F::Mistral),
+    (&["mistral-large", "2411"], V::Cl100kBase, Guess, F::Mistral),
+    (&["codestral-22b"], V::Cl100kBase, Guess, F::Mistral),
+    (&["codestral:22b"], V::Cl100kBase, Guess, F::Mistral),
+    (&["mistral-small"], V::Tekken, Exact, F::MistralV7),
+    (&["mistral-medium"], V::Tekken, Exact, F::MistralV7),
+    (&["mistral-large"], V::Tekken, Exact, F::MistralV7),
+    (&["devstral"], V::Tekken, Exact, F::MistralV7),
+    (&["magistral"], V::Tekken, Exact, F::MistralV7),
+    (&["voxtral"], V::Tekken, Exact, F::MistralV7),
+    (&["codestral"], V::Tekken, Exact, F::MistralV7),
+    (&["mixtral"], V::Cl100kBase, Guess, F::Mistral),
+    (&["mistral"], V::Cl100kBase, Guess, F::Mistral),
+    (&["glm-4.5*"], V::Glm4, Exact, F::Glm45),
+    (&["glm-4.6*"], V::Glm4, Exact, F::Glm45),
+    (&["glm-4.7*"], V::Glm4, Exact, F::Glm45),
+    (&["glm-5*"], V::Glm5, Exact, F::Glm45),
+    (&["glm-4*"], V::Glm4, Exact, F::Glm4),
+    (&["glm-z1"], V::Glm4, Exact, F::Glm4),
+    (&["kimi"], V::KimiK2, Exact, F::Kimi),
+    (&["moonlight"], V::KimiK2, Exact, F::Kimi),
+    (&["gemma"], V::Cl100kBase, Guess, F::Gemma),
     // Phi-4 has cl100k_base with special tokens of its own, its small ones o200k_base.
-    (&["phi-4-mini"], O200kBase, Exact, Phi4Mini),
-    (&["phi-4-multimodal"], O200kBase, Exact, Phi4Mini),
-    (&["phi-4"], Cl100kBase, Exact, Phi4),
-    (&["phi-3"], Cl100kBase, Guess, Phi3),
+    (&["phi-4-mini"], V::O200kBase, Exact, F::Phi4Mini),
+    (&["phi-4-multimodal"], V::O200kBase, Exact, F::Phi4Mini),
+    (&["phi-4"], V::Cl100kBase, Exact, F::Phi4),
+    (&["minimax-m2*"], V::MiniMaxM2, Exact, F::Unknown),
+    (&["phi-3"], V::Cl100kBase, Guess, F::Phi3),
 ];
 
 /// Bytes of a name that are looked at: longer than any, and each rule walks over them.
@@ -203,6 +212,245 @@ mod tests {
 
     fn vocabulary_of(model: &str) -> Option<&'static str> {
         known(model).map(|known| known.vocabulary.name())
+    }
+
+    #[test]
+    fn open_models_have_their_vocabularies_and_templates() {
+        use super::super::Fit;
+        for (model, vocabulary, fit, family) in [
+            // Hubs.
+            ("Qwen/Qwen2.5-VL-7B-Instruct", V::Qwen2, Exact, F::Qwen2),
+            ("Qwen/Qwen3-32B", V::Qwen2, Exact, F::Qwen3),
+            ("Qwen/Qwen3.5-27B", V::Qwen35, Exact, F::Qwen35),
+            ("Qwen/QwQ-32B", V::Qwen2, Exact, F::Qwq),
+            (
+                "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B",
+                V::Qwen2,
+                Exact,
+                F::DeepSeekR1,
+            ),
+            (
+                "deepseek-ai/DeepSeek-R1-Distill-Llama-8B",
+                V::Cl100kBase,
+                Near,
+                F::DeepSeekR1,
+            ),
+            (
+                "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B",
+                V::Qwen2,
+                Exact,
+                F::DeepSeekR1,
+            ),
+            (
+                "deepseek-ai/DeepSeek-R1",
+                V::DeepSeekV3,
+                Exact,
+                F::DeepSeekR1,
+            ),
+            (
+                "deepseek-ai/DeepSeek-V3-0324",
+                V::DeepSeekV3,
+                Exact,
+                F::DeepSeekV3,
+            ),
+            (
+                "deepseek-ai/DeepSeek-V3.1",
+                V::DeepSeekV3,
+                Exact,
+                F::DeepSeekV31,
+            ),
+            (
+                "deepseek-ai/DeepSeek-V2.5",
+                V::DeepSeekV3,
+                Near,
+                F::DeepSeekV3,
+            ),
+            (
+                "meta-llama/Llama-3.1-8B-Instruct",
+                V::Cl100kBase,
+                Near,
+                F::Llama31,
+            ),
+            (
+                "meta-llama/Meta-Llama-3-8B-Instruct",
+                V::Cl100kBase,
+                Near,
+                F::Llama3,
+            ),
+            (
+                "nvidia/Llama-3.1-Nemotron-70B-Instruct-HF",
+                V::Cl100kBase,
+                Near,
+                F::Llama31,
+            ),
+            (
+                "NousResearch/Hermes-3-Llama-3.1-8B",
+                V::Cl100kBase,
+                Near,
+                F::ChatMl,
+            ),
+            (
+                "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+                V::O200kBase,
+                Near,
+                F::Llama4,
+            ),
+            (
+                "mistralai/Mistral-Nemo-Instruct-2407",
+                V::Tekken,
+                Exact,
+                F::MistralTekken,
+            ),
+            (
+                "mistralai/Mistral-Small-3.2-24B-Instruct-2506",
+                V::Tekken,
+                Exact,
+                F::MistralV7,
+            ),
+            (
+                "mistralai/Mistral-7B-Instruct-v0.3",
+                V::Cl100kBase,
+                Guess,
+                F::Mistral,
+            ),
+            (
+                "mistralai/Mixtral-8x7B-Instruct-v0.1",
+                V::Cl100kBase,
+                Guess,
+                F::Mistral,
+            ),
+            ("zai-org/GLM-4.5-Air", V::Glm4, Exact, F::Glm45),
+            ("zai-org/GLM-4.5V", V::Glm4, Exact, F::Glm45),
+            ("zai-org/GLM-5", V::Glm5, Exact, F::Glm45),
+            ("THUDM/glm-4-9b-chat", V::Glm4, Exact, F::Glm4),
+            ("moonshotai/Kimi-K2-Instruct", V::KimiK2, Exact, F::Kimi),
+            ("google/gemma-3-27b-it", V::Cl100kBase, Guess, F::Gemma),
+            ("microsoft/phi-4", V::Cl100kBase, Exact, F::Phi4),
+            (
+                "microsoft/Phi-4-mini-instruct",
+                V::O200kBase,
+                Exact,
+                F::Phi4Mini,
+            ),
+            ("MiniMaxAI/MiniMax-M2", V::MiniMaxM2, Exact, F::Unknown),
+            // Ollama.
+            ("qwen2.5:7b-instruct-q4_K_M", V::Qwen2, Exact, F::Qwen2),
+            ("qwen3:latest", V::Qwen2, Exact, F::Qwen3),
+            ("qwen", V::Qwen2, Exact, F::Qwen2),
+            ("library/qwen2.5-coder:32b", V::Qwen2, Exact, F::Qwen2),
+            ("deepseek-r1:7b", V::Qwen2, Exact, F::DeepSeekR1),
+            ("deepseek-r1:1.5b", V::Qwen2, Exact, F::DeepSeekR1),
+            ("deepseek-r1:70b", V::Cl100kBase, Near, F::DeepSeekR1),
+            ("deepseek-r1:671b", V::DeepSeekV3, Exact, F::DeepSeekR1),
+            ("deepseek-r1:latest", V::Qwen2, Exact, F::DeepSeekR1),
+            ("llama3.2:3b", V::Cl100kBase, Near, F::Llama31),
+            ("llama3:8b", V::Cl100kBase, Near, F::Llama3),
+            (
+                "hf.co/bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M",
+                V::Cl100kBase,
+                Near,
+                F::Llama31,
+            ),
+            ("glm4:9b", V::Glm4, Exact, F::Glm4),
+            ("mistral-nemo", V::Tekken, Exact, F::MistralTekken),
+            ("phi4", V::Cl100kBase, Exact, F::Phi4),
+            ("phi4-mini:3.8b", V::O200kBase, Exact, F::Phi4Mini),
+            // Files, paths and clouds.
+            ("Qwen2.5-7B-Instruct-Q4_K_M.gguf", V::Qwen2, Exact, F::Qwen2),
+            ("/models/Qwen2.5-7B", V::Qwen2, Exact, F::Qwen2),
+            ("/models/Qwen2.5-7B/", V::Qwen2, Exact, F::Qwen2),
+            (
+                "/models/qwen/Meta-Llama-3.1-8B.Q4_K_M.gguf",
+                V::Cl100kBase,
+                Near,
+                F::Llama31,
+            ),
+            (
+                "models--Qwen--Qwen3-8B/snapshots/9c925d64d72725edaf899c6cb9c377fd0709d9c5",
+                V::Qwen2,
+                Exact,
+                F::Qwen3,
+            ),
+            (
+                "accounts/fireworks/models/llama-v3p1-8b-instruct",
+                V::Cl100kBase,
+                Near,
+                F::Llama31,
+            ),
+            (
+                "accounts/fireworks/models/qwen2p5-72b-instruct",
+                V::Qwen2,
+                Exact,
+                F::Qwen2,
+            ),
+            (
+                "openrouter/deepseek/deepseek-chat-v3.1",
+                V::DeepSeekV3,
+                Exact,
+                F::DeepSeekV31,
+            ),
+            (
+                "together_ai/Qwen/Qwen3-235B-A22B-fp8",
+                V::Qwen2,
+                Exact,
+                F::Qwen3,
+            ),
+            // Adapters.
+            ("qwen2.5-7b-sql-lora", V::Qwen2, Exact, F::Qwen2),
+            ("my-qwen3-lora", V::Qwen2, Exact, F::Qwen3),
+            (
+                "acme/llama-3.1-8b-support_v2",
+                V::Cl100kBase,
+                Near,
+                F::Llama31,
+            ),
+            // Nothing public.
+            (
+                "anthropic/claude-sonnet-4-5",
+                V::Cl100kBase,
+                Guess,
+                F::Claude,
+            ),
+            ("google/gemini-2.5-pro", V::Cl100kBase, Guess, F::Gemini),
+        ] {
+            let known = known(model).map(|known| (known.vocabulary, known.fit, known.family));
+            assert_eq!(known, Some((vocabulary, fit, family)), "{model}");
+            assert_ne!(fit, Fit::Set);
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_word_tells_nothing() {
+        for model in [
+            "my-qwenish",
+            "sqwen",
+            "open_llama_3b",
+            "kimiko",
+            "glmr",
+            "my-alias",
+            "sql-lora",
+            "model",
+            "phi",
+            "mistralish",
+            "deepseeker",
+            "phi-40",
+            "llama",
+            "o1llama",
+        ] {
+            assert_eq!(known(model), None, "{model}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_read_in_bounded_time() {
+        for name in [
+            "qwen-".repeat(100_000),
+            "-".repeat(1_000_000),
+            "é".repeat(600),
+            "/".repeat(9_999),
+        ] {
+            known(&name);
+        }
     }
 
     #[test]

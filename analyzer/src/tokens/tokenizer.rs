@@ -1,25 +1,51 @@
 //! One tokenizer: what counts.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
-use super::{vocabulary::Vocabulary, window};
+use super::{loaded::Loaded, prompt::Template, vocabulary::Vocabulary};
 
-/// One tokenizer; a clone is the same one. Its vocabulary is loaded by the first count, which takes some
-/// tenths of a second on the thread that counts; all threads share it.
+/// One tokenizer; a clone is the same one. A built-in vocabulary is loaded by the first count, which takes some
+/// tens of milliseconds on the thread that counts; all threads share it.
 #[derive(Clone)]
 pub struct Tokenizer(Arc<Inner>);
 
 struct Inner {
     name: Arc<str>,
-    vocabulary: Vocabulary,
+    built_in: Option<Vocabulary>,
+    folder: Option<PathBuf>,
+    template: Option<Template>,
+    loaded: OnceLock<Loaded>,
 }
 
 impl Tokenizer {
     /// That of a built-in vocabulary; once a vocabulary, by [`Vocabulary::tokenizer`].
-    pub(super) fn embedded(vocabulary: Vocabulary) -> Self {
+    pub(super) fn built_in(vocabulary: Vocabulary) -> Self {
         Self(Arc::new(Inner {
-            name: vocabulary.arc_name(),
-            vocabulary,
+            name: vocabulary.name().into(),
+            built_in: Some(vocabulary),
+            folder: None,
+            template: None,
+            loaded: OnceLock::new(),
+        }))
+    }
+
+    /// That of a file that was given, with the chat template that stood beside it.
+    pub(super) fn given(
+        name: &str,
+        folder: PathBuf,
+        template: Option<Template>,
+        loaded: Loaded,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            name: name.into(),
+            built_in: None,
+            folder: Some(folder),
+            template,
+            loaded: OnceLock::from(loaded),
         }))
     }
 
@@ -31,7 +57,12 @@ impl Tokenizer {
     /// The folder that it was given by, in which a tokenizer_config.json may stand beside it; `None` for
     /// those that are built in.
     pub fn folder(&self) -> Option<&Path> {
-        None
+        self.0.folder.as_deref()
+    }
+
+    /// The model's own chat template, where the folder has one.
+    pub fn template(&self) -> Option<&Template> {
+        self.0.template.as_ref()
     }
 
     /// How many tokens this text has, special tokens read as plain text.
@@ -39,10 +70,7 @@ impl Tokenizer {
         if text.is_empty() {
             return 0;
         }
-        let engine = self.0.vocabulary.engine();
-        window::windows(text)
-            .map(|window| engine.encode_ordinary(window).len() as u64)
-            .sum()
+        self.loaded().count(text)
     }
 
     /// The same, each special token of the vocabulary taken as the one token that it is: for texts that a
@@ -51,11 +79,14 @@ impl Tokenizer {
         if text.is_empty() {
             return 0;
         }
-        self.0
-            .vocabulary
-            .engine()
-            .encode_with_special_tokens(text)
-            .len() as u64
+        self.loaded().count_with_special(text)
+    }
+
+    fn loaded(&self) -> &Loaded {
+        self.0.loaded.get_or_init(|| {
+            // One that was given is there already.
+            self.0.built_in.unwrap_or(Vocabulary::Cl100kBase).load()
+        })
     }
 }
 

@@ -115,7 +115,10 @@ impl Class {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tokens::Vocabulary;
 
     #[test]
     fn windows_cover_the_text_and_runs_are_bounded() {
@@ -135,5 +138,42 @@ mod tests {
     fn cuts_fall_on_the_boundaries() {
         let windows: Vec<&str> = windows_of("one two3four, five", 1, 100).collect();
         assert_eq!(windows, ["one", " two", "3", "four", ",", " five"]);
+    }
+
+    fn plain(text: &str) -> u64 {
+        tiktoken_rs::r50k_base_singleton()
+            .encode_ordinary(text)
+            .len() as u64
+    }
+
+    #[test]
+    fn windows_change_no_count_of_ordinary_text() {
+        let long = "The tap isn't in the path; it's beside it (see §3): 1,234.5 ms — naïve café.\n\n\tfn main() {}\r\n \
+            你好，世界！これは。 12345678  \n"
+            .repeat(2_000);
+        assert_eq!(Vocabulary::R50kBase.tokenizer().count(&long), plain(&long));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn small_windows_change_no_count(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    "[a-zA-Z]{1,8}", "[0-9]{1,5}", "[ \n\r\t]{1,4}", "[!-/:-@'’“”]{1,3}",
+                    "[你好世界。，！ーのァ]{1,6}", "[éüßа-я]{1,6}", "'(s|t|ll|ve|S|D)", "\\PC{1,3}",
+                ],
+                0..60,
+            ),
+            size in 8usize..64,
+        ) {
+            let text = words.concat();
+            for engine in [tiktoken_rs::cl100k_base_singleton(), tiktoken_rs::o200k_base_singleton(), tiktoken_rs::r50k_base_singleton()] {
+                let count = |text: &str| engine.encode_ordinary(text).len();
+                let counted: usize = windows_of(&text, size, 4_096).map(count).sum();
+                prop_assert_eq!(counted, count(&text));
+            }
+        }
     }
 }

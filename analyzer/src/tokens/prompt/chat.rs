@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::prompt::{Opening, Part, Prompt};
+use crate::dialect::prompt::{Opening, Part, Prompt, Wrapping};
 
 /// Turns that are told apart; a turn takes some two hundred bytes. A prompt with more is counted by the
 /// plain rule.
@@ -142,12 +142,12 @@ fn joined<'a>(mut texts: impl Iterator<Item = &'a str>, between: &str) -> Cow<'a
 impl<'a> Chat<'a> {
     /// The prompt as a conversation; `None` where it is none, or where its structure was given up.
     pub(super) fn of(prompt: &'a Prompt) -> Option<Self> {
-        if prompt.overfull() || prompt.raw {
+        if prompt.overfull() || prompt.wrapping == Wrapping::Nothing {
             return None;
         }
         let mut builder = Builder::default();
         for (part, text) in prompt.tape() {
-            builder.take(part, text, prompt.wrapped);
+            builder.take(part, text, prompt.wrapping);
             if builder.turns.len() > MAX_TURNS {
                 return None;
             }
@@ -221,7 +221,7 @@ impl<'a> Builder<'a> {
         self.turns.push(turn);
     }
 
-    fn take(&mut self, part: Part, text: &'a str, wrapped: bool) {
+    fn take(&mut self, part: Part, text: &'a str, wrapping: Wrapping) {
         match part {
             Part::Turn => {
                 self.host = None;
@@ -254,7 +254,7 @@ impl<'a> Builder<'a> {
             }
             Part::Picture => self.turn().content.push(Piece::Picture),
             Part::Other => self.turn().content.push(Piece::Other),
-            Part::Text if wrapped => self.begin(Turn {
+            Part::Text if wrapping == Wrapping::Texts => self.begin(Turn {
                 content: vec![Piece::Text(text)],
                 ..Turn::default()
             }),

@@ -22,7 +22,7 @@ use super::{Choice, Family, Fit};
 use crate::{
     dialect::{
         Dialect,
-        prompt::{Part, Prompt},
+        prompt::{Part, Prompt, Wrapping},
     },
     time::Timestamp,
 };
@@ -109,12 +109,12 @@ fn tokens(
     let known = asked.choice.family != Family::Unknown;
     let tools = if known { Tools::Count } else { Tools::LeftOut };
     let plain = || plain::count(prompt, asked.dialect.overhead, tools, text);
-    let is_chat = asked.dialect.is_chat() || prompt.wrapped;
+    let is_chat = asked.dialect.is_chat() || prompt.wrapping == Wrapping::Texts;
     if let Some(chat) = Chat::of(prompt).filter(|_| is_chat) {
         // What was given as ids is never part of a conversation, but may stand beside it.
         let ids = prompt.token_ids;
         if let Some(template) = asked.template {
-            match template.count(&chat, asked.time, text) {
+            match template.count(&chat, asked.time, rules::specials(family), text) {
                 Ok(tokens) => {
                     counted.rule = PromptRule::Template;
                     return tokens.saturating_add(ids);

@@ -189,132 +189,31 @@ mod tests {
     use super::*;
 
     #[test]
+    #[rustfmt::skip]
     fn pictures_count_by_the_published_rules() {
         for (family, model, size, detail, expected) in [
             // The examples of OpenAI's guide.
-            (
-                Family::OpenAi,
-                "gpt-4o",
-                Some((1_024, 1_024)),
-                Detail::High,
-                Some(765),
-            ),
-            (
-                Family::OpenAi,
-                "gpt-4o",
-                Some((2_048, 4_096)),
-                Detail::High,
-                Some(1_105),
-            ),
-            (
-                Family::OpenAi,
-                "gpt-4o",
-                Some((4_096, 8_192)),
-                Detail::Low,
-                Some(85),
-            ),
+            (Family::OpenAi, "gpt-4o", Some((1_024, 1_024)), Detail::High, Some(765)),
+            (Family::OpenAi, "gpt-4o", Some((2_048, 4_096)), Detail::High, Some(1_105)),
+            (Family::OpenAi, "gpt-4o", Some((4_096, 8_192)), Detail::Low, Some(85)),
             (Family::OpenAi, "gpt-4o", None, Detail::Low, Some(85)),
             (Family::OpenAi, "gpt-4o", None, Detail::High, None),
-            (
-                Family::OpenAi,
-                "gpt-4.1-mini",
-                Some((1_024, 1_024)),
-                Detail::High,
-                Some(1_659),
-            ),
-            (
-                Family::OpenAi,
-                "o4-mini",
-                Some((1_800, 2_400)),
-                Detail::High,
-                Some(2_498),
-            ),
-            (
-                Family::OpenAi,
-                "gpt-3.5-turbo",
-                Some((64, 64)),
-                Detail::High,
-                None,
-            ),
+            (Family::OpenAi, "gpt-4.1-mini", Some((1_024, 1_024)), Detail::High, Some(1_659)),
+            (Family::OpenAi, "o4-mini", Some((1_800, 2_400)), Detail::High, Some(2_498)),
+            (Family::OpenAi, "gpt-3.5-turbo", Some((64, 64)), Detail::High, None),
             // smart_resize: 1092 by 812 is 39 by 29 squares.
-            (
-                Family::Qwen2,
-                "Qwen2.5-VL-7B-Instruct",
-                Some((1_092, 812)),
-                Detail::High,
-                Some(1_133),
-            ),
-            (
-                Family::Qwen2,
-                "Qwen2.5-VL-7B-Instruct",
-                Some((10, 10)),
-                Detail::High,
-                Some(6),
-            ),
-            (
-                Family::Qwen2,
-                "Qwen2.5-VL-7B-Instruct",
-                Some((10, 3_000)),
-                Detail::High,
-                None,
-            ),
-            (
-                Family::Qwen2,
-                "Qwen2.5-7B-Instruct",
-                Some((28, 28)),
-                Detail::High,
-                None,
-            ),
-            (
-                Family::Gemma,
-                "gemma-3-27b-it",
-                None,
-                Detail::High,
-                Some(260),
-            ),
-            (
-                Family::Llama31,
-                "Llama-3.2-11B-Vision",
-                None,
-                Detail::High,
-                Some(1),
-            ),
+            (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((1_092, 812)), Detail::High, Some(1_133)),
+            (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((10, 10)), Detail::High, Some(6)),
+            (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((10, 3_000)), Detail::High, None),
+            (Family::Qwen2, "Qwen2.5-7B-Instruct", Some((28, 28)), Detail::High, None),
+            (Family::Gemma, "gemma-3-27b-it", None, Detail::High, Some(260)),
+            (Family::Llama31, "Llama-3.2-11B-Vision", None, Detail::High, Some(1)),
             // The examples of Anthropic's and Google's guides.
-            (
-                Family::Claude,
-                "claude-sonnet-4",
-                Some((200, 200)),
-                Detail::High,
-                Some(54),
-            ),
-            (
-                Family::Claude,
-                "claude-sonnet-4",
-                Some((1_000, 1_000)),
-                Detail::High,
-                Some(1_334),
-            ),
-            (
-                Family::Gemini,
-                "gemini-2.0-flash",
-                Some((384, 384)),
-                Detail::High,
-                Some(258),
-            ),
-            (
-                Family::Gemini,
-                "gemini-2.0-flash",
-                Some((960, 540)),
-                Detail::High,
-                Some(1_548),
-            ),
-            (
-                Family::Unknown,
-                "my-model",
-                Some((64, 64)),
-                Detail::High,
-                None,
-            ),
+            (Family::Claude, "claude-sonnet-4", Some((200, 200)), Detail::High, Some(54)),
+            (Family::Claude, "claude-sonnet-4", Some((1_000, 1_000)), Detail::High, Some(1_334)),
+            (Family::Gemini, "gemini-2.0-flash", Some((384, 384)), Detail::High, Some(258)),
+            (Family::Gemini, "gemini-2.0-flash", Some((960, 540)), Detail::High, Some(1_548)),
+            (Family::Unknown, "my-model", Some((64, 64)), Detail::High, None),
         ] {
             let picture = Picture { size, detail };
             let tokens = Rule::of(family, &[model]).and_then(|rule| rule.tokens(&picture));

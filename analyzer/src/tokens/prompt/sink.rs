@@ -39,6 +39,11 @@ impl Specials {
             .filter(|_| !strips.is_empty());
         Self { finder, strips }
     }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.finder.is_none()
+    }
 }
 
 /// Takes what is written.

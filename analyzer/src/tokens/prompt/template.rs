@@ -169,14 +169,16 @@ impl Template {
         })
     }
 
-    /// How many tokens the conversation has, rendered.
+    /// How many tokens the conversation has, rendered. Where no file told the special tokens, those of the
+    /// model's family stand in.
     pub(super) fn count(
         &self,
         chat: &Chat<'_>,
         time: Timestamp,
+        familys: &Specials,
         text: &dyn Fn(&str) -> u64,
     ) -> Result<u64, Failed> {
-        match self.render(chat, time, text) {
+        match self.render(chat, time, familys, text) {
             Ok(sink) => Ok(sink.finish()),
             Err(failed) => {
                 let before = self.failures.fetch_add(1, Ordering::Relaxed);
@@ -201,6 +203,7 @@ impl Template {
         &'a self,
         chat: &Chat<'_>,
         time: Timestamp,
+        familys: &'a Specials,
         text: &'a dyn Fn(&str) -> u64,
     ) -> Result<Sink<'a>, Failed> {
         let length = chat.length();
@@ -213,9 +216,14 @@ impl Template {
             CHAT
         };
         let template = self.environment.get_template(name)?;
+        let specials = if self.specials.is_empty() {
+            familys
+        } else {
+            &self.specials
+        };
         let render = |arguments| {
             let mut output = Output {
-                sink: Sink::new(text, &self.specials),
+                sink: Sink::new(text, specials),
                 left: length.saturating_mul(2).saturating_add(MAX_RENDERED),
                 unseen: 0,
             };
@@ -241,15 +249,16 @@ impl Template {
             (chat.opening == Opening::Generation).into(),
         );
         context.insert("continue_final_message".to_owned(), goes_on.into());
-        if !chat.tools.is_empty() {
-            let tools = chat
-                .tools
-                .iter()
-                .map(|tool| as_function(python::value(tool)));
-            context.insert("tools".to_owned(), tools.collect());
+        let tools = chat.tools.iter();
+        let tools = tools.map(|tool| as_function(python::value(tool)));
+        let tools: Vec<Json> = tools.collect();
+        // Templates ask whether there are any, and null is none.
+        let tools = if tools.is_empty() {
+            Json::Null
         } else {
-            context.insert("tools".to_owned(), Json::Null);
-        }
+            tools.into()
+        };
+        context.insert("tools".to_owned(), tools);
         context.insert("documents".to_owned(), Json::Null);
         if let Some(effort) = chat.effort {
             context.insert("reasoning_effort".to_owned(), effort.into());
@@ -273,14 +282,13 @@ impl Template {
             "role".to_owned(),
             turn.word.unwrap_or(turn.role.as_str()).into(),
         );
-        let content =
-            if self.takes_parts && turn.content.len() > 1 || turn.has_media() && self.takes_parts {
-                turn.content.iter().map(part).collect()
-            } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
-                Json::Null
-            } else {
-                turn.text().into()
-            };
+        let content = if self.takes_parts && (turn.content.len() > 1 || turn.has_media()) {
+            turn.content.iter().map(part).collect()
+        } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
+            Json::Null
+        } else {
+            turn.text().into()
+        };
         message.insert("content".to_owned(), content);
         if !turn.reasoning.is_empty() {
             message.insert("reasoning_content".to_owned(), turn.thoughts().into());
@@ -406,6 +414,10 @@ fn environment() -> Result<Environment<'static>, Error> {
 }
 
 /// `json.dumps` with the arguments that transformers' filter has.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a filter takes its arguments so"
+)]
 fn tojson(value: &Value, arguments: Kwargs) -> Result<String, Error> {
     // Text is never escaped to ASCII: the filter's own default, and what all callers ask for.
     let _: Option<bool> = arguments.get("ensure_ascii")?;
@@ -463,10 +475,8 @@ fn goes_through_parts(source: &str) -> bool {
     static LOOP: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content|\w+\[['"]content['"]\]|content)\b"#).ok()
     });
-    let found = LOOP
-        .as_ref()
-        .is_some_and(|pattern| pattern.is_match(source));
-    found
+    LOOP.as_ref()
+        .is_some_and(|pattern| pattern.is_match(source))
 }
 
 /// Whether the template asks if a content is null, as it is beside calls.

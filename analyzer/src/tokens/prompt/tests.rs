@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -56,8 +56,10 @@ fn references(name: &str) -> Vec<Reference> {
 fn sha256(text: &str) -> String {
     Sha256::digest(text)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 fn choice(model: &str) -> Choice {
@@ -108,6 +110,42 @@ fn the_families_rules_write_what_the_reference_writes() {
     }
 }
 
+/// Of the tokenizers whose vocabularies are built in: the whole way, from the request to the figure.
+#[test]
+fn prompts_count_what_the_reference_counts() {
+    let cases = cases();
+    for (name, model) in [
+        ("qwen2_5", "Qwen2.5-7B-Instruct"),
+        ("qwen3", "Qwen3-8B"),
+        ("deepseek_v3", "DeepSeek-V3"),
+        ("mistral_tekken", "Mistral-Nemo-Instruct-2407"),
+    ] {
+        let template = (name != "mistral_tekken").then(|| template(name));
+        let choice = choice(model);
+        assert_eq!(choice.fit, Fit::Exact, "{model} has its own vocabulary");
+        for reference in references(name) {
+            let Some(expected) = reference.tokens else {
+                continue;
+            };
+            let request = body(model, &cases[&reference.case]);
+            let (dialect, facts) = read("/v1/chat/completions", &request, 11);
+            for template in [None, template.as_ref()] {
+                let asked = Asked {
+                    dialect,
+                    choice: &choice,
+                    template,
+                    models: &[model],
+                    time: Timestamp::default(),
+                };
+                let text = |text: &str| choice.tokenizer.count(text);
+                let counted = count(&facts.prompt, asked, &text);
+                assert!(!counted.template_failed && counted.rule != PromptRule::Plain);
+                assert_eq!(counted.tokens, expected, "{name}, {}", reference.case);
+            }
+        }
+    }
+}
+
 fn template(name: &str) -> Template {
     let config = std::fs::read_to_string(format!("{DATA}/{name}/tokenizer_config.json")).unwrap();
     Template::new(
@@ -130,7 +168,8 @@ fn rendered(template: &Template, body: &[u8]) -> Result<String, String> {
     let chat = Chat::of(&facts.prompt).unwrap();
     let nothing = |_: &str| 0;
     let time = Timestamp::from_micros(1_753_488_000_000_000);
-    let sink = template.render(&chat, time, &nothing);
+    let specials = rules::specials(Family::Unknown);
+    let sink = template.render(&chat, time, specials, &nothing);
     sink.map(|sink| sink.written)
         .map_err(|failed| failed.to_string())
 }
@@ -292,7 +331,7 @@ fn where_a_template_fails_the_familys_rule_counts_and_the_failure_is_told() {
             models: &["Qwen2.5-7B"],
             time: Timestamp::default(),
         };
-        super::count(&facts.prompt, asked, &|text| choice.tokenizer.count(text))
+        count(&facts.prompt, asked, &|text| choice.tokenizer.count(text))
     };
     let (rule, failed) = (count(None), count(Some(&failing)));
     assert_eq!(
@@ -424,7 +463,7 @@ fn chat_tokens(model: &str, request: &Value) -> Counted {
         models: &[model],
         time: Timestamp::default(),
     };
-    super::count(&facts.prompt, asked, &|text| choice.tokenizer.count(text))
+    count(&facts.prompt, asked, &|text| choice.tokenizer.count(text))
 }
 
 #[test]
@@ -553,7 +592,7 @@ proptest! {
                 let [whole, cut] = [text.len(), piece].map(|piece| {
                     let (dialect, facts) = read(path, text, piece);
                     let asked = Asked { dialect, choice: &choice, template, models: &[model], time: Timestamp::default() };
-                    super::count(&facts.prompt, asked, &letters)
+                    count(&facts.prompt, asked, &letters)
                 });
                 prop_assert_eq!(whole, cut, "{}", model);
             }
@@ -588,7 +627,7 @@ fn hostile_prompts_stay_within_bounds() {
             models: &[],
             time: Timestamp::default(),
         };
-        super::count(&facts.prompt, asked, &|text| text.len() as u64);
+        count(&facts.prompt, asked, &|text| text.len() as u64);
         assert!(Chat::of(&facts.prompt).is_none_or(|chat| chat.turns.len() <= MAX_TURNS));
     }
 }

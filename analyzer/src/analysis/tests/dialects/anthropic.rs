@@ -52,8 +52,9 @@ fn a_stream_with_thinking_and_a_tool() {
         (call.output_tokens, call.output_source),
         (Some(89), TokenSource::Reported)
     );
-    // hello, user, hello world, user, hello; 4 a message and 2.
-    assert_eq!(call.counted_input_tokens, Some(6 + 2 * 4 + 2));
+    // hello, user, hello world, user, hello; 4 a message and 2; the tool's definition.
+    assert_eq!(call.counted_input_tokens, Some(6 + 2 * 4 + 2 + 23));
+    assert_eq!(call.uncounted_parts, Some(1), "a picture of unknown size");
     assert_eq!(call.finish_reasons, ["tool_use"]);
     assert_eq!(call.tool_calls, ["get_weather"]);
     assert_eq!(
@@ -157,7 +158,7 @@ fn an_anthropic_answer_to_an_openai_request_is_read_for_what_it_is() {
 fn an_unknown_path_is_known_by_its_shape() {
     let call = events("/llm", ASK, &THINKING);
     assert_eq!(call.dialect, Some("anthropic"));
-    assert_eq!(call.counted_input_tokens, Some(6 + 2 * 4 + 2));
+    assert_eq!(call.counted_input_tokens, Some(6 + 2 * 4 + 2 + 23));
     let plain = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
     // It may be either; the answer tells.
     let call = events("/llm", plain, &THINKING);

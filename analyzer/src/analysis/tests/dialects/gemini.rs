@@ -56,8 +56,11 @@ fn check(call: &Call) {
         (call.content_chars, call.reasoning_chars),
         (Some(11), Some(5))
     );
-    // user, hello world; user, hello, hello; hello; 4 a message and 2.
-    assert_eq!(call.counted_input_tokens, Some(3 + 3 + 1 + 2 * 4 + 2));
+    // user, hello world; user, hello, hello; hello; 4 a message and 2; two tools' definitions.
+    assert_eq!(
+        call.counted_input_tokens,
+        Some(3 + 3 + 1 + 2 * 4 + 2 + 2 * 6)
+    );
     assert_eq!((call.message_count, call.outcome), (Some(2), Outcome::Ok));
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tokens::PromptRule;
 
 const LINES: &str = "application/x-ndjson";
 
@@ -43,8 +44,15 @@ fn a_chat_streams_lines() {
         (call.content_chars, call.reasoning_chars),
         (Some(11), Some(5))
     );
-    // hello world, user; user, hello, hello; 4 a message and 2.
-    assert_eq!(call.counted_input_tokens, Some(3 + 3 + 2 * 4 + 2));
+    // By Llama's template, its system block and what it says of tools included; the picture is one token.
+    assert_eq!(
+        (
+            call.prompt_rule,
+            call.counted_pictures,
+            call.counted_input_tokens
+        ),
+        (Some(PromptRule::Family), Some(1), Some(123))
+    );
     assert_eq!(
         (call.server_load, call.server_prefill),
         (Some(1_335), Some(342_546))

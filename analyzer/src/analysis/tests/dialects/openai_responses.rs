@@ -93,7 +93,12 @@ fn a_stream_is_its_deltas_and_its_last_event_has_the_figures() {
         (Some(8), Some(20))
     );
     // hello | user, hello world | hello, hello | hello world; two messages.
-    assert_eq!(call.counted_input_tokens, Some(8 + 2 * 4 + 2));
+    // Four messages of 3, their words and values, 3 around the call and 3 for the answer; two tools of 7, their
+    // names, and 12 for both.
+    assert_eq!(
+        call.counted_input_tokens,
+        Some(4 * 3 + 2 + 3 + 3 + 3 + 3 + 3 + 2 * 7 + 3 + 12)
+    );
     assert_eq!(
         (call.message_count, call.max_tokens, call.temperature),
         (Some(2), Some(300), Some(1.0))
@@ -255,7 +260,7 @@ fn a_plain_text_is_one_message_and_an_unknown_path_is_no_hindrance() {
         assert_eq!(call.dialect, Some("openai_responses"), "{path}");
         assert_eq!(
             (call.message_count, call.counted_input_tokens),
-            (Some(1), Some(2 + 4 + 2))
+            (Some(1), Some(3 + 1 + 2 + 3))
         );
     }
 }

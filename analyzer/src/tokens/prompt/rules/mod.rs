@@ -119,6 +119,8 @@ pub(super) fn specials(family: Family) -> &'static Specials {
     static LLAMA: LazyLock<Specials> = LazyLock::new(|| Specials::of(LLAMA_TOKENS.iter().copied()));
     static DEEPSEEK: LazyLock<Specials> =
         LazyLock::new(|| Specials::of(DEEPSEEK_TOKENS.iter().copied()));
+    static DEEPSEEK_R1: LazyLock<Specials> =
+        LazyLock::new(|| Specials::of(DEEPSEEK_TOKENS.iter().chain(THINK_TOKENS).copied()));
     static GEMMA: LazyLock<Specials> = LazyLock::new(|| Specials::of(GEMMA_TOKENS.iter().copied()));
     static GLM4: LazyLock<Specials> = LazyLock::new(|| Specials::of(GLM4_TOKENS.iter().copied()));
     static GLM45: LazyLock<Specials> =
@@ -131,7 +133,8 @@ pub(super) fn specials(family: Family) -> &'static Specials {
         Family::ChatMl | Family::Qwen2 => &QWEN2,
         Family::Qwen3 | Family::Qwen35 | Family::Qwq => &QWEN3,
         Family::Llama3 | Family::Llama31 => &LLAMA,
-        Family::DeepSeekV3 | Family::DeepSeekV31 | Family::DeepSeekR1 => &DEEPSEEK,
+        Family::DeepSeekV3 => &DEEPSEEK,
+        Family::DeepSeekV31 | Family::DeepSeekR1 => &DEEPSEEK_R1,
         Family::Gemma => &GEMMA,
         Family::Glm4 => &GLM4,
         Family::Glm45 => &GLM45,
@@ -184,8 +187,6 @@ const DEEPSEEK_TOKENS: &[&str] = &[
     "<｜begin▁of▁sentence｜>",
     "<｜end▁of▁sentence｜>",
     "<｜▁pad▁｜>",
-    "<think>",
-    "</think>",
     "<｜fim▁hole｜>",
     "<｜fim▁begin｜>",
     "<｜fim▁end｜>",
@@ -202,6 +203,9 @@ const DEEPSEEK_TOKENS: &[&str] = &[
     "<｜tool▁output▁end｜>",
     "<｜tool▁sep｜>",
 ];
+
+/// R1's and V3.1's; V3 has them as text.
+const THINK_TOKENS: &[&str] = &["<think>", "</think>"];
 
 const GEMMA_TOKENS: &[&str] = &[
     "<pad>",

@@ -1,0 +1,83 @@
+//! The splitters that take words by the case of their letters: o200k_base and its kin.
+
+use super::classes::{HAN, LETTER, LOWER, MARK, NUMBER, OTHER, SPACE, Text, UPPER};
+
+/// o200k_base.
+pub(super) const O200K: u8 = 0;
+/// Mistral's tekken.
+pub(super) const TEKKEN: u8 = 1;
+/// Kimi K2.
+pub(super) const KIMI: u8 = 2;
+
+/// What a word may begin with.
+const HEAD: u8 = UPPER | OTHER | MARK;
+/// What it may go on with.
+const TAIL: u8 = LOWER | OTHER | MARK;
+
+/// Where the piece that begins here ends.
+#[inline]
+pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    // Han characters are no letters of words to Kimi.
+    let none = if KIND == KIMI { HAN } else { 0 };
+    let (class, length) = text.at(at);
+    let next = at + length;
+    if KIND == KIMI && class & HAN != 0 {
+        return text.run(HAN, 0, next);
+    }
+    let byte = text.byte(at);
+    // A word, with at most one character before it that is neither letter, number nor line end.
+    let prefix = class & (LETTER | NUMBER) == 0 && !matches!(byte, b'\r' | b'\n');
+    let word = prefix
+        .then(|| lower_word(text, next, none))
+        .flatten()
+        .or_else(|| lower_word(text, at, none))
+        .or_else(|| prefix.then(|| upper_word(text, next, none)).flatten())
+        .or_else(|| upper_word(text, at, none));
+    if let Some(end) = word {
+        let contraction = if KIND == TEKKEN {
+            0
+        } else {
+            text.contraction(end)
+        };
+        return end + contraction;
+    }
+    if class & NUMBER != 0 {
+        return text.numbers(if KIND == TEKKEN { 1 } else { 3 }, at);
+    }
+    let signs = SPACE | LETTER | NUMBER;
+    let slashes = KIND != KIMI;
+    if class & signs == 0 {
+        return text.line_ends(slashes, text.run_without(signs, next));
+    }
+    let (following, length) = text.at(next);
+    if byte == b' ' && length > 0 && following & signs == 0 {
+        return text.line_ends(slashes, text.run_without(signs, next));
+    }
+    text.white_space(at, false)
+}
+
+/// `HEAD*TAIL+`: what begins a word gives back until something goes on.
+#[inline]
+fn lower_word(text: Text<'_>, from: usize, none: u8) -> Option<usize> {
+    let mut at = from;
+    let mut both = None;
+    loop {
+        let (class, length) = text.at(at);
+        if length == 0 || class & none != 0 || class & HEAD == 0 {
+            let end = text.run(TAIL, none, at);
+            // Without one that goes on, the last that may do both is the word's end.
+            return if end > at { Some(end) } else { both };
+        }
+        at += length;
+        if class & TAIL != 0 {
+            both = Some(at);
+        }
+    }
+}
+
+/// `HEAD+TAIL*`, where `HEAD*TAIL+` did not match.
+#[inline]
+fn upper_word(text: Text<'_>, from: usize, none: u8) -> Option<usize> {
+    let end = text.run(HEAD, none, from);
+    (end > from).then_some(end)
+}

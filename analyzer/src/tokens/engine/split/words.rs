@@ -1,0 +1,52 @@
+//! The splitters that take words whatever their case: cl100k_base and its kin.
+
+use super::classes::{LETTER, MARK, NUMBER, SPACE, Text};
+
+/// cl100k_base.
+pub(super) const CL100K: u8 = 0;
+/// Llama 3 and others.
+pub(super) const LLAMA3: u8 = 3;
+/// Qwen 2 and 3.
+pub(super) const QWEN: u8 = 1;
+/// Qwen 3.5.
+pub(super) const QWEN35: u8 = 2;
+
+/// Where the piece that begins here ends.
+#[inline]
+pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    let word = if KIND == QWEN35 {
+        LETTER | MARK
+    } else {
+        LETTER
+    };
+    let digits = if KIND == CL100K || KIND == LLAMA3 {
+        3
+    } else {
+        1
+    };
+    let (class, length) = text.at(at);
+    let next = at + length;
+    if class & word != 0 {
+        return text.run(word, 0, next);
+    }
+    if class & NUMBER != 0 {
+        return text.numbers(digits, at);
+    }
+    let byte = text.byte(at);
+    let contraction = text.contraction(at);
+    if contraction > 0 {
+        return at + contraction;
+    }
+    let (following, _) = text.at(next);
+    if following & word != 0 && !matches!(byte, b'\r' | b'\n') {
+        return text.run(word, 0, next);
+    }
+    let signs = SPACE | word | NUMBER;
+    if class & SPACE == 0 {
+        return text.line_ends(false, text.run_without(signs, next));
+    }
+    if byte == b' ' && next < text.bytes.len() && following & signs == 0 {
+        return text.line_ends(false, text.run_without(signs, next));
+    }
+    text.white_space(at, KIND == CL100K)
+}

@@ -1,0 +1,57 @@
+//! The counts of short pieces that were met before.
+//!
+//! Language repeats its words, so that nearly every piece of a text is found here, in one look-up. The table is
+//! direct-mapped and of fixed size: what meets an occupied place takes it. It holds words, never texts, and the
+//! count of a word does not depend on what else is in it.
+
+/// Places of a table: 1 MiB, which a core's own cache holds.
+const PLACES: usize = 1 << 16;
+
+/// The longest piece that is kept, in bytes.
+pub(super) const LONGEST: usize = 15;
+
+/// Bits of a place that the piece takes: its bytes and, above them, a 1 that tells its length. The count is
+/// in the seven bits above.
+const KEY_BITS: u32 = 121;
+
+/// The table. A place holds a piece and its count; 0 is empty.
+pub(super) struct Words(Box<[u128]>);
+
+impl Words {
+    pub(super) fn new() -> Self {
+        Self(vec![0; PLACES].into_boxed_slice())
+    }
+
+    /// What a piece of the text is known by; it has 1 to [`LONGEST`] bytes.
+    #[inline]
+    pub(super) fn key(text: &[u8], at: usize, end: usize) -> u128 {
+        let length = end - at;
+        debug_assert!((1..=LONGEST).contains(&length));
+        let bytes = match text.get(at..at + 16).map(<[u8; 16]>::try_from) {
+            Some(Ok(bytes)) => u128::from_le_bytes(bytes),
+            _ => {
+                let mut bytes = [0; 16];
+                bytes[..length].copy_from_slice(&text[at..end]);
+                u128::from_le_bytes(bytes)
+            }
+        };
+        let one = 1u128 << (8 * length);
+        bytes & (one - 1) | one
+    }
+
+    /// The count of this piece; where it is not known, it is found out and kept.
+    #[inline]
+    pub(super) fn count(&mut self, key: u128, find: impl FnOnce() -> u64) -> u64 {
+        const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+        let low = key as u64;
+        let high = (key >> 64) as u64;
+        let hash = (low ^ high.wrapping_mul(MULTIPLIER).rotate_left(29)).wrapping_mul(MULTIPLIER);
+        let place = &mut self.0[(hash >> 48) as usize % PLACES];
+        if *place & ((1 << KEY_BITS) - 1) == key {
+            return (*place >> KEY_BITS) as u64;
+        }
+        let count = find();
+        *place = key | u128::from(count) << KEY_BITS;
+        count
+    }
+}

@@ -1,0 +1,225 @@
+//! The counts are those of the reference implementations.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use tiktoken_rs::CoreBPE;
+
+use super::{engine::split::expressions, *};
+
+/// The vocabularies that our own engine counts for, each with the reference implementation of its kind: that
+/// of the program itself for OpenAI's, and the same made of the vocabulary's tokens and its expression.
+/// DeepSeek's three expressions are no one expression: `reference.rs` holds it against Hugging Face's library.
+static REFERENCES: LazyLock<Vec<(Vocabulary, CoreBPE)>> = LazyLock::new(|| {
+    let mut references = vec![
+        (Vocabulary::Cl100kBase, tiktoken_rs::cl100k_base().unwrap()),
+        (Vocabulary::O200kBase, tiktoken_rs::o200k_base().unwrap()),
+    ];
+    for vocabulary in [
+        Vocabulary::Qwen2,
+        Vocabulary::Qwen35,
+        Vocabulary::Tekken,
+        Vocabulary::Glm4,
+        Vocabulary::Glm5,
+        Vocabulary::KimiK2,
+        Vocabulary::MiniMaxM2,
+    ] {
+        let (splitter, tokens) = vocabulary.parts().unwrap();
+        let ranks = tokens.into_iter().zip(0..).collect();
+        let expression = expressions(splitter)[0];
+        let engine = CoreBPE::new(ranks, Default::default(), expression).unwrap();
+        references.push((vocabulary, engine));
+    }
+    references
+});
+
+fn check(text: &str) {
+    for (vocabulary, reference) in REFERENCES.iter() {
+        // Qwen's texts are composed first; the reference takes them as they are.
+        let composed: String = unicode_normalization::UnicodeNormalization::nfc(text).collect();
+        let qwen = matches!(vocabulary, Vocabulary::Qwen2 | Vocabulary::Qwen35);
+        let expected = reference
+            .encode_ordinary(if qwen { &composed } else { text })
+            .len();
+        assert_eq!(
+            vocabulary.tokenizer().count(text),
+            expected as u64,
+            "{} {text:?}",
+            vocabulary.name()
+        );
+    }
+}
+
+#[test]
+fn known_counts() {
+    // Well-known figures, the second of the OpenAI cookbook.
+    for (vocabulary, text, expected) in [
+        (Vocabulary::Cl100kBase, "hello world", 2),
+        (Vocabulary::Cl100kBase, "tiktoken is great!", 6),
+        (Vocabulary::Cl100kBase, "<|endoftext|>", 7),
+        (Vocabulary::R50kBase, "hello world", 2),
+        (Vocabulary::O200kBase, "hello world", 2),
+        (Vocabulary::O200kHarmony, "hello world", 2),
+        (Vocabulary::P50kBase, "", 0),
+        (Vocabulary::Qwen2, "hello world", 2),
+        (Vocabulary::DeepSeekV3, "hello world", 2),
+        (Vocabulary::Tekken, "hello world", 2),
+    ] {
+        assert_eq!(
+            vocabulary.tokenizer().count(text),
+            expected,
+            "{} {text}",
+            vocabulary.name()
+        );
+    }
+}
+
+#[test]
+fn a_name_that_none_has_is_an_error_that_lists_those_there_are() {
+    let error = Tokenizers::from_setting(Some("gpt5")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is no tokenizer named \"gpt5\"; the known ones are cl100k_base, o200k_base, \
+         o200k_harmony, p50k_base, r50k_base, qwen2, qwen3.5, deepseek_v3, tekken, glm4, glm5, kimi_k2, minimax_m2"
+    );
+    let chosen = Tokenizers::from_setting(Some("r50k_base")).unwrap();
+    assert_eq!(&**chosen.choose(["gpt-4o"]).tokenizer.name(), "r50k_base");
+    let chosen = Tokenizers::from_setting(None).unwrap();
+    let name = |models: &[&str]| {
+        chosen
+            .choose(models.iter().copied())
+            .tokenizer
+            .name()
+            .to_string()
+    };
+    assert_eq!(name(&["my-alias", "gpt-4o"]), "o200k_base");
+    assert_eq!(name(&["my-alias"]), "cl100k_base");
+}
+
+const PROSE: &str = "The tap isn't in the path; it's beside it (see §3): 1,234.5 ms — naïve café. \
+    你好，世界！这是一个测试。 こんにちは、世界。 Привет, мир! 안녕하세요 세계.\n\n\tfn main() { println!(\"{x:?}\"); }\r\n  \
+    https://example.org/a/b?c=d&e=f#g  日本語とEnglishが混ざる文。  e.g. we'll they'd I'M 12345678  \n";
+
+#[test]
+fn quirks_count_as_in_the_references() {
+    for text in [
+        PROSE,
+        "",
+        " ",
+        "\n",
+        " \n ",
+        "<|endoftext|><|im_start|>user<|im_sep|>",
+        "[INST] <s>hi</s> [/INST]",
+        "internationalization Donaudampfschifffahrtsgesellschaft antidisestablishmentarianism",
+        "e\u{301}A\u{30a} \u{1100}\u{1161}\u{11a8} \u{212b}",
+        "👩‍👩‍👧‍👦🏳️‍🌈👍🏽🇩🇪",
+        "नमस्ते दुनिया สวัสดีชาวโลก مرحبا بالعالم",
+        "\u{0}\u{1}\u{7f}\u{85}\u{ad}\u{feff}",
+        "    fn f() -> u8 {\r\n\t\treturn 1;\r\n    }\r\n\r\n",
+    ] {
+        check(text);
+    }
+    check(&PROSE.repeat(50));
+}
+
+#[test]
+fn long_pieces_count_as_in_the_references() {
+    let mut state = 1u64;
+    let mut noise = |alphabet: &[char], length: usize| -> String {
+        std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            alphabet[(state >> 33) as usize % alphabet.len()]
+        })
+        .take(length)
+        .collect()
+    };
+    let letters: Vec<char> = ('a'..='z').collect();
+    let han: Vec<char> =
+        "的一是不了人我在有他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生"
+            .chars()
+            .collect();
+    for length in [100, 127, 128, 129, 130, 300, 2_000] {
+        for text in [
+            noise(&letters, length),
+            noise(&['a', 'b'], length),
+            noise(&han, length),
+            noise(&['!', '=', '-'], length),
+            noise(&['\u{e01}', '\u{e32}', '\u{e19}'], length),
+            noise(&['👍', '🏽', '\u{200d}'], length),
+            "a".repeat(length),
+            " ".repeat(length),
+            "\n".repeat(length),
+            "=".repeat(length),
+            "你".repeat(length),
+        ] {
+            check(&text);
+        }
+    }
+}
+
+#[test]
+fn hostile_texts_are_counted() {
+    let size = if cfg!(debug_assertions) {
+        100_000
+    } else {
+        1_000_000
+    };
+    let mut state = 1u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(size)
+    .collect();
+    let texts = [
+        "a".repeat(size),
+        "A".repeat(size),
+        " ".repeat(size),
+        "\n".repeat(size),
+        " \n".repeat(size / 2),
+        "\t".repeat(size),
+        "!".repeat(size),
+        "7".repeat(size),
+        "你".repeat(size / 3),
+        "!\u{301}".repeat(size / 3),
+        "\u{a0}".repeat(size / 2),
+        "'s".repeat(size / 2),
+        String::from_utf8_lossy(&noise).into_owned(),
+    ];
+    for vocabulary in Vocabulary::ALL {
+        vocabulary.tokenizer().count("loaded");
+        for text in &texts {
+            let begun = std::time::Instant::now();
+            assert!(vocabulary.tokenizer().count(text) > 0);
+            // The bound is for optimised code; it is generous elsewhere.
+            let start: String = text.chars().take(4).collect();
+            assert!(
+                begun.elapsed().as_secs() < 5,
+                "{} {start:?}",
+                vocabulary.name()
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_text_counts_as_in_the_references(
+        words in proptest::collection::vec(
+            prop_oneof![
+                "[a-zA-Z]{1,12}", "[a-z]{10,40}", "[0-9]{1,7}", "[ \n\r\t]{1,9}", "[!-/:-@'’“”]{1,5}",
+                "[一-龥]{1,24}", "[ぁ-んァ-ヶー]{1,20}", "[가-힣]{1,8}", "[éüßа-я]{1,12}", "'(s|t|ll|ve|S|D)",
+                "[ก-ฮะ-ฺเ-์]{1,20}", "\\PC{1,20}", "[👍🏽❤️👩\u{200d}]{1,6}", "<\\|(im_start|endoftext)\\|>",
+            ],
+            0..40,
+        ),
+    ) {
+        check(&words.concat());
+    }
+}
