@@ -11,6 +11,7 @@ mod choose;
 mod engine;
 mod family;
 mod format;
+mod given;
 mod loaded;
 mod models;
 mod special;
@@ -20,6 +21,7 @@ mod window;
 
 pub use choose::{Choice, Fit, Tokenizers, UnknownTokenizer};
 pub use family::Family;
+pub use given::GivenError;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::Vocabulary;
 pub use window::MAX_RUN;

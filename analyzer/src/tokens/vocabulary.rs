@@ -48,6 +48,8 @@ struct Stored {
     files: &'static [&'static [u8]],
     /// Whether a text is brought into Unicode's normal form C first.
     composed: bool,
+    /// Whether merging comes to each token, so that a piece may be counted by its parts.
+    cut: bool,
 }
 
 macro_rules! file {
@@ -63,6 +65,7 @@ const fn stored(splitter: Splitter, files: &'static [&'static [u8]]) -> Stored {
         splitter,
         files,
         composed: false,
+        cut: true,
     }
 }
 
@@ -128,13 +131,18 @@ impl Vocabulary {
             splitter,
             files,
             composed: true,
+            cut: true,
         };
         Some(match self {
             Self::Cl100kBase => stored(Splitter::Cl100k, &[file!("cl100k_base")]),
             Self::O200kBase | Self::O200kHarmony => O200K,
             Self::P50kBase | Self::R50kBase => return None,
             Self::Qwen2 => composed(Splitter::Qwen, &[file!("qwen2")]),
-            Self::Qwen35 => composed(Splitter::Qwen35, &[file!("qwen3_5")]),
+            // Some 200 of its tokens are no merge of others.
+            Self::Qwen35 => Stored {
+                cut: false,
+                ..composed(Splitter::Qwen35, &[file!("qwen3_5")])
+            },
             Self::DeepSeekV3 => stored(Splitter::DeepSeek, &[file!("deepseek_v3")]),
             Self::Tekken => stored(Splitter::Tekken, &[file!("tekken")]),
             Self::Glm4 => stored(Splitter::Llama3, &[file!("glm4")]),
@@ -142,6 +150,13 @@ impl Vocabulary {
             Self::KimiK2 => stored(Splitter::Kimi, &[file!("kimi_k2")]),
             Self::MiniMaxM2 => stored(Splitter::O200k, &[file!("minimax_m2")]),
         })
+    }
+
+    /// How it splits a text, and its special tokens.
+    pub(super) fn splitter_and_specials(self) -> Option<(Splitter, Vec<String>)> {
+        let stored = self.stored()?;
+        let specials = read(&stored).into_iter().flat_map(|file| file.specials);
+        Some((stored.splitter, specials.collect()))
     }
 
     /// Loads it: unpacked and made ready in some tens of milliseconds.
@@ -160,8 +175,9 @@ impl Vocabulary {
             takes_before: false,
             takes_after: false,
         });
+        let engine = Engine::new(stored.splitter, tokens);
         Loaded::Own {
-            engine: Engine::new(stored.splitter, tokens),
+            engine: if stored.cut { engine } else { engine.uncut() },
             specials: Specials::new(specials.collect()),
             composed: stored.composed,
         }

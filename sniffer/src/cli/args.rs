@@ -8,7 +8,10 @@ use analyzer::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::limits::{CaptureLimits, TextLimits};
+use super::{
+    limits::{CaptureLimits, TextLimits},
+    tokenizers::TokenizerArgs,
+};
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
 /// call into one row: tokens, clocks, outcome. It never stands in the request path.
@@ -171,10 +174,8 @@ pub(crate) struct Serving {
 /// How exchanges become calls.
 #[derive(Debug, Args)]
 pub(crate) struct AnalysisArgs {
-    /// Count every model's tokens with this tokenizer. Default: by the model's name, cl100k_base
-    /// where that is unknown
-    #[arg(long, value_name = "NAME", env = "LLMTAP_TOKENIZER")]
-    pub(crate) tokenizer: Option<String>,
+    #[command(flatten)]
+    pub(crate) tokenizers: TokenizerArgs,
 
     /// The secret with which API keys are hashed. Default: llmtap.key beside the store, made when
     /// missing; without a store, keys are left out

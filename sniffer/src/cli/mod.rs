@@ -14,6 +14,7 @@ mod run;
 mod serve;
 mod storage;
 mod summary;
+mod tokenizers;
 mod whose;
 
 use std::{
@@ -108,7 +109,7 @@ fn analysis_setup(
     args.limits.apply(&mut settings);
     Ok(Setup {
         analysis: Arc::new(settings),
-        tokenizers: Arc::new(Tokenizers::from_setting(args.tokenizer.as_deref())?),
+        tokenizers: Arc::new(args.tokenizers.read()?),
     })
 }
 

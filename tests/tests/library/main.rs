@@ -51,7 +51,7 @@ fn settings(workers: usize) -> Result<Settings> {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: Arc::new(analysis::Settings::default()),
-        tokenizers: Arc::new(Tokenizers::from_setting(None)?),
+        tokenizers: Arc::new(Tokenizers::by_model()),
     })
 }
 

@@ -92,7 +92,7 @@ fn replay(files: &[&[u8]]) -> Result<(Vec<ExchangeRow>, Report)> {
         tcp: TcpSettings::default(),
         http: HttpSettings::new(Source::File),
         analysis: Arc::new(analysis::Settings::default()),
-        tokenizers: Arc::new(Tokenizers::from_setting(None)?),
+        tokenizers: Arc::new(Tokenizers::by_model()),
     };
     let mut rows = Vec::new();
     let report = pipeline::run(

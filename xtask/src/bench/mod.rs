@@ -5,6 +5,7 @@ mod damage;
 mod live;
 mod replay;
 mod table;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench live [--rounds N] [--markdown]
        cargo xtask bench damage [SEEDS]
        cargo xtask bench bounds [ATTACK]...
+       cargo xtask bench tokens
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -33,6 +35,9 @@ usage: cargo xtask bench replay [MB] [--markdown]
   bounds [ATTACK]...
                 the peak memory of `llmtap replay` under attacks on it (or those named), and what it sheds:
                 floods, holes that never fill, bodies and heads without end, bombs. About ten minutes
+
+  tokens        counting engines beside tiktoken-rs, by kind and size of document, in turn, and whether their
+                counts agree. About two minutes after the build
 
   --markdown    print the tables as Markdown
 ";
@@ -60,6 +65,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             let rounds = positive(rounds).ok_or_else(wrong)?;
             live::run(rounds as usize, style)?;
         }
+        ["tokens"] => tokens::run()?,
         ["damage"] => damage::run(damage::DEFAULT_SEEDS)?,
         ["damage", seeds] => damage::run(positive(seeds).ok_or_else(wrong)?)?,
         ["bounds", names @ ..] => bounds::run(names)?,

@@ -23,7 +23,8 @@ use words::Words;
 pub(super) struct Engine {
     splitter: Splitter,
     ranks: Ranks,
-    seams: Seams,
+    /// `None` where parts of a piece may count otherwise than the piece.
+    seams: Option<Seams>,
     /// As many as there are threads that count at a time.
     rooms: Mutex<Vec<Room>>,
 }
@@ -40,9 +41,31 @@ impl Engine {
         let ranks = Ranks::new(tokens);
         Self {
             splitter,
-            seams: Seams::new(&ranks),
+            seams: Some(Seams::new(&ranks)),
             ranks,
             rooms: Mutex::default(),
+        }
+    }
+
+    /// How many tokens of the vocabulary merging does not come to: they are tokens only as whole pieces.
+    pub(super) fn unreachable(&self) -> usize {
+        let mut bench = Bench::default();
+        (0..self.ranks.len() as u32)
+            .filter(|rank| bench.count(&self.ranks, self.ranks.token(*rank)) > 1)
+            .count()
+    }
+
+    /// How many tokens merging makes of a piece.
+    #[cfg(test)]
+    pub(super) fn merged(&self, piece: &[u8]) -> u64 {
+        Bench::default().count(&self.ranks, piece)
+    }
+
+    /// The same engine for a vocabulary with such tokens.
+    pub(super) fn uncut(self) -> Self {
+        Self {
+            seams: None,
+            ..self
         }
     }
 
@@ -87,11 +110,11 @@ impl Engine {
         if self.ranks.of(piece) != NONE {
             return 1;
         }
-        if piece.is_ascii() {
+        let Some(seams) = self.seams.as_ref().filter(|_| !piece.is_ascii()) else {
             return room.bench.count(&self.ranks, piece);
-        }
+        };
         let mut sum = 0;
-        self.seams.cut(piece, |part| {
+        seams.cut(piece, |part| {
             sum += if part.len() <= words::LONGEST {
                 self.word(part, 0, part.len(), room)
             } else if self.ranks.of(part) != NONE {
