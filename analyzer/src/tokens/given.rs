@@ -175,11 +175,11 @@ impl File {
         let splitter = self.splitter()?;
         let tokens = self.tokens()?;
         let engine = Engine::new(splitter, tokens.iter().map(Vec::as_slice));
-        // A token that merging does not come to is one only where whole pieces are looked up first.
-        let engine = match engine.unreachable() {
-            0 => engine,
-            _ if self.model.ignore_merges => engine.uncut(),
-            _ => return None,
+        let whole = self.model.ignore_merges;
+        let engine = if whole {
+            engine
+        } else {
+            engine.merging_alone()
         };
         Some(Known { engine, composed })
     }
@@ -332,13 +332,8 @@ fn own(splitter: Splitter, tokens: &[Vec<u8>], specials: Vec<String>) -> Loaded 
         takes_before: false,
         takes_after: false,
     };
-    let engine = Engine::new(splitter, tokens.iter().map(Vec::as_slice));
-    let engine = match engine.unreachable() {
-        0 => engine,
-        _ => engine.uncut(),
-    };
     Loaded::Own {
-        engine,
+        engine: Engine::new(splitter, tokens.iter().map(Vec::as_slice)),
         specials: Specials::new(specials.into_iter().map(special).collect()),
         composed: false,
     }

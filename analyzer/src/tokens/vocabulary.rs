@@ -48,8 +48,6 @@ struct Stored {
     files: &'static [&'static [u8]],
     /// Whether a text is brought into Unicode's normal form C first.
     composed: bool,
-    /// Whether merging comes to each token, so that a piece may be counted by its parts.
-    cut: bool,
 }
 
 macro_rules! file {
@@ -65,7 +63,6 @@ const fn stored(splitter: Splitter, files: &'static [&'static [u8]]) -> Stored {
         splitter,
         files,
         composed: false,
-        cut: true,
     }
 }
 
@@ -131,18 +128,13 @@ impl Vocabulary {
             splitter,
             files,
             composed: true,
-            cut: true,
         };
         Some(match self {
             Self::Cl100kBase => stored(Splitter::Cl100k, &[file!("cl100k_base")]),
             Self::O200kBase | Self::O200kHarmony => O200K,
             Self::P50kBase | Self::R50kBase => return None,
             Self::Qwen2 => composed(Splitter::Qwen, &[file!("qwen2")]),
-            // Some 200 of its tokens are no merge of others.
-            Self::Qwen35 => Stored {
-                cut: false,
-                ..composed(Splitter::Qwen35, &[file!("qwen3_5")])
-            },
+            Self::Qwen35 => composed(Splitter::Qwen35, &[file!("qwen3_5")]),
             Self::DeepSeekV3 => stored(Splitter::DeepSeek, &[file!("deepseek_v3")]),
             Self::Tekken => stored(Splitter::Tekken, &[file!("tekken")]),
             Self::Glm4 => stored(Splitter::Llama3, &[file!("glm4")]),
@@ -175,9 +167,8 @@ impl Vocabulary {
             takes_before: false,
             takes_after: false,
         });
-        let engine = Engine::new(stored.splitter, tokens);
         Loaded::Own {
-            engine: if stored.cut { engine } else { engine.uncut() },
+            engine: Engine::new(stored.splitter, tokens),
             specials: Specials::new(specials.collect()),
             composed: stored.composed,
         }
