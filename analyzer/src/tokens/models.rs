@@ -141,7 +141,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Bytes of a name that are looked at: longer than any, and each rule walks over them.
-const MAX_NAME: usize = 512;
+pub(super) const MAX_NAME: usize = 512;
 
 /// What is known of the model of this name. The last part of a path tells first, then the whole, since a
 /// hub's folder of snapshots ends in a hash.

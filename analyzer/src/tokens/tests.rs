@@ -76,24 +76,93 @@ fn known_counts() {
 
 #[test]
 fn a_name_that_none_has_is_an_error_that_lists_those_there_are() {
-    let error = Tokenizers::from_setting(Some("gpt5")).unwrap_err();
+    let error = Vocabulary::by_name("gpt5").unwrap_err();
     assert_eq!(
         error.to_string(),
         "there is no tokenizer named \"gpt5\"; the known ones are cl100k_base, o200k_base, \
          o200k_harmony, p50k_base, r50k_base, qwen2, qwen3.5, deepseek_v3, tekken, glm4, glm5, kimi_k2, minimax_m2"
     );
-    let chosen = Tokenizers::from_setting(Some("r50k_base")).unwrap();
-    assert_eq!(&**chosen.choose(["gpt-4o"]).tokenizer.name(), "r50k_base");
-    let chosen = Tokenizers::from_setting(None).unwrap();
-    let name = |models: &[&str]| {
-        chosen
-            .choose(models.iter().copied())
-            .tokenizer
-            .name()
-            .to_string()
+}
+
+#[test]
+fn the_first_model_that_tells_something_decides() {
+    let name = |tokenizers: &Tokenizers, models: &[&str]| {
+        let choice = tokenizers.choose(models.iter().copied());
+        (
+            choice.tokenizer.name().to_string(),
+            choice.fit,
+            choice.family,
+        )
     };
-    assert_eq!(name(&["my-alias", "gpt-4o"]), "o200k_base");
-    assert_eq!(name(&["my-alias"]), "cl100k_base");
+    let set = Tokenizers::always(Vocabulary::R50kBase);
+    assert_eq!(
+        name(&set, &["gpt-4o"]),
+        ("r50k_base".into(), Fit::Set, Family::OpenAi)
+    );
+    let set = Tokenizers::always(Vocabulary::Cl100kBase);
+    assert_eq!(
+        name(&set, &["qwen3"]),
+        ("cl100k_base".into(), Fit::Set, Family::Unknown)
+    );
+    let by_model = Tokenizers::by_model();
+    assert_eq!(
+        name(&by_model, &["my-alias", "gpt-4o"]),
+        ("o200k_base".into(), Fit::Exact, Family::OpenAi)
+    );
+    assert_eq!(
+        name(&by_model, &["my-alias"]),
+        ("cl100k_base".into(), Fit::Guess, Family::Unknown)
+    );
+}
+
+#[test]
+fn every_vocabulary_is_whole() {
+    for vocabulary in Vocabulary::ALL {
+        assert_eq!(
+            vocabulary.tokenizer().count("a"),
+            1,
+            "{}",
+            vocabulary.name()
+        );
+        if let Some((_, tokens)) = vocabulary.parts() {
+            assert!(tokens.len() > 100_000);
+            let single = |byte: u8| tokens.iter().any(|token| *token == [byte]);
+            assert!((0..=255).all(single), "{}", vocabulary.name());
+        }
+    }
+}
+
+#[test]
+fn special_tokens_count_one_where_they_are_wanted() {
+    for (vocabulary, text, expected) in [
+        (
+            Vocabulary::Qwen2,
+            "<|im_start|>user\nhi<|im_end|>\n<think>",
+            7,
+        ),
+        (
+            Vocabulary::O200kHarmony,
+            "<|start|>user<|message|>hi<|end|>",
+            5,
+        ),
+        (
+            Vocabulary::DeepSeekV3,
+            "<｜begin▁of▁sentence｜><｜User｜>hi<｜Assistant｜>",
+            4,
+        ),
+        (Vocabulary::Tekken, "<s>[INST]hi[/INST]", 4),
+        (
+            Vocabulary::KimiK2,
+            "<|im_user|>user<|im_middle|>hi<|im_end|>",
+            5,
+        ),
+        (Vocabulary::Glm4, "[gMASK]<sop><|user|>\nhi<|assistant|>", 6),
+    ] {
+        let tokenizer = vocabulary.tokenizer();
+        assert_eq!(tokenizer.count_with_special(text), expected, "{text}");
+        assert!(tokenizer.count(text) > expected, "{text}");
+        assert_eq!(tokenizer.count_with_special(""), 0);
+    }
 }
 
 const PROSE: &str = "The tap isn't in the path; it's beside it (see §3): 1,234.5 ms — naïve café. \
@@ -162,7 +231,7 @@ fn long_pieces_count_as_in_the_references() {
 #[test]
 fn hostile_texts_are_counted() {
     let size = if cfg!(debug_assertions) {
-        100_000
+        20_000
     } else {
         1_000_000
     };

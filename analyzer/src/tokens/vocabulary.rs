@@ -144,6 +144,13 @@ impl Vocabulary {
         })
     }
 
+    /// How it splits a text, and its special tokens.
+    pub(super) fn splitter_and_specials(self) -> Option<(Splitter, Vec<String>)> {
+        let stored = self.stored()?;
+        let specials = read(&stored).into_iter().flat_map(|file| file.specials);
+        Some((stored.splitter, specials.collect()))
+    }
+
     /// Loads it: unpacked and made ready in some tens of milliseconds.
     pub(super) fn load(self) -> Loaded {
         let Some(stored) = self.stored() else {

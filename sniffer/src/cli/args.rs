@@ -14,6 +14,7 @@ use super::{
     limits::{CaptureLimits, TextLimits},
     metrics::MetricArgs,
     storage::StorageArgs,
+    tokenizers::TokenizerArgs,
 };
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
@@ -223,10 +224,8 @@ pub(crate) struct Serving {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tokens and keys")]
 pub(crate) struct AnalysisArgs {
-    /// Count every model's tokens with this tokenizer. Default: by the model's name, cl100k_base
-    /// where that is unknown
-    #[arg(long, value_name = "NAME", env = "LLMTAP_TOKENIZER")]
-    pub(crate) tokenizer: Option<String>,
+    #[command(flatten)]
+    pub(crate) tokenizers: TokenizerArgs,
 
     /// The secret with which API keys are hashed. Default: llmtap.key beside the store, made when
     /// missing; without a store, keys are left out

@@ -21,6 +21,7 @@ mod serve;
 mod storage;
 mod summary;
 mod terminal;
+mod tokenizers;
 mod whose;
 
 use std::{
@@ -38,7 +39,7 @@ use analyzer::{
     cost::PriceTable,
     exchange::Source,
     live::Live,
-    tokens::{Counter, Tokenizers},
+    tokens::Counter,
 };
 use sniffer::{
     capture::discover::WELL_KNOWN_PORTS,
@@ -125,8 +126,7 @@ fn analysis_setup(
 
 /// What counts tokens, as the command line says.
 fn counter(args: &AnalysisArgs) -> anyhow::Result<Counter> {
-    let tokenizers = Tokenizers::from_setting(args.tokenizer.as_deref())?;
-    Ok(args.count.counter(tokenizers))
+    Ok(args.count.counter(args.tokenizers.read()?))
 }
 
 /// Makes the analysis' settings from the command line's.

@@ -1,6 +1,6 @@
 //! Traffic that makes up names: the metrics do not grow with it, and no sum loses anything.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::atomic::AtomicBool;
 
 use analyzer::{
     analysis,
@@ -83,11 +83,12 @@ fn a_hundred_thousand_made_up_names_make_a_bounded_number_of_series() -> Result<
     let told = Metrics::with_labels(&labels?);
     let plain = Metrics::new();
     let mut settings = settings(2)?;
-    settings.analysis = Arc::new(analysis::Settings {
+    settings.analysis = analysis::Settings {
         labels: vec!["team=x-team".parse()?],
         hash_key: Some(analysis::HashKey::new(b"a key of the tests")),
         ..analysis::Settings::default()
-    });
+    }
+    .into();
     for run in 0..EXCHANGES / (ON_ONE * CONNECTIONS) {
         let firsts = (0..CONNECTIONS).map(|n| (run * CONNECTIONS + n) * ON_ONE);
         let packets: Vec<Packet> = firsts.flat_map(connection).collect();

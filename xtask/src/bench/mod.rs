@@ -7,6 +7,7 @@ mod replay;
 mod scrape;
 mod store;
 mod table;
+mod tokens;
 mod turns;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench turns [MODEL]
        cargo xtask bench scrape
        cargo xtask bench store
+       cargo xtask bench tokens
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -47,6 +49,9 @@ usage: cargo xtask bench replay [MB] [--markdown]
   scrape        how long a scrape of 2000 time series takes over HTTP, beside a store of a million rows and
                 beside an empty one, in turn: at most 5 ms, and 1.1 of the empty store's, at the 99th percentile.
                 About two minutes
+
+  tokens        counting engines beside tiktoken-rs, by kind and size of document, in turn, and whether their
+                counts agree. About two minutes after the build
 
   --markdown    print the tables as Markdown
 ";
@@ -74,6 +79,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             let rounds = positive(rounds).ok_or_else(wrong)?;
             live::run(rounds as usize, style)?;
         }
+        ["tokens"] => tokens::run()?,
         ["damage"] => damage::run(damage::DEFAULT_SEEDS)?,
         ["damage", seeds] => damage::run(positive(seeds).ok_or_else(wrong)?)?,
         ["bounds", names @ ..] => bounds::run(names)?,

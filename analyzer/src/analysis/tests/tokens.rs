@@ -488,6 +488,6 @@ fn the_tokenizer_follows_the_model() {
         call("alias", Tokenizers::by_model()).as_deref(),
         Some("cl100k_base")
     );
-    let always = Tokenizers::from_setting(Some("p50k_base")).unwrap();
+    let always = Tokenizers::always(Vocabulary::P50kBase);
     assert_eq!(call("gpt-4o", always).as_deref(), Some("p50k_base"));
 }

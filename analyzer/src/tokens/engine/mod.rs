@@ -24,6 +24,9 @@ pub(super) struct Engine {
     splitter: Splitter,
     ranks: Ranks,
     seams: Seams,
+    /// Whether a piece that is a token is looked up before anything is merged, as tiktoken does. Merging comes to
+    /// nearly every token by itself.
+    whole: bool,
     /// As many as there are threads that count at a time.
     rooms: Mutex<Vec<Room>>,
 }
@@ -41,8 +44,17 @@ impl Engine {
         Self {
             splitter,
             seams: Seams::new(&ranks),
+            whole: true,
             ranks,
             rooms: Mutex::default(),
+        }
+    }
+
+    /// The same engine without looking pieces up: merging alone makes tokens.
+    pub(super) fn merging_alone(self) -> Self {
+        Self {
+            whole: false,
+            ..self
         }
     }
 
@@ -64,42 +76,41 @@ impl Engine {
 
     #[inline]
     fn piece(&self, text: &[u8], at: usize, end: usize, room: &mut Room) -> u64 {
-        if end - at <= words::LONGEST {
-            return self.word(text, at, end, room);
+        if end - at > words::LONGEST {
+            return self.long(&text[at..end], room);
         }
-        self.long(&text[at..end], room)
-    }
-
-    #[inline]
-    fn word(&self, text: &[u8], at: usize, end: usize, room: &mut Room) -> u64 {
         let Room { words, bench } = room;
         words.count(Words::key(text, at, end), || {
-            let word = &text[at..end];
-            if self.ranks.of(word) == NONE {
-                bench.count(&self.ranks, word)
-            } else {
+            let piece = &text[at..end];
+            if self.is_token(piece) {
                 1
+            } else {
+                bench.count(&self.ranks, piece)
             }
         })
     }
 
     fn long(&self, piece: &[u8], room: &mut Room) -> u64 {
-        if self.ranks.of(piece) != NONE {
+        if self.is_token(piece) {
             return 1;
         }
+        let Room { words, bench } = room;
         if piece.is_ascii() {
-            return room.bench.count(&self.ranks, piece);
+            return bench.count(&self.ranks, piece);
         }
         let mut sum = 0;
         self.seams.cut(piece, |part| {
             sum += if part.len() <= words::LONGEST {
-                self.word(part, 0, part.len(), room)
-            } else if self.ranks.of(part) != NONE {
-                1
+                let key = Words::key(part, 0, part.len());
+                words.count(key | words::PART, || bench.count(&self.ranks, part))
             } else {
-                room.bench.count(&self.ranks, part)
+                bench.count(&self.ranks, part)
             };
         });
         sum
+    }
+
+    fn is_token(&self, piece: &[u8]) -> bool {
+        self.whole && self.ranks.of(piece) != NONE
     }
 }

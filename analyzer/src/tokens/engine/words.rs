@@ -10,9 +10,12 @@ const PLACES: usize = 1 << 16;
 /// The longest piece that is kept, in bytes.
 pub(super) const LONGEST: usize = 15;
 
-/// Bits of a place that the piece takes: its bytes and, above them, a 1 that tells its length. The count is
-/// in the seven bits above.
-const KEY_BITS: u32 = 121;
+/// Bits of a place that the piece takes: its bytes, above them a 1 that tells its length, and [`PART`]. The count
+/// is in the four bits above.
+const KEY_BITS: u32 = 124;
+
+/// What the key of a part has, which is never looked up whole.
+pub(super) const PART: u128 = 1 << 122;
 
 /// The table. A place holds a piece and its count; 0 is empty.
 pub(super) struct Words(Box<[u128]>);
