@@ -92,7 +92,7 @@ pub(super) async fn scrape(state: &ApiState, headers: &HeaderMap) -> Result<Resp
     Ok(response)
 }
 
-/// The fastest level: it makes a scrape's text about fifteen times smaller, and slower ones hardly more.
+/// The fastest level: it makes a scrape's text about twenty times smaller, and slower ones hardly more.
 fn coded(text: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
     encoder.write_all(text).ok()?;
