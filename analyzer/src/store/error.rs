@@ -103,6 +103,21 @@ pub enum StoreError {
         /// What SQLite said.
         cause: rusqlite::Error,
     },
+    /// There is no such file to read.
+    #[error("there is no database {path}. Name the file that llmtap writes with --db FILE")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A question took too long.
+    #[error(
+        "the question took longer than {seconds} s and was given up. \
+         Ask for less: a shorter time, or fewer rows"
+    )]
+    Slow {
+        /// How long it may take.
+        seconds: f64,
+    },
     /// The writer's thread cannot be started.
     #[error("cannot start the thread that writes the store: {0}")]
     Thread(io::Error),
@@ -137,6 +152,8 @@ impl StoreError {
             Self::ReadOnly { .. } => "read_only",
             Self::Device { .. } => "device",
             Self::Other { .. } => "other",
+            Self::Missing { .. } => "missing",
+            Self::Slow { .. } => "slow",
             Self::Thread(_) => "thread",
         }
     }

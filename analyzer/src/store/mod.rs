@@ -3,10 +3,12 @@
 //! Capture never waits for storage: [`WriterHandle::submit`] sheds, and counts, when the queue is
 //! full. Storage never loses what it acknowledged: a receipt comes after its batch is committed.
 
+pub mod blocks;
 mod error;
 mod queue;
 mod reader;
 mod schema;
+mod snapshot;
 mod sqlite;
 mod text;
 mod writer;
@@ -16,6 +18,8 @@ use crate::record::Record;
 pub use error::StoreError;
 pub use queue::Shed;
 pub use reader::{Reader, TokenStat};
+pub(crate) use snapshot::{BlockTimes, Chunk};
+pub use snapshot::{Session, Snapshot, StoredText, StoredTexts};
 pub use sqlite::{BodiesMode, BodyRetention, SqliteSettings, SqliteStore, system_clock};
 pub use writer::{
     Health, NotStored, Receipt, Summary, WriterHandle, WriterSettings, WriterThread, start,
@@ -66,11 +70,13 @@ pub struct Upkeep {
     pub removed_by_age: u64,
     /// Bodies removed because all of them together are too large.
     pub removed_by_size: u64,
+    /// Column blocks built: there may be rows for more.
+    pub blocks: u64,
 }
 
 impl Upkeep {
     /// Whether the step found nothing to do.
     pub const fn is_done(self) -> bool {
-        self.removed_by_age == 0 && self.removed_by_size == 0
+        self.removed_by_age == 0 && self.removed_by_size == 0 && self.blocks == 0
     }
 }

@@ -18,6 +18,7 @@ use rusqlite::{
 
 use super::{
     Store, StoreError, Upkeep, Written,
+    blocks::{self, BLOCK_ROWS, Step},
     schema::{self, Found},
     text::BodyText,
 };
@@ -96,6 +97,8 @@ pub struct SqliteStore {
     insert_call: String,
     /// Bytes of all stored bodies, kept along so that no write has to sum them up.
     body_bytes: u64,
+    /// Rows written since a column block was built.
+    rows_without_block: usize,
 }
 
 impl SqliteStore {
@@ -118,6 +121,7 @@ impl SqliteStore {
             settings,
             insert_call: schema::insert_call(),
             body_bytes,
+            rows_without_block: 0,
         })
     }
 
@@ -189,12 +193,26 @@ impl Store for SqliteStore {
         let (written, body_bytes) =
             result.map_err(|cause| StoreError::sqlite(&self.path, cause))?;
         self.body_bytes = self.body_bytes.saturating_add(body_bytes);
+        self.rows_without_block += written.new_rows();
+        if self.rows_without_block >= BLOCK_ROWS {
+            self.rows_without_block -= BLOCK_ROWS;
+            // The rows are stored, and a block is but a copy: the next upkeep tries again.
+            if let Err(error) = blocks::build(&mut self.db) {
+                tracing::debug!("a column block could not be built: {error}");
+            }
+        }
         Ok(written)
     }
 
     fn upkeep(&mut self) -> Result<Upkeep, StoreError> {
-        let result = self.remove_old_bodies();
-        result.map_err(|cause| StoreError::sqlite(&self.path, cause))
+        let mut work = || {
+            let mut upkeep = self.remove_old_bodies()?;
+            if blocks::build(&mut self.db)? == Step::Done {
+                upkeep.blocks = 1;
+            }
+            Ok(upkeep)
+        };
+        work().map_err(|cause| StoreError::sqlite(&self.path, cause))
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
