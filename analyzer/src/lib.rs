@@ -19,6 +19,7 @@ pub mod json;
 pub mod legs;
 pub mod metrics;
 pub mod multipart;
+pub mod query;
 pub mod record;
 pub mod redact;
 pub mod report;

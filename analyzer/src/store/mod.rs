@@ -18,7 +18,7 @@ use crate::record::Record;
 pub use error::StoreError;
 pub use queue::Shed;
 pub use reader::{Reader, TokenStat};
-pub(crate) use snapshot::{BlockTimes, Chunk};
+pub(crate) use snapshot::Chunk;
 pub use snapshot::{Session, Snapshot, StoredText, StoredTexts};
 pub use sqlite::{BodiesMode, BodyRetention, SqliteSettings, SqliteStore, system_clock};
 pub use writer::{
@@ -38,6 +38,15 @@ pub trait Store: Send {
     /// # Errors
     /// Where the step could not be committed.
     fn upkeep(&mut self) -> Result<Upkeep, StoreError>;
+
+    /// Does a small step of bringing the copies of rows up to date that questions are answered from, and says
+    /// whether more is to be done.
+    ///
+    /// # Errors
+    /// Where the step could not be committed.
+    fn condense(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// Finds out whether a batch could be written now, and leaves no trace in the rows.
     ///
@@ -70,13 +79,11 @@ pub struct Upkeep {
     pub removed_by_age: u64,
     /// Bodies removed because all of them together are too large.
     pub removed_by_size: u64,
-    /// Column blocks built: there may be rows for more.
-    pub blocks: u64,
 }
 
 impl Upkeep {
     /// Whether the step found nothing to do.
     pub const fn is_done(self) -> bool {
-        self.removed_by_age == 0 && self.removed_by_size == 0 && self.blocks == 0
+        self.removed_by_age == 0 && self.removed_by_size == 0
     }
 }

@@ -205,14 +205,14 @@ impl Store for SqliteStore {
     }
 
     fn upkeep(&mut self) -> Result<Upkeep, StoreError> {
-        let mut work = || {
-            let mut upkeep = self.remove_old_bodies()?;
-            if blocks::build(&mut self.db)? == Step::Done {
-                upkeep.blocks = 1;
-            }
-            Ok(upkeep)
-        };
-        work().map_err(|cause| StoreError::sqlite(&self.path, cause))
+        let result = self.remove_old_bodies();
+        result.map_err(|cause| StoreError::sqlite(&self.path, cause))
+    }
+
+    fn condense(&mut self) -> Result<bool, StoreError> {
+        let step = blocks::build(&mut self.db);
+        let step = step.map_err(|cause| StoreError::sqlite(&self.path, cause))?;
+        Ok(step == Step::Done)
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

@@ -253,7 +253,7 @@ impl Worker {
                 probe_delay = FIRST_RETRY;
             }
             if upkeep_at <= Instant::now() && !self.shared.queue.is_closed() {
-                upkeep_at = Instant::now() + self.upkeep();
+                upkeep_at = Instant::now() + self.upkeep().min(self.condense());
             }
         }
     }
@@ -382,6 +382,21 @@ impl Worker {
             Err(error) => {
                 self.metrics.errors.inc(error.kind());
                 tracing::warn!("old bodies could not be removed: {error}");
+                UPKEEP_INTERVAL
+            }
+        }
+    }
+
+    /// Does a step of bringing copies up to date; when the next is due.
+    fn condense(&mut self) -> Duration {
+        match self.store.condense() {
+            Ok(true) => UPKEEP_STEP,
+            Ok(false) => UPKEEP_INTERVAL,
+            Err(error) => {
+                self.metrics.errors.inc(error.kind());
+                tracing::warn!(
+                    "questions become slower, since column blocks cannot be built: {error}"
+                );
                 UPKEEP_INTERVAL
             }
         }

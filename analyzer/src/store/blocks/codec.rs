@@ -4,10 +4,13 @@
 //! differences, dimensions as a dictionary and one or two bytes a row, measures as variable-length numbers.
 //! Where a value may be missing, 0 says so, and all others are one larger.
 
-use super::{BLOCK_ROWS, DIMENSIONS, Dictionary, Facts, MEASURES, Wanted};
+use super::{DIMENSIONS, Dictionary, Facts, MEASURES, Wanted};
 
 /// Counted up with each change of the form.
 pub(super) const VERSION: u32 = 1;
+
+/// Rows that a block can have: places in a dictionary have two bytes, and one is that of NULL.
+const MOST_ROWS: usize = u16::MAX as usize;
 
 /// Writes all columns.
 pub(super) fn encode(facts: &Facts) -> Vec<u8> {
@@ -29,7 +32,7 @@ pub(super) fn encode(facts: &Facts) -> Vec<u8> {
 pub(super) fn decode(bytes: &[u8], wanted: Wanted) -> Option<Facts> {
     let mut head = Input(bytes);
     let rows = usize::try_from(head.number()?).ok()?;
-    if rows > BLOCK_ROWS {
+    if rows > MOST_ROWS {
         return None;
     }
     let mut lengths = Vec::with_capacity(2 + DIMENSIONS.len() + MEASURES.len());

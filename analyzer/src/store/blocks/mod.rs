@@ -25,8 +25,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 pub(super) use build::{Step, build};
 pub use facts::{Dictionary, Facts, Wanted};
 
-/// Rows in a block. As many rows at most, and those of the last batches, are read from the table.
-pub(super) const BLOCK_ROWS: usize = 2_048;
+/// Rows in a block. As many rows at most, and those of the last batches, are read from the table. Tests have
+/// few rows, and want some blocks of them.
+pub(super) const BLOCK_ROWS: usize = if cfg!(test) { 32 } else { 2_048 };
 
 /// What calls are told apart by: texts, few of them many times. A new one is one line here.
 pub const DIMENSIONS: &[Field] = &[
