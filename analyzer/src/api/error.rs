@@ -4,10 +4,12 @@ use std::{io, net::SocketAddr};
 
 use axum::{
     Json,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::query::BadParameter;
 
 /// Why the API cannot be served. Each text is: what happened, why, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,31 +56,46 @@ impl ApiError {
     }
 }
 
-/// An answer that is an error: a status and a JSON object.
-#[derive(Debug, Serialize)]
+/// An answer that is an error: a problem document (RFC 9457).
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Refusal {
-    #[serde(skip)]
+    /// There are no pages that explain our errors: the status and the detail say all.
+    r#type: &'static str,
+    title: &'static str,
+    #[serde(serialize_with = "as_number")]
     status: StatusCode,
+    detail: String,
+    /// The same as the detail, as answers named it before they were problem documents.
     error: String,
     /// The field that is at fault, where one is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<String>,
+    /// What there is, to who asks for what there is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoints: Option<Vec<String>>,
 }
+
+/// The media type of problem documents.
+pub(super) const PROBLEM: &str = "application/problem+json";
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let detail = error.into();
         Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
             status,
-            error: error.into(),
+            error: detail.clone(),
+            detail,
             field: None,
+            endpoints: None,
         }
     }
 
-    pub(super) fn field(field: &'static str, error: impl Into<String>) -> Self {
+    pub(super) fn field(field: impl Into<String>, error: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
-            error: error.into(),
-            field: Some(field),
+            field: Some(field.into()),
+            ..Self::new(StatusCode::BAD_REQUEST, error)
         }
     }
 
@@ -86,14 +103,31 @@ impl Refusal {
     pub(super) fn unavailable(error: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
+
+    /// Names what there is.
+    pub(super) fn with_endpoints(mut self, endpoints: Vec<String>) -> Self {
+        self.endpoints = Some(endpoints);
+        self
+    }
+}
+
+impl From<BadParameter> for Refusal {
+    fn from(bad: BadParameter) -> Self {
+        Self::field(bad.name, bad.reason)
+    }
+}
+
+fn as_number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = axum::http::HeaderValue::from_static("1");
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

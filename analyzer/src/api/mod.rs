@@ -2,9 +2,16 @@
 //!
 //! [`bind`] first, so that a port in use is known before anything else starts; then [`serve`].
 
+mod answers;
 mod board;
+mod calls;
+mod endpoints;
 mod error;
+mod openapi;
+mod parameters;
+mod pieces;
 mod python;
+mod queries;
 mod record;
 mod report;
 mod routes;

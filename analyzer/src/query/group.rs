@@ -34,7 +34,8 @@ const SYMBOLS: usize = 1 << 16;
 const OTHER_SYMBOL: u32 = 0;
 
 /// The percentiles that are shown, by name.
-const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)];
+pub const PERCENTILES: [(&str, f64); 4] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)];
 
 /// What calls are grouped by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +140,7 @@ pub(super) struct Totals {
 }
 
 /// Measures that are summed up.
-pub(super) const SUMS: [&str; 5] = [
+pub const SUMS: [&str; 5] = [
     "input_tokens",
     "output_tokens",
     "total_tokens",
@@ -148,7 +149,7 @@ pub(super) const SUMS: [&str; 5] = [
 ];
 
 /// Measures whose percentiles are told, and how many of their units a second has.
-pub(super) const SKETCHES: [(&str, f64); 3] = [("ttft", 1e6), ("tpot", 1e9), ("elapsed", 1e6)];
+pub const SKETCHES: [(&str, f64); 3] = [("ttft", 1e6), ("tpot", 1e9), ("elapsed", 1e6)];
 
 impl Totals {
     fn merge(&mut self, other: &Self) {

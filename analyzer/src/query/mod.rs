@@ -7,10 +7,12 @@
 //! [`sketch`] keeps percentiles within 1 %.
 
 mod cursor;
+pub mod details;
 pub mod filter;
 mod group;
 mod matching;
 pub mod nearest;
+pub mod output;
 pub mod parameter;
 mod parse;
 pub mod select;
@@ -22,6 +24,11 @@ mod tests;
 
 pub use filter::Filter;
 pub use group::{Key, OTHER};
+
+/// The names of the figures that summaries and series show.
+pub mod figures {
+    pub use super::group::{PERCENTILES, SKETCHES, SUMS};
+}
 pub use parameter::{BadParameter, Parameter};
 
 /// Stands for a value that is not there, in filters.

@@ -11,7 +11,9 @@ pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option
     }
     let near = names.map(|name| (distance(wanted, name), name));
     let (distance, name) = near.min_by_key(|(distance, _)| *distance)?;
-    (distance <= FARTHEST && distance < name.chars().count()).then_some(name)
+    // Of a short word little may be wrong: half of another one is not it.
+    let farthest = wanted.chars().count().div_ceil(2).min(FARTHEST);
+    (distance <= farthest).then_some(name)
 }
 
 /// Insertions, deletions and replacements of characters that make the one of the other.
@@ -41,6 +43,7 @@ mod tests {
         assert_eq!(nearest("min-ttft", names()), Some("min_ttft"));
         assert_eq!(nearest("zzzzzzzz", names()), None);
         assert_eq!(nearest("", ["q"].into_iter()), None);
+        assert_eq!(nearest("cost", ["ttft"].into_iter()), None);
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -5,15 +5,20 @@
 
 use std::{collections::BinaryHeap, ops::ControlFlow};
 
+use serde::Serialize;
+
 use super::{
     BadParameter, Filter, Parameter,
     cursor::Cursor,
     matching::Matcher,
     parameter::{Takes, number, one_of, single},
 };
-use crate::store::{
-    Chunk, Snapshot, StoreError,
-    blocks::{Facts, Measure},
+use crate::{
+    columns::StoredRow,
+    store::{
+        Chunk, Snapshot, StoreError,
+        blocks::{Facts, Measure},
+    },
 };
 
 /// Rows of a page that asks for no number.
@@ -162,6 +167,15 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// The same with its rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rows {
+    /// The calls, in their order.
+    pub calls: Vec<StoredRow>,
+    /// The cursor of the next page; `None` on the last.
+    pub next: Option<String>,
+}
+
 impl Selection {
     /// Reads what [`ORDERING`] and [`PAGING`] name. The filters were read before.
     ///
@@ -194,7 +208,7 @@ impl Selection {
         self
     }
 
-    /// Reads the page.
+    /// Reads the numbers of the page's calls.
     ///
     /// # Errors
     /// Where the database cannot be read, or not in time.
@@ -202,17 +216,30 @@ impl Selection {
         Ok(self.read(snapshot)?.0)
     }
 
-    /// Reads the page and goes on to the next; `None` after the last.
+    /// Reads the page with its rows.
     ///
     /// # Errors
     /// Where the database cannot be read, or not in time.
-    pub fn next_page(
+    pub fn rows(&self, snapshot: &Snapshot<'_>) -> Result<Rows, StoreError> {
+        let Page { ids, next } = self.page(snapshot)?;
+        Ok(Rows {
+            calls: rows(&ids, snapshot)?,
+            next,
+        })
+    }
+
+    /// Reads the page with its rows, and says what is to be read next, until there is nothing.
+    ///
+    /// # Errors
+    /// Where the database cannot be read, or not in time.
+    pub fn advance(
         mut self,
         snapshot: &Snapshot<'_>,
-    ) -> Result<(Vec<i64>, Option<Self>), StoreError> {
+    ) -> Result<(Vec<StoredRow>, Option<Self>), StoreError> {
         let (page, last) = self.read(snapshot)?;
         self.after = last;
-        Ok((page.ids, page.next.is_some().then_some(self)))
+        let rows = rows(&page.ids, snapshot)?;
+        Ok((rows, page.next.is_some().then_some(self)))
     }
 
     fn read(&self, snapshot: &Snapshot<'_>) -> Result<(Page, Option<Rank>), StoreError> {
@@ -319,6 +346,11 @@ impl Selection {
         let timeless = chunk.block.is_some_and(|block| block.timeless) && self.sort == Sort::Time;
         (first, if timeless { Rank::LAST } else { last })
     }
+}
+
+fn rows(ids: &[i64], snapshot: &Snapshot<'_>) -> Result<Vec<StoredRow>, StoreError> {
+    let rows = ids.iter().map(|id| snapshot.row(*id));
+    rows.filter_map(Result::transpose).collect()
 }
 
 fn is_full(best: &BinaryHeap<Rank>, limit: usize) -> bool {

@@ -109,6 +109,9 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// What is stored cannot be shown.
+    #[error("what is stored cannot be shown as JSON")]
+    Unreadable,
     /// A question took too long.
     #[error(
         "the question took longer than {seconds} s and was given up. \
@@ -153,6 +156,7 @@ impl StoreError {
             Self::Device { .. } => "device",
             Self::Other { .. } => "other",
             Self::Missing { .. } => "missing",
+            Self::Unreadable => "unreadable",
             Self::Slow { .. } => "slow",
             Self::Thread(_) => "thread",
         }

@@ -70,6 +70,11 @@ impl Reader {
         }
     }
 
+    /// The file that it reads.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The record that has `offset` records before it, in the order in which they were stored. Rows that
     /// are the outer leg of another are none.
     ///
