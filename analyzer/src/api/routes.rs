@@ -79,7 +79,8 @@ fn parse_offset(text: &str) -> Result<u64, Refusal> {
 async fn record_page(state: &ApiState, offset: u64) -> Result<Response, Refusal> {
     let reader = Arc::clone(&state.reader);
     let found = tokio::task::spawn_blocking(move || {
-        let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.follow()?;
         reader.record_at_offset(offset)
     });
     let found = found

@@ -18,7 +18,7 @@ use crate::{
     record::Record,
     report::Report,
     store::{
-        Reader, SqliteSettings, SqliteStore, Store, StoreError, Upkeep, WriterHandle,
+        Reader, Size, SqliteSettings, SqliteStore, Store, StoreError, Upkeep, WriterHandle,
         WriterSettings, WriterThread, Written,
     },
 };
@@ -381,7 +381,11 @@ impl Store for FullStore {
         self.write(&[]).map(drop)
     }
 
-    fn size(&self) -> Option<u64> {
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn size(&self) -> Option<Size> {
         None
     }
 }

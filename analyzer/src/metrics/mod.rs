@@ -112,8 +112,16 @@ pub struct StoreMetrics {
     pub commit: Histogram,
     /// Bytes on disk.
     pub size: Gauge,
+    /// Bytes of the log among them.
+    pub log: Gauge,
+    /// Rows in the store.
+    pub stored_rows: Gauge,
+    /// Rows removed, by reason.
+    pub rows_removed: ReasonCounters,
     /// Bodies removed, by reason.
     pub bodies_removed: ReasonCounters,
+    /// Bytes given back to the disk.
+    pub freed: Counter,
 }
 
 impl Metrics {
@@ -363,7 +371,11 @@ impl StoreMetrics {
                 Histogram::new(names::COMMIT_BUCKETS),
             ),
             size: register(r, &names::STORE_SIZE, Gauge::default()),
+            log: register(r, &names::STORE_LOG_SIZE, Gauge::default()),
+            stored_rows: register(r, &names::STORE_STORED_ROWS, Gauge::default()),
+            rows_removed: reasons(r, &names::STORE_ROWS_REMOVED),
             bodies_removed: reasons(r, &names::STORE_BODIES_REMOVED),
+            freed: register(r, &names::STORE_FREED, Counter::default()),
         }
     }
 }

@@ -157,13 +157,25 @@ metrics! {
         "Batches that could not be written; they are tried again";
     /// Rows lost.
     STORE_SHED = "llmtap_store_shed", Counter, None, &["reason"],
-        "Rows (reason bodies: only their bodies) that were given up";
+        "Rows (reasons bodies and log_bodies: only their bodies) that were given up";
     /// Time of a commit.
     STORE_COMMIT = "llmtap_store_commit_seconds", Histogram, Seconds, &[],
         "Time to write and commit a batch";
     /// Size of the store.
     STORE_SIZE = "llmtap_store_size_bytes", Gauge, Bytes, &[],
         "Size of the store on disk, its log included";
+    /// Size of the log.
+    STORE_LOG_SIZE = "llmtap_store_log_bytes", Gauge, Bytes, &[],
+        "Size of the store's write-ahead log, which grows while another program reads the store for long";
+    /// Rows in the store.
+    STORE_STORED_ROWS = "llmtap_store_stored_rows", Gauge, None, &[],
+        "Rows in the store";
+    /// Rows removed.
+    STORE_ROWS_REMOVED = "llmtap_store_rows_removed", Counter, None, &["reason"],
+        "Stored rows that were removed, with their bodies, for their age or for the size of all of them";
+    /// Room given back.
+    STORE_FREED = "llmtap_store_freed_bytes", Counter, Bytes, &[],
+        "Bytes that the store gave back to the disk";
     /// Bodies removed.
     STORE_BODIES_REMOVED = "llmtap_store_bodies_removed", Counter, None, &["reason"],
         "Stored bodies that were removed for their age or for the size of all of them";

@@ -233,6 +233,7 @@ fn the_text_is_the_table() {
         &store.rows,
         &store.errors,
         &store.shed,
+        &store.rows_removed,
         &store.bodies_removed,
         metrics.analysis_events(),
         metrics.redactions(),

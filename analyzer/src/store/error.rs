@@ -31,12 +31,45 @@ pub enum StoreError {
     },
     /// The file is something else.
     #[error(
-        "{path} is not an SQLite database, or it is damaged; nothing in it was changed. \
-         Move it away, or give another file with --db PATH"
+        "{path} is not a database of llmtap's, or so damaged that it cannot be told for one; nothing in it \
+         was changed. Move it away, or give another file with --db PATH"
     )]
     NotADatabase {
         /// The file.
         path: PathBuf,
+    },
+    /// The database is ours, and damaged.
+    #[error(
+        "the database {path} is damaged ({why}). It is set aside, and a new one begun, before the next row \
+         is written"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        why: String,
+    },
+    /// A damaged database cannot be set aside.
+    #[error(
+        "the database {path} is damaged and cannot be set aside: {cause}. \
+         Move it away, or give another file with --db PATH"
+    )]
+    SetAside {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The log cannot be emptied, and has grown to its bound.
+    #[error(
+        "the log of {path} holds {bytes} bytes and cannot be emptied while another program reads the \
+         database; rows are written again once it stops. End it, or raise --max-log-size"
+    )]
+    LogFull {
+        /// The database's file.
+        path: PathBuf,
+        /// Bytes in the log.
+        bytes: u64,
     },
     /// The file is a database of another program.
     #[error(
@@ -131,9 +164,10 @@ impl StoreError {
     pub(super) fn sqlite(path: &std::path::Path, cause: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match cause.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                Self::NotADatabase { path }
-            }
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                path,
+                why: cause.to_string(),
+            },
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
@@ -148,6 +182,9 @@ impl StoreError {
             Self::Directory { .. } => "directory",
             Self::File { .. } => "file",
             Self::NotADatabase { .. } => "not_a_database",
+            Self::Damaged { .. } => "damaged",
+            Self::SetAside { .. } => "set_aside",
+            Self::LogFull { .. } => "log_full",
             Self::Foreign { .. } => "foreign",
             Self::Newer { .. } => "newer",
             Self::Full { .. } => "full",

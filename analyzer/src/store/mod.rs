@@ -20,7 +20,7 @@ pub use queue::Shed;
 pub use reader::{Reader, TokenStat};
 pub(crate) use snapshot::Chunk;
 pub use snapshot::{Session, Snapshot, StoredText, StoredTexts};
-pub use sqlite::{BodiesMode, BodyRetention, SqliteSettings, SqliteStore, system_clock};
+pub use sqlite::{BodiesMode, Keep, Retention, SqliteSettings, SqliteStore, system_clock};
 pub use writer::{
     Health, NotStored, Receipt, Summary, WriterHandle, WriterSettings, WriterThread, start,
 };
@@ -33,7 +33,8 @@ pub trait Store: Send {
     /// Where the batch could not be committed; it may be tried again, rows are never doubled.
     fn write(&mut self, batch: &[Record]) -> Result<Written, StoreError>;
 
-    /// Does a small step of upkeep (old bodies out) and says whether more is to be done.
+    /// Does a small step of upkeep (what is too old or too much goes, room is given back to the disk) and
+    /// says whether more is to be done.
     ///
     /// # Errors
     /// Where the step could not be committed.
@@ -48,14 +49,28 @@ pub trait Store: Send {
         Ok(false)
     }
 
+    /// Whether upkeep is due before its time: more is stored than may be. Asked after each batch.
+    fn is_over(&self) -> bool;
+
     /// Finds out whether a batch could be written now, and leaves no trace in the rows.
     ///
     /// # Errors
     /// Where it could not.
     fn probe(&mut self) -> Result<(), StoreError>;
 
-    /// Bytes on disk, if that is known.
-    fn size(&self) -> Option<u64>;
+    /// What is on disk, if that is known.
+    fn size(&self) -> Option<Size>;
+}
+
+/// What a store takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes of the database's file.
+    pub database: u64,
+    /// Bytes of the log beside it.
+    pub log: u64,
+    /// Rows in it.
+    pub rows: u64,
 }
 
 /// What became of a batch, in its order.
@@ -63,6 +78,8 @@ pub trait Store: Send {
 pub struct Written {
     /// The number that each row got; `None` where its key was there already.
     pub ids: Vec<Option<i64>>,
+    /// Rows whose bodies were left out for want of room in the log.
+    pub without_bodies: u64,
 }
 
 impl Written {
@@ -75,15 +92,26 @@ impl Written {
 /// What a step of upkeep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Upkeep {
-    /// Bodies removed for their age.
-    pub removed_by_age: u64,
-    /// Bodies removed because all of them together are too large.
-    pub removed_by_size: u64,
+    /// Bodies removed.
+    pub bodies: Removed,
+    /// Rows removed, each with its bodies.
+    pub rows: Removed,
+    /// Bytes given back to the disk.
+    pub freed: u64,
+}
+
+/// How many were removed, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// For their age.
+    pub by_age: u64,
+    /// Because all of them together were too large.
+    pub by_size: u64,
 }
 
 impl Upkeep {
     /// Whether the step found nothing to do.
-    pub const fn is_done(self) -> bool {
-        self.removed_by_age == 0 && self.removed_by_size == 0
+    pub fn is_done(self) -> bool {
+        self == Self::default()
     }
 }

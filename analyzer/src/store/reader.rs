@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::{
     StoreError,
     schema::{self, Found},
+    sqlite::{FileId, file_id},
 };
 
 /// Reads the database that a store writes.
@@ -14,6 +15,8 @@ use super::{
 pub struct Reader {
     db: Connection,
     path: PathBuf,
+    /// Which file was opened.
+    file: Option<FileId>,
 }
 
 /// The figures of one record as the old tracker showed them.
@@ -65,7 +68,11 @@ impl Reader {
                 found,
                 known: schema::NEWEST,
             }),
-            Found::Version(_) => Ok(Self { db, path: absolute }),
+            Found::Version(_) => Ok(Self {
+                db,
+                file: file_id(&absolute),
+                path: absolute,
+            }),
             Found::New | Found::Foreign => Err(StoreError::Foreign { path: absolute }),
         }
     }
@@ -75,8 +82,20 @@ impl Reader {
         &self.path
     }
 
+    /// Opens the database anew where another file has taken its place, as when it was set aside. Called
+    /// before each use, it costs a look at the file's name.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn follow(&mut self) -> Result<(), StoreError> {
+        if file_id(&self.path) != self.file {
+            *self = Self::open(&self.path)?;
+        }
+        Ok(())
+    }
+
     /// The record that has `offset` records before it, in the order in which they were stored. Rows that
-    /// are the outer leg of another are none.
+    /// are the outer leg of another are none. Records that retention removed count as if they were there.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -119,4 +138,6 @@ impl Reader {
 
 const AT_OFFSET: &str = "SELECT input_tokens, output_tokens, total_tokens, elapsed_time, \
      tokens_per_second, path, model, ip_address FROM token_stats \
-     WHERE id = (SELECT id FROM calls WHERE outer_of IS NULL ORDER BY id LIMIT 1 OFFSET ?1)";
+     WHERE ?1 >= (SELECT removed_records FROM tallies) \
+     AND id = (SELECT id FROM calls WHERE outer_of IS NULL ORDER BY id \
+         LIMIT 1 OFFSET ?1 - (SELECT removed_records FROM tallies))";

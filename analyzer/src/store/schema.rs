@@ -14,7 +14,7 @@ use crate::columns::{CALL_COLUMNS, Column, Kind};
 pub(super) const APPLICATION_ID: i32 = 0x4c4c_4d54;
 
 /// What each version brings beside columns of calls; the first makes version 1.
-const STEPS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const STEPS: &[&[&str]] = &[&[VERSION_1], &[VERSION_2], &[VERSION_3, BLOCKS]];
 
 /// The newest schema version that this program knows.
 pub(super) const NEWEST: u32 = newest();
@@ -83,12 +83,9 @@ FROM calls AS c LEFT JOIN bodies AS b ON b.call_id = c.id
 WHERE c.outer_of IS NULL;
 ";
 
-/// Columns of calls alone.
-const VERSION_3: &str = "";
-
 /// Column blocks, from which questions are answered (see `blocks`). What stands before the texts of a block is
 /// read without them. The triggers keep a block from telling of rows that are no more.
-const VERSION_4: &str = "
+const BLOCKS: &str = "
 CREATE TABLE call_blocks (
     first_id INTEGER PRIMARY KEY, -- all calls from this id
     last_id INTEGER NOT NULL, -- to this one stand in it
@@ -107,6 +104,34 @@ CREATE TRIGGER call_blocks_update AFTER UPDATE ON calls BEGIN
         AND first_id = (SELECT max(first_id) FROM call_blocks WHERE first_id <= old.id);
 END;
 ";
+
+/// What retention needs, and no more: rows go in the order of their ids, so that no write has to keep another
+/// index. `tallies` has one row, written with each batch, so that no opening has to count. Body bytes are
+/// reckoned as by [`body_disk_bytes`].
+const VERSION_3: &str = "
+ALTER TABLE calls ADD COLUMN stored_at INTEGER /* when the row was written; microseconds since the Unix epoch */;
+CREATE TABLE tallies (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    rows INTEGER NOT NULL, -- rows of calls
+    body_bytes INTEGER NOT NULL, -- what their bodies take on disk, nearly
+    removed_records INTEGER NOT NULL, -- records of the old tracker's that retention removed: its offsets count them
+    since INTEGER NOT NULL -- when the table was made, microseconds since the Unix epoch: the age of older rows
+) STRICT;
+INSERT INTO tallies SELECT 1,
+    (SELECT count(*) FROM calls),
+    (SELECT ifnull(sum(bytes + 64 + iif(bytes > 2000, 2048, 0)), 0) FROM bodies),
+    0,
+    CAST(unixepoch('subsec') * 1000000 AS INTEGER);
+";
+
+/// What a call's bodies of this many bytes take on disk, nearly: they and the columns beside them. Long ones
+/// fill pages of their own, the last of which is half empty on the average.
+pub(super) const fn body_disk_bytes(bytes: i64) -> i64 {
+    const BESIDE: i64 = 64;
+    const LONG: i64 = 2_000;
+    const HALF_A_PAGE: i64 = 2_048;
+    bytes + BESIDE + if bytes > LONG { HALF_A_PAGE } else { 0 }
+}
 
 /// What a file turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,7 +171,7 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The insertion of a call: its columns in the order of the table.
+/// The insertion of a call: its columns in the order of the table, then when it was stored.
 pub(super) fn insert_call() -> String {
     let names: Vec<_> = CALL_COLUMNS
         .iter()
@@ -154,7 +179,7 @@ pub(super) fn insert_call() -> String {
         .collect();
     let places = vec!["?"; names.len()];
     format!(
-        "INSERT OR IGNORE INTO calls ({}) VALUES ({})",
+        "INSERT OR IGNORE INTO calls ({}, stored_at) VALUES ({}, ?)",
         names.join(", "),
         places.join(", ")
     )
@@ -169,7 +194,7 @@ fn apply(transaction: &Transaction<'_>, step: u32) -> rusqlite::Result<()> {
             transaction.execute_batch(&add_column(column))?;
         }
     }
-    if let Some(sql) = STEPS.get(step as usize - 1) {
+    for sql in STEPS.get(step as usize - 1).copied().into_iter().flatten() {
         transaction.execute_batch(sql)?;
     }
     transaction.pragma_update(None, "user_version", step)

@@ -1,25 +1,29 @@
 //! The store in SQLite: WAL, `synchronous=FULL`, one wide table of calls, bodies beside it.
 
+mod damage;
+mod log;
+mod open;
+mod retention;
+
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io,
+    fs,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 #[cfg(unix)]
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, Statement, ToSql, params,
+    Connection, Statement, ToSql, params,
     types::{ToSqlOutput, ValueRef},
 };
 
+use self::log::{Log, Room};
 use super::{
-    Store, StoreError, Upkeep, Written,
+    Size, Store, StoreError, Upkeep, Written,
     blocks::{self, BLOCK_ROWS, Step},
-    schema::{self, Found},
+    schema::{self, body_disk_bytes},
     text::BodyText,
 };
 use crate::{
@@ -28,15 +32,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long a statement waits for another process's lock. Longer, and the queue fills behind it;
-/// then the batch is tried again.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bodies removed in one step of upkeep: at 640 KiB each it frees at most 64 MiB, in well under a second.
-const REMOVED_AT_ONCE: u32 = 100;
-
-/// The log file is cut back to this after a checkpoint, so that one large batch does not keep its room.
-const LOG_LIMIT: i64 = 64 * 1024 * 1024;
+/// The log file is cut back to this when it starts anew, so that one large batch does not keep its room.
+const LOG_KEPT: u64 = 64 * 1024 * 1024;
 
 /// Whether bodies are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,21 +45,51 @@ pub enum BodiesMode {
     None,
 }
 
-/// How long bodies are kept. Rows stay.
+/// How long something is kept, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyRetention {
-    /// Older ones are removed.
-    pub max_age: Duration,
-    /// Past this many bytes in all, the oldest are removed.
-    pub max_bytes: u64,
+pub struct Keep {
+    /// What was stored longer ago is removed.
+    pub max_age: Option<Duration>,
+    /// Past this many bytes on disk, the oldest is removed.
+    pub max_bytes: Option<u64>,
 }
 
-impl Default for BodyRetention {
-    /// 7 days and 1 GiB.
+/// How long rows and bodies are kept. A row takes its bodies with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Rows, with their indexes and all else that the file holds beside bodies.
+    pub rows: Keep,
+    /// Bodies.
+    pub bodies: Keep,
+}
+
+impl Retention {
+    /// All, for ever.
+    pub const NONE: Self = Self {
+        rows: Keep::ALL,
+        bodies: Keep::ALL,
+    };
+}
+
+impl Keep {
+    /// All, for ever.
+    pub const ALL: Self = Self {
+        max_age: None,
+        max_bytes: None,
+    };
+}
+
+impl Default for Retention {
+    /// Rows for 90 days and 5 GiB, bodies for 7 days and 1 GiB. With a sixteenth of free pages that wait to be
+    /// used again and a log of at most 1 GiB, the store stays under 8 GiB.
     fn default() -> Self {
+        let keep = |days: u64, gib: u64| Keep {
+            max_age: Some(Duration::from_hours(days * 24)),
+            max_bytes: Some(gib << 30),
+        };
         Self {
-            max_age: Duration::from_hours(7 * 24),
-            max_bytes: 1024 * 1024 * 1024,
+            rows: keep(90, 5),
+            bodies: keep(7, 1),
         }
     }
 }
@@ -72,9 +99,12 @@ impl Default for BodyRetention {
 pub struct SqliteSettings {
     /// Whether bodies are stored.
     pub bodies: BodiesMode,
-    /// How long.
-    pub retention: BodyRetention,
-    /// The clock that bodies' ages are counted by.
+    /// How long what is kept.
+    pub retention: Retention,
+    /// Bytes of the log at which no more is written: it cannot be emptied while another program reads what
+    /// is older. From half of it on, rows are written without their bodies.
+    pub max_log_bytes: Option<u64>,
+    /// The clock that ages are counted by.
     pub clock: fn() -> Timestamp,
 }
 
@@ -82,7 +112,8 @@ impl Default for SqliteSettings {
     fn default() -> Self {
         Self {
             bodies: BodiesMode::default(),
-            retention: BodyRetention::default(),
+            retention: Retention::default(),
+            max_log_bytes: Some(1 << 30),
             clock: system_clock,
         }
     }
@@ -93,17 +124,26 @@ impl Default for SqliteSettings {
 pub struct SqliteStore {
     db: Connection,
     path: PathBuf,
+    /// Which file stood at the path when it was opened.
+    file: Option<FileId>,
     settings: SqliteSettings,
     insert_call: String,
-    /// Bytes of all stored bodies, kept along so that no write has to sum them up.
-    body_bytes: u64,
+    log: Log,
+    /// Whether more is stored than may be, since the last batch.
+    over: bool,
+    /// What SQLite said when it met damage: the next write begins with a new file.
+    damage: Option<String>,
     /// Rows written since a column block was built.
     rows_without_block: usize,
 }
 
+/// What a file is, whatever its name: its device and its number there.
+pub(super) type FileId = (u64, u64);
+
 impl SqliteStore {
     /// Opens a database, or makes it: its folder with mode 0700 where that is missing, the file with
-    /// mode 0600 before anything is in it. SQLite gives its log files the mode of the database.
+    /// mode 0600 before anything is in it. SQLite gives its log files the mode of the database. A database of
+    /// ours that is damaged is set aside, and a new one made.
     ///
     /// # Errors
     /// Where the folder or the file cannot be used, or the file is something else.
@@ -112,15 +152,16 @@ impl SqliteStore {
             path: path.to_owned(),
             cause,
         })?;
-        make_directory(&path)?;
-        make_file(&path)?;
-        let (db, body_bytes) = prepare(&path)?;
+        let db = open::open(&path)?;
         Ok(Self {
             db,
-            path,
+            file: file_id(&path),
             settings,
             insert_call: schema::insert_call(),
-            body_bytes,
+            log: Log::new(&path, settings.max_log_bytes),
+            over: false,
+            damage: None,
+            path,
             rows_without_block: 0,
         })
     }
@@ -130,10 +171,55 @@ impl SqliteStore {
         &self.path
     }
 
-    fn insert(&mut self, batch: &[Record]) -> rusqlite::Result<(Written, u64)> {
+    /// Sees to it that there is a file to write to: not one that was found damaged, nor one that somebody
+    /// moved away or removed, in which rows would be lost unseen.
+    fn ensure_file(&mut self) -> Result<(), StoreError> {
+        let there = file_id(&self.path);
+        let same = self.file.is_some() && self.file == there;
+        if same && self.damage.is_none() {
+            return Ok(());
+        }
+        // Closed before another file gets the name: who closes a database removes the log by its name.
+        let nothing = Connection::open_in_memory();
+        self.db = nothing.map_err(|cause| StoreError::sqlite(&self.path, cause))?;
+        if let Some(why) = self.damage.as_ref().filter(|_| same) {
+            damage::set_aside(&self.path, why)?;
+        } else if self.file.is_some() {
+            tracing::warn!(
+                "the database {} was moved away or removed while it was written to; a new one is begun",
+                self.path.display()
+            );
+        }
+        self.damage = None;
+        self.file = None;
+        self.db = open::open(&self.path)?;
+        self.file = file_id(&self.path);
+        Ok(())
+    }
+
+    /// For what the log has room.
+    fn room(&mut self) -> Result<Room, StoreError> {
+        let room = self.log.room(&self.db);
+        room.map_err(|error| self.remember(error))
+    }
+
+    fn error(&mut self, cause: rusqlite::Error) -> StoreError {
+        let error = StoreError::sqlite(&self.path, cause);
+        self.remember(error)
+    }
+
+    /// An error that tells of damage is remembered.
+    fn remember(&mut self, error: StoreError) -> StoreError {
+        if let StoreError::Damaged { why, .. } = &error {
+            self.damage = Some(why.clone());
+        }
+        error
+    }
+
+    fn insert(&mut self, batch: &[Record], bodies_too: bool) -> rusqlite::Result<Written> {
         let now = (self.settings.clock)().as_micros();
         let mut written = Written::default();
-        let mut body_bytes = 0_u64;
+        let (mut rows, mut body_bytes) = (0_i64, 0_i64);
         let transaction = self.db.transaction()?;
         {
             let mut calls = transaction.prepare_cached(&self.insert_call)?;
@@ -142,62 +228,42 @@ impl SqliteStore {
                 for (place, column) in (1..).zip(CALL_COLUMNS) {
                     calls.raw_bind_parameter(place, Cell((column.get)(&record.call)))?;
                 }
+                calls.raw_bind_parameter(CALL_COLUMNS.len() + 1, now)?;
                 let id = (calls.raw_execute()? == 1).then(|| transaction.last_insert_rowid());
                 written.ids.push(id);
-                if let (Some(id), BodiesMode::Full) = (id, self.settings.bodies) {
-                    body_bytes += insert_bodies(&mut bodies, id, now, record)?;
+                let Some(id) = id else { continue };
+                rows += 1;
+                if self.settings.bodies == BodiesMode::Full && record.bodies.is_some() {
+                    if bodies_too {
+                        body_bytes += insert_bodies(&mut bodies, id, now, record)?;
+                    } else {
+                        written.without_bodies += 1;
+                    }
                 }
             }
+            transaction
+                .prepare_cached(
+                    "UPDATE tallies SET rows = rows + ?1, body_bytes = body_bytes + ?2",
+                )?
+                .execute([rows, body_bytes])?;
         }
         transaction.commit()?;
-        Ok((written, body_bytes))
-    }
-
-    fn remove_old_bodies(&mut self) -> rusqlite::Result<Upkeep> {
-        let retention = self.settings.retention;
-        let max_age = i64::try_from(retention.max_age.as_micros()).unwrap_or(i64::MAX);
-        let oldest = (self.settings.clock)().as_micros().saturating_sub(max_age);
-        let mut upkeep = Upkeep::default();
-        let mut freed = 0_u64;
-        let mut surplus = self.body_bytes.saturating_sub(retention.max_bytes);
-        let transaction = self.db.transaction()?;
-        {
-            let mut select = transaction.prepare_cached(OLDEST_BODIES)?;
-            let mut delete = transaction.prepare_cached("DELETE FROM bodies WHERE call_id = ?1")?;
-            let oldest_ones: Vec<(i64, i64, i64)> = select
-                .query_map([REMOVED_AT_ONCE], |row| row.try_into())?
-                .collect::<Result<_, _>>()?;
-            for (id, stored_at, bytes) in oldest_ones {
-                if stored_at < oldest {
-                    upkeep.removed_by_age += 1;
-                } else if surplus > 0 {
-                    upkeep.removed_by_size += 1;
-                } else {
-                    break;
-                }
-                delete.execute([id])?;
-                let bytes = bytes.max(0) as u64;
-                surplus = surplus.saturating_sub(bytes);
-                freed += bytes;
-            }
-        }
-        transaction.commit()?;
-        self.body_bytes = self.body_bytes.saturating_sub(freed);
-        Ok(upkeep)
+        Ok(written)
     }
 }
 
 impl Store for SqliteStore {
     fn write(&mut self, batch: &[Record]) -> Result<Written, StoreError> {
-        let result = self.insert(batch);
-        let (written, body_bytes) =
-            result.map_err(|cause| StoreError::sqlite(&self.path, cause))?;
-        self.body_bytes = self.body_bytes.saturating_add(body_bytes);
+        self.ensure_file()?;
+        let room = self.room()?;
+        let written = self.insert(batch, room == Room::Enough);
+        let written = written.map_err(|cause| self.error(cause))?;
+        self.over = self.is_past_size().map_err(|cause| self.error(cause))?;
         self.rows_without_block += written.new_rows();
-        if self.rows_without_block >= BLOCK_ROWS {
+        while self.rows_without_block >= BLOCK_ROWS {
             self.rows_without_block -= BLOCK_ROWS;
-            // The rows are stored, and a block is but a copy: the next upkeep tries again.
-            if let Err(error) = blocks::build(&mut self.db) {
+            // The rows are stored, and a block is but a copy: the worker tries again later.
+            if let Err(error) = self.condense() {
                 tracing::debug!("a column block could not be built: {error}");
             }
         }
@@ -205,27 +271,53 @@ impl Store for SqliteStore {
     }
 
     fn upkeep(&mut self) -> Result<Upkeep, StoreError> {
-        let result = self.remove_old_bodies();
-        result.map_err(|cause| StoreError::sqlite(&self.path, cause))
+        // Removing is writing: it waits for the log as rows do, and for a new file if need be.
+        if self.file.is_none() || self.damage.is_some() || self.room().is_err() {
+            return Ok(Upkeep::default());
+        }
+        let step = self.step_of_upkeep();
+        step.map_err(|cause| self.error(cause))
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
     }
 
     fn condense(&mut self) -> Result<bool, StoreError> {
+        self.ensure_file()?;
+        if self.room()? != Room::Enough {
+            return Ok(false);
+        }
         let step = blocks::build(&mut self.db);
-        let step = step.map_err(|cause| StoreError::sqlite(&self.path, cause))?;
-        Ok(step == Step::Done)
+        Ok(step.map_err(|cause| self.error(cause))? == Step::Done)
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
+        self.ensure_file()?;
+        self.room()?;
         // Written to the log like a batch, though nothing changes by it.
         let result = self.db.pragma_update(None, "user_version", schema::NEWEST);
-        result.map_err(|cause| StoreError::sqlite(&self.path, cause))
+        result.map_err(|cause| self.error(cause))
     }
 
-    fn size(&self) -> Option<u64> {
-        let database = fs::metadata(&self.path).ok()?.len();
-        let log = fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len());
-        Some(database.saturating_add(log))
+    fn size(&self) -> Option<Size> {
+        let rows = self.db.prepare_cached("SELECT rows FROM tallies");
+        let rows = rows.and_then(|mut rows| rows.query_row([], |row| row.get::<_, i64>(0)));
+        Some(Size {
+            database: fs::metadata(&self.path).ok()?.len(),
+            log: self.log.bytes(),
+            rows: rows.ok()?.max(0) as u64,
+        })
     }
+}
+
+/// Which file stands at a path.
+pub(super) fn file_id(path: &Path) -> Option<FileId> {
+    let metadata = fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    return Some((metadata.dev(), metadata.ino()));
+    #[cfg(not(unix))]
+    return Some((0, 0));
 }
 
 /// The time of the system's clock.
@@ -236,9 +328,6 @@ pub fn system_clock() -> Timestamp {
 }
 
 const INSERT_BODY: &str = "INSERT INTO bodies VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-
-const OLDEST_BODIES: &str =
-    "SELECT call_id, stored_at, bytes FROM bodies ORDER BY stored_at, call_id LIMIT ?1";
 
 /// A value as SQLite stores it.
 struct Cell<'a>(Value<'a>);
@@ -262,12 +351,13 @@ impl ToSql for Cell<'_> {
     }
 }
 
+/// Writes a call's bodies; what they take on disk, nearly.
 fn insert_bodies(
     statement: &mut Statement<'_>,
     id: i64,
     now: i64,
     record: &Record,
-) -> rusqlite::Result<u64> {
+) -> rusqlite::Result<i64> {
     let Some(bodies) = &record.bodies else {
         return Ok(0);
     };
@@ -287,122 +377,7 @@ fn insert_bodies(
         response.tail,
         response.omitted as i64,
     ])?;
-    Ok(bytes as u64)
-}
-
-/// Opens the file as a database and brings it to the newest schema; touches nothing that is not ours.
-fn prepare(path: &Path) -> Result<(Connection, u64), StoreError> {
-    let error = |cause| StoreError::sqlite(path, cause);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(path, flags).map_err(error)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(error)?;
-    match schema::look(&db).map_err(error)? {
-        Found::Foreign => {
-            return Err(StoreError::Foreign {
-                path: path.to_owned(),
-            });
-        }
-        Found::Version(found) if found > schema::NEWEST => {
-            return Err(StoreError::Newer {
-                path: path.to_owned(),
-                found,
-                known: schema::NEWEST,
-            });
-        }
-        Found::New | Found::Version(_) => {}
-    }
-    let setup = |db: &mut Connection| {
-        enter_wal(db)?;
-        db.pragma_update(None, "synchronous", "full")?;
-        db.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT, |_| Ok(()))?;
-        schema::migrate(db)?;
-        db.query_row("SELECT ifnull(sum(bytes), 0) FROM bodies", [], |row| {
-            row.get::<_, i64>(0)
-        })
-    };
-    let body_bytes = setup(&mut db).map_err(error)?;
-    Ok((db, body_bytes.max(0) as u64))
-}
-
-/// Switches to a write-ahead log. SQLite does not wait for other processes here, so this does.
-fn enter_wal(db: &Connection) -> rusqlite::Result<()> {
-    let deadline = Instant::now() + BUSY_TIMEOUT;
-    loop {
-        match db.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())) {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < deadline =>
-            {
-                thread::sleep(Duration::from_millis(10));
-            }
-            result => return result,
-        }
-    }
-}
-
-/// Makes the folder of the database where it is missing; one that is there keeps its mode.
-fn make_directory(path: &Path) -> Result<(), StoreError> {
-    let Some(directory) = path.parent() else {
-        return Ok(());
-    };
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    builder.mode(0o700);
-    builder
-        .create(directory)
-        .map_err(|cause| StoreError::Directory {
-            path: directory.to_owned(),
-            cause,
-        })
-}
-
-/// Makes the file with its mode from the first moment, and finds out whether it can be written.
-fn make_file(path: &Path) -> Result<(), StoreError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    let mut fresh = options.clone();
-    fresh.create_new(true);
-    #[cfg(unix)]
-    fresh.mode(0o600);
-    let result = match fresh.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
-        other => other,
-    };
-    let file = result.map_err(|cause| StoreError::File {
-        path: path.to_owned(),
-        cause,
-    })?;
-    warn_if_readable_by_others(path, &file);
-    Ok(())
-}
-
-#[cfg(unix)]
-fn warn_if_readable_by_others(path: &Path, file: &fs::File) {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    if let Ok(metadata) = file.metadata() {
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            let path = path.display();
-            tracing::warn!(
-                "the database {path} was there already and others may open it (mode {mode:o}). \
-                 It holds what was said: chmod 600 {path}"
-            );
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn warn_if_readable_by_others(_: &Path, _: &fs::File) {}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+    Ok(body_disk_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -6,14 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 use super::{
-    Shed, Store, StoreError,
+    Removed, Shed, Store, StoreError, Written,
     queue::{Entry, Next, Queue},
 };
 use crate::{
-    metrics::{Metrics, StoreMetrics},
+    metrics::{Metrics, ReasonCounters, StoreMetrics},
     record::Record,
 };
 
@@ -26,7 +27,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(2);
 /// Tries of a failing batch once the writer is closed; then its rows are given up, and counted.
 const TRIES_AT_CLOSE: u32 = 3;
 
-/// Time between two looks for bodies to remove.
+/// Time between two looks for what is too old. What is too much is removed as soon as it is.
 const UPKEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Time between two steps of removal while there is more to remove, so that rows come in between.
@@ -133,6 +134,7 @@ pub fn start(
         metrics,
         shared: Arc::clone(&shared),
         summary: Summary::default(),
+        upkeep_failed: false,
     };
     let thread = thread::Builder::new()
         .name("store".into())
@@ -230,16 +232,19 @@ struct Worker {
     metrics: StoreMetrics,
     shared: Arc<Shared>,
     summary: Summary,
+    /// Whether the last step of upkeep failed: the next waits for its time, whatever there is to remove.
+    upkeep_failed: bool,
 }
 
 impl Worker {
     fn run(&mut self) -> Summary {
         self.show_size();
-        let mut upkeep_at = Instant::now();
+        let (mut upkeep_at, mut condense_at) = (Instant::now(), Instant::now());
         let mut probe_delay = FIRST_RETRY;
         loop {
             let probe_at = self.is_failing().then(|| Instant::now() + probe_delay);
-            let until = probe_at.map_or(upkeep_at, |probe_at| probe_at.min(upkeep_at));
+            let due = upkeep_at.min(condense_at);
+            let until = probe_at.map_or(due, |probe_at| probe_at.min(due));
             match self.shared.queue.next(until) {
                 Next::Batch(entries) => self.write(entries),
                 Next::Idle => {}
@@ -252,8 +257,12 @@ impl Worker {
             if !self.is_failing() {
                 probe_delay = FIRST_RETRY;
             }
-            if upkeep_at <= Instant::now() && !self.shared.queue.is_closed() {
-                upkeep_at = Instant::now() + self.upkeep().min(self.condense());
+            let over = self.store.is_over() && !self.upkeep_failed;
+            if (over || upkeep_at <= Instant::now()) && !self.shared.queue.is_closed() {
+                upkeep_at = Instant::now() + self.upkeep();
+            }
+            if condense_at <= Instant::now() && !self.shared.queue.is_closed() {
+                condense_at = Instant::now() + self.condense();
             }
         }
     }
@@ -269,7 +278,7 @@ impl Worker {
                 Ok(written) => {
                     self.metrics.commit.observe(started.elapsed().as_secs_f64());
                     self.shared.note(Health::Storing);
-                    return self.committed(batch, &written.ids);
+                    return self.committed(batch, &written);
                 }
                 Err(error) => {
                     self.metrics.errors.inc(error.kind());
@@ -307,18 +316,21 @@ impl Worker {
         }
     }
 
-    fn committed(&mut self, batch: Batch, ids: &[Option<i64>]) {
+    fn committed(&mut self, batch: Batch, written: &Written) {
         let rows = batch.records.len() as u64;
-        let new = ids.iter().flatten().count() as u64;
+        let new = written.new_rows() as u64;
         self.summary.rows += new;
         self.summary.duplicates += rows.saturating_sub(new);
         self.metrics.rows.inc_by("new", new);
         self.metrics
             .rows
             .inc_by("duplicate", rows.saturating_sub(new));
+        self.metrics
+            .shed
+            .inc_by("log_bodies", written.without_bodies);
         self.metrics.batches.inc();
         self.show_size();
-        for (answer, id) in batch.answers.into_iter().zip(ids) {
+        for (answer, id) in batch.answers.into_iter().zip(&written.ids) {
             if let Some(answer) = answer {
                 // Whoever asked may have gone away.
                 let _ = answer.send(Ok(Receipt { id: *id }));
@@ -368,11 +380,18 @@ impl Worker {
 
     /// Does a step of upkeep; when the next is due.
     fn upkeep(&mut self) -> Duration {
-        match self.store.upkeep() {
+        let step = self.store.upkeep();
+        self.upkeep_failed = step.is_err();
+        match step {
             Ok(step) => {
-                let removed = &self.metrics.bodies_removed;
-                removed.inc_by("age", step.removed_by_age);
-                removed.inc_by("size", step.removed_by_size);
+                let count = |counters: &ReasonCounters, removed: Removed| {
+                    counters.inc_by("age", removed.by_age);
+                    counters.inc_by("size", removed.by_size);
+                };
+                count(&self.metrics.bodies_removed, step.bodies);
+                count(&self.metrics.rows_removed, step.rows);
+                self.metrics.freed.inc_by(step.freed);
+                self.show_size();
                 if step.is_done() {
                     UPKEEP_INTERVAL
                 } else {
@@ -381,7 +400,7 @@ impl Worker {
             }
             Err(error) => {
                 self.metrics.errors.inc(error.kind());
-                tracing::warn!("old bodies could not be removed: {error}");
+                tracing::warn!("what is too old or too much could not be removed: {error}");
                 UPKEEP_INTERVAL
             }
         }
@@ -403,11 +422,15 @@ impl Worker {
     }
 
     fn show_size(&self) {
-        if let Some(size) = self.store.size() {
-            self.metrics
-                .size
-                .set(i64::try_from(size).unwrap_or(i64::MAX));
-        }
+        let Some(size) = self.store.size() else {
+            return;
+        };
+        let set = |gauge: &Gauge, n: u64| {
+            gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
+        };
+        set(&self.metrics.size, size.database.saturating_add(size.log));
+        set(&self.metrics.log, size.log);
+        set(&self.metrics.stored_rows, size.rows);
     }
 }
 

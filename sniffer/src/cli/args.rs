@@ -8,7 +8,10 @@ use analyzer::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::limits::{CaptureLimits, TextLimits};
+use super::{
+    limits::{CaptureLimits, TextLimits},
+    storage::StorageArgs,
+};
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
 /// call into one row: tokens, clocks, outcome. It never stands in the request path.
@@ -78,6 +81,9 @@ pub(crate) struct RunArgs {
     // Last, as is the like in the analysis' flags: a heading is that of all that follows.
     #[command(flatten)]
     pub(crate) limits: CaptureLimits,
+
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +93,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,
+
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
 }
 
 #[cfg(feature = "ebpf")]
@@ -273,7 +282,7 @@ pub(crate) enum Backend {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bodies {
-    /// All, but images and vectors; kept for 7 days, 1 GiB in all
+    /// All, but images and vectors; --keep-bodies and --max-bodies-size say how long
     Full,
     /// The same without other base64 data, such as sounds and documents
     Text,

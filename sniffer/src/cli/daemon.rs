@@ -30,7 +30,7 @@ use super::{
     Setup, analysis_setup,
     args::{AnalysisArgs, Bodies, Serving},
     places,
-    storage::Storage,
+    storage::{Storage, StorageArgs},
 };
 
 /// Threads of the API's runtime: it answers a scrape now and then.
@@ -38,6 +38,9 @@ const API_THREADS: usize = 2;
 
 /// How long work that the API handed off may take at the end.
 const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// SIGXFSZ, as Linux numbers it on all but MIPS: a file came to the largest size that the process may give it.
+const FILE_TOO_LARGE: i32 = 25;
 
 /// The exit code of a program that a signal ended at once: 128 + SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -69,6 +72,7 @@ impl Daemon {
     pub(crate) fn start(
         serving: &Serving,
         analysis: &AnalysisArgs,
+        storing: &StorageArgs,
         capturing: Capturing,
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
@@ -77,7 +81,7 @@ impl Daemon {
         let address = listener
             .local_addr()
             .context("the API's address cannot be read")?;
-        let storage = Storage::open(&db, serving.bodies, &metrics)?;
+        let storage = storing.open(&db, serving.bodies, &metrics)?;
         let key = match &analysis.key_file {
             Some(path) => places::read_key(path)?,
             None => places::key_beside(&db)?,
@@ -85,13 +89,17 @@ impl Daemon {
         let setup = analysis_setup(analysis, Some(&key), serving.bodies)?;
         match serving.bodies {
             Bodies::Full | Bodies::Text => tracing::info!(
-                "storing calls in {}, with their request and response text for 7 days, 1 GiB in \
-                 all, known secrets taken out (leave the text out with --bodies none)",
-                db.display()
+                "storing calls in {} {}; with their request and response text {}, known secrets \
+                 taken out (leave the text out with --bodies none)",
+                db.display(),
+                storing.rows_kept(),
+                storing.bodies_kept()
             ),
-            Bodies::None => {
-                tracing::info!("storing calls in {}, without their text", db.display());
-            }
+            Bodies::None => tracing::info!(
+                "storing calls in {} {}; without their text",
+                db.display(),
+                storing.rows_kept()
+            ),
         }
 
         let redactions = Arc::new(Redactions {
@@ -124,6 +132,8 @@ impl Daemon {
                 signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
                 signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
             );
+            // Caught once, it ends nothing any more: the write fails, as on a full disk.
+            drop(signal(SignalKind::from_raw(FILE_TOO_LARGE)));
             runtime.spawn(listen(signals, Arc::clone(&stop), Arc::clone(&stopping)));
         }
         let shutdown = Arc::clone(&stopping);

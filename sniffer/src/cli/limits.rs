@@ -171,11 +171,11 @@ pub(crate) fn reached(totals: &Totals) -> impl Iterator<Item = (u64, &'static st
         })
 }
 
-fn at_least(least: u64) -> RangedU64ValueParser<usize> {
+pub(super) fn at_least(least: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least..=MAX_SIZE)
 }
 
-fn size(text: &str) -> Result<usize, String> {
+pub(super) fn size(text: &str) -> Result<usize, String> {
     match size_or_none(text)? {
         0 => Err("it must be at least 1 byte".to_owned()),
         bytes => Ok(bytes),

@@ -41,7 +41,7 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let storage = args
         .db
         .as_ref()
-        .map(|db| Storage::open(db, args.bodies, &Metrics::new()))
+        .map(|db| Storage::open_to_add(db, args.bodies, &Metrics::new()))
         .transpose()?;
     let mut source = FileSource::open(&args.files)?;
 

@@ -36,7 +36,7 @@ const BLIND_AFTER: Duration = Duration::from_mins(1);
 /// Runs the command.
 pub(crate) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let targets = targets(args)?;
-    let daemon = Daemon::start(&args.serving, &args.analysis, Capturing::Yes)?;
+    let daemon = Daemon::start(&args.serving, &args.analysis, &args.storage, Capturing::Yes)?;
     let backend::Opened {
         source,
         mut packets,

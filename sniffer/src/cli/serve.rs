@@ -9,7 +9,7 @@ use super::{
 
 /// Runs the command.
 pub(crate) fn main(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let mut daemon = Daemon::start(&args.serving, &args.analysis, Capturing::No)?;
+    let mut daemon = Daemon::start(&args.serving, &args.analysis, &args.storage, Capturing::No)?;
     daemon.ready(None);
     let served = daemon.wait();
     daemon.close()?;

@@ -1,14 +1,44 @@
-use std::os::unix::fs::PermissionsExt as _;
+mod damage;
+mod log;
+mod migrations;
+mod retention;
 
-use super::*;
+use std::{os::unix::fs::PermissionsExt as _, thread};
+
+use super::{open::beside, *};
 use crate::{
-    call::StoredBody,
+    call::{CallKey, StoredBody},
     fixtures,
     store::{Reader, TokenStat},
 };
 
 fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path, SqliteSettings::default()).unwrap()
+}
+
+/// A record of any number.
+fn record(number: u32) -> Record {
+    let mut record = fixtures::record(0);
+    let mut key = [0; 16];
+    // Spread, as a hash is.
+    key[..8].copy_from_slice(
+        &u64::from(number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .to_be_bytes(),
+    );
+    key[8..12].copy_from_slice(&number.to_be_bytes());
+    record.call.call_key = CallKey(key);
+    record
+}
+
+fn number(store: &SqliteStore, sql: &str) -> i64 {
+    store.db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn ids(store: &SqliteStore, sql: &str) -> Vec<i64> {
+    let mut select = store.db.prepare(sql).unwrap();
+    let ids = select.query_map([], |row| row.get(0)).unwrap();
+    ids.collect::<rusqlite::Result<_>>().unwrap()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -25,7 +55,9 @@ fn folder_and_files_are_for_the_owner_alone() {
     for suffix in ["", "-wal", "-shm"] {
         assert_eq!(mode(&beside(&path, suffix)), 0o600, "{suffix}");
     }
-    assert!(store.size().unwrap() > 4096);
+    let size = store.size().unwrap();
+    assert!(size.database > 0 && size.log > 4096, "{size:?}");
+    assert_eq!(size.rows, 1);
 }
 
 #[test]
@@ -210,73 +242,6 @@ fn bodies_are_left_out_where_they_are_not_wanted() {
         .query_row("SELECT count(*) FROM bodies", [], |r| r.get(0))
         .unwrap();
     assert_eq!(bodies, 0);
-}
-
-fn bodies_left(store: &SqliteStore) -> Vec<i64> {
-    let mut select = store
-        .db
-        .prepare("SELECT call_id FROM bodies ORDER BY call_id")
-        .unwrap();
-    let ids = select.query_map([], |row| row.get(0)).unwrap();
-    ids.collect::<rusqlite::Result<_>>().unwrap()
-}
-
-#[test]
-fn old_bodies_go_and_rows_stay() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("llmtap.db");
-    // A week is 604,800,000,000 microseconds.
-    let settings = |clock| SqliteSettings {
-        clock,
-        ..SqliteSettings::default()
-    };
-    let mut store = SqliteStore::open(&path, settings(|| Timestamp::from_micros(0))).unwrap();
-    store
-        .write(&(0..150).map(fixtures::record).collect::<Vec<_>>())
-        .unwrap();
-    drop(store);
-    let mut store =
-        SqliteStore::open(&path, settings(|| Timestamp::from_micros(604_800_000_000))).unwrap();
-    store.write(&[fixtures::record(200)]).unwrap();
-    assert!(store.upkeep().unwrap().is_done());
-    drop(store);
-    let mut store =
-        SqliteStore::open(&path, settings(|| Timestamp::from_micros(604_800_000_001))).unwrap();
-    assert_eq!(
-        store.upkeep().unwrap().removed_by_age,
-        u64::from(REMOVED_AT_ONCE)
-    );
-    assert_eq!(store.upkeep().unwrap().removed_by_age, 50);
-    assert!(store.upkeep().unwrap().is_done());
-    assert_eq!(bodies_left(&store), [151]);
-    assert_eq!(Reader::open(&path).unwrap().calls().unwrap(), 151);
-}
-
-#[test]
-fn the_oldest_bodies_go_when_all_are_too_large() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("llmtap.db");
-    // A record's two bodies have 7 and 14 bytes: four of them fit.
-    let settings = SqliteSettings {
-        retention: BodyRetention {
-            max_bytes: 4 * 21 + 20,
-            ..BodyRetention::default()
-        },
-        clock: || Timestamp::from_micros(5),
-        ..SqliteSettings::default()
-    };
-    let mut store = SqliteStore::open(&path, settings).unwrap();
-    store
-        .write(&(1..=9).map(fixtures::record).collect::<Vec<_>>())
-        .unwrap();
-    assert_eq!(store.upkeep().unwrap().removed_by_size, 5);
-    assert!(store.upkeep().unwrap().is_done());
-    assert_eq!(bodies_left(&store), [6, 7, 8, 9]);
-    drop(store);
-    let mut store = SqliteStore::open(&path, settings).unwrap();
-    store.write(&[fixtures::record(10)]).unwrap();
-    assert_eq!(store.upkeep().unwrap().removed_by_size, 1);
-    assert_eq!(bodies_left(&store), [7, 8, 9, 10]);
 }
 
 #[test]

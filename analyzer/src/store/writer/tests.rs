@@ -3,7 +3,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use super::*;
 use crate::{
     fixtures,
-    store::{Upkeep, Written},
+    store::{Size, Upkeep, Written},
 };
 
 /// A store whose every write is announced and waits for its verdict.
@@ -40,7 +40,10 @@ impl Store for Scripted {
                 self.next_id += 1;
                 Some(self.next_id)
             });
-            Ok(Written { ids: ids.collect() })
+            Ok(Written {
+                ids: ids.collect(),
+                without_bodies: 0,
+            })
         } else {
             Err(StoreError::Full {
                 path: "test.db".into(),
@@ -57,7 +60,11 @@ impl Store for Scripted {
         self.write(&[]).map(drop)
     }
 
-    fn size(&self) -> Option<u64> {
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn size(&self) -> Option<Size> {
         None
     }
 }
