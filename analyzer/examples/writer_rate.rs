@@ -97,7 +97,7 @@ fn plain(value: &Value<'_>) -> types::Value {
     match value {
         Value::Null => types::Value::Null,
         Value::Bool(b) => types::Value::Integer((*b).into()),
-        Value::Integer(n) | Value::Duration(n) => types::Value::Integer(*n),
+        Value::Integer(n) | Value::Duration(n) | Value::Money(n) => types::Value::Integer(*n),
         Value::Real(x) | Value::FineDuration(x) => types::Value::Real(*x),
         Value::Text(text) => types::Value::Text(text.to_string()),
         Value::Json(text) => types::Value::Text(text.clone()),

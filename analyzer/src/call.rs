@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{exchange::Source, time::Timestamp, timeline::Timeline};
+use crate::{cost::Cost, exchange::Source, time::Timestamp, timeline::Timeline};
 
 /// How a call ended; the first that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -246,6 +246,8 @@ pub struct Call {
     pub whose: Whose,
     /// Secrets that were taken out of this row and its bodies.
     pub redactions: u64,
+    /// What it costs by the price table; nothing without one.
+    pub cost: Cost,
 }
 
 impl Call {
@@ -464,7 +466,7 @@ mod tests {
     };
 
     /// Text columns that llmtap writes itself. A new column stands here, or in [`Call::wire_fields`].
-    const OWN: [&str; 16] = [
+    const OWN: [&str; 18] = [
         "source",
         "dialect",
         "operation",
@@ -481,6 +483,9 @@ mod tests {
         "response_dialect",
         "trace_id",
         "span_id",
+        // Of the operator's price table.
+        "currency",
+        "unpriced",
     ];
 
     #[test]

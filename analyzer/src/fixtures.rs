@@ -5,6 +5,7 @@ use crate::{
         Bodies, Call, CallKey, Confidence, ExchangeRow, Marks, Outcome, StoredBody, TokenSource,
         Whose,
     },
+    cost::Cost,
     exchange::Source,
     record::Record,
     time::Timestamp,
@@ -101,6 +102,7 @@ pub(crate) fn call(number: u8) -> Call {
         timeline: Some(timeline()),
         whose: Whose::default(),
         redactions: 0,
+        cost: Cost::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The analyzer knows nothing of packets. It takes the events of HTTP exchanges ([`exchange`], the
 //! contract), follows them to their end ([`analysis`]), reads them as LLM calls ([`dialect`]), counts tokens
-//! ([`tokens`]), and makes of each call one wide row ([`call`]). [`legs`] finds the rows of one call that was
-//! seen on two connections. Rows go to a `store`, into
+//! ([`tokens`]), and makes of each call one wide row ([`call`]). [`cost`] prices it
+//! where there is a price table; [`legs`] finds the rows of one call that was seen on two connections. Rows go to a `store`, into
 //! `metrics`, and out through the `api` and its `ui`.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod analysis;
 pub mod api;
 pub mod call;
 pub mod columns;
+pub mod cost;
 pub mod dialect;
 pub mod exchange;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::stored::KeptBodies;
 use crate::{
     call::{Call, TokenSource},
+    cost::PriceTable,
     dialect::{
         Dialect, Form,
         answer::{AnswerFacts, sum},
@@ -27,6 +28,7 @@ pub struct Uncounted {
     /// Texts to count as they stand, where they are no JSON.
     pub(crate) plain: Plain,
     pub(crate) redactor: Arc<Redactor>,
+    pub(crate) prices: Option<Arc<PriceTable>>,
 }
 
 /// A report's bodies that are no JSON: they are counted as they stand.
@@ -149,6 +151,9 @@ impl Uncounted {
             .zip(call.elapsed.filter(|elapsed| *elapsed > 0))
             .map(|(tokens, elapsed)| tokens as f64 / (elapsed as f64 / 1e6));
         self.call.tpot = self.tpot();
+        if let Some(prices) = &self.prices {
+            self.call.cost = prices.cost(&self.call, &usage);
+        }
     }
 
     /// Time per output token after the first, in microseconds.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     call::{Call, CallKey, Confidence, ExchangeRow, Marks, TokenSource, Whose},
+    cost::Cost,
     dialect::{
         AnswerChoice, Answered, DIALECTS, Dialect, Expected, Final, Form, RequestChoice,
         answer::AnswerFacts, request::RequestFacts,
@@ -359,6 +360,7 @@ impl Open {
                 ..sender.whose
             },
             redactions: 0,
+            cost: Cost::default(),
         };
         Uncounted {
             call,
@@ -369,6 +371,7 @@ impl Open {
             form: answer.form,
             plain: Plain::default(),
             redactor: self.redactor,
+            prices: self.prices,
         }
     }
 

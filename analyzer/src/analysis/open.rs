@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     call::Marks,
+    cost::PriceTable,
     dialect::{
         self, AnswerChoice, DIALECTS, Expected, KeptHeaders, PathSays, RequestChoice,
         answer::{ServerTimes, Unit},
@@ -46,6 +47,7 @@ pub(super) struct Open {
     keeping: bool,
     stall_threshold: i64,
     pub(super) redactor: Arc<Redactor>,
+    pub(super) prices: Option<Arc<PriceTable>>,
 }
 
 /// How the dialect is chosen.
@@ -103,6 +105,7 @@ impl Open {
             keeping: true,
             stall_threshold: settings.stall_threshold,
             redactor: Arc::clone(&settings.redactor),
+            prices: settings.prices.clone(),
         }
     }
 

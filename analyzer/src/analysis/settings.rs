@@ -11,7 +11,7 @@ use super::{
     stored::{STORED_HEAD, STORED_TAIL},
     trusted::TrustedPeers,
 };
-use crate::{dialect::STALL_THRESHOLD, redact::Redactor};
+use crate::{cost::PriceTable, dialect::STALL_THRESHOLD, redact::Redactor};
 
 /// The settings of the analysis.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Settings {
     pub max_held: usize,
     /// Takes secrets out of all that leaves the analysis.
     pub redactor: Arc<Redactor>,
+    /// What models cost, where the operator says.
+    pub prices: Option<Arc<PriceTable>>,
     /// A gap between content events above this many microseconds is a stall.
     pub stall_threshold: i64,
     /// The header that names the model where neither body nor path does.
@@ -48,6 +50,7 @@ impl Default for Settings {
             stored_tail: STORED_TAIL,
             max_held: MAX_HELD,
             redactor: Arc::default(),
+            prices: None,
             stall_threshold: STALL_THRESHOLD,
             model_header: Some(HeaderName::MODEL),
             user_header: None,

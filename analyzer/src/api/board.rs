@@ -190,7 +190,7 @@ mod tests {
             call.request_model = Some(format!("m{i}"));
             board.observe(&call);
         }
-        assert!(board.state.lock().unwrap().models.len() <= cardinality::MODEL_CAP + 1);
+        assert!(board.state.lock().unwrap().models.len() <= cardinality::NAME_CAP + 1);
         let shown = board.snapshot();
         assert_eq!(shown.models.len(), SHOWN_MODELS);
         assert_eq!(shown.models[0].model, cardinality::OTHER);

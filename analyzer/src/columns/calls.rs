@@ -1,7 +1,7 @@
 //! The columns of a call. A new one is one line here: with `.since(N)`, where `N` is the next schema version.
 
 use super::{Column, Kind, Value};
-use crate::call::Call;
+use crate::{call::Call, cost::Unpriced};
 
 /// The columns of a call after `id`, in order.
 #[rustfmt::skip]
@@ -94,6 +94,9 @@ pub const CALL_COLUMNS: &[Column<Call>] = &[
     text("server_request_id", "the answer's name for the request, by x-request-id, request-id or the like", |c| c.whose.server_request_id.as_ref().into()).since(2),
     json("labels", "values of the headers that --label names", |c| c.whose.labels_json().map_or(Value::Null, Value::Json)).since(2),
     int("redactions", "secrets that were taken out of this row and its bodies", |c| c.redactions.into()).since(2),
+    money("cost", "what it costs by the price table; of what is known, where unpriced names a side", |c| c.cost.nanos.map_or(Value::Null, Value::Money)).since(3),
+    text("currency", "the currency of the cost", |c| c.cost.currency.as_deref().into()).since(3),
+    text("unpriced", "why the cost is missing or too low: model, time, tokens, input_tokens, output_tokens, too_high", |c| c.cost.unpriced.map(Unpriced::as_str).into()).since(3),
 ];
 
 type Get = for<'a> fn(&'a Call) -> Value<'a>;
@@ -136,6 +139,10 @@ const fn time(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
 
 const fn span(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
     Column::new(name, Kind::Duration, doc, get)
+}
+
+const fn money(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {
+    Column::new(name, Kind::Money, doc, get)
 }
 
 const fn fine_span(name: &'static str, doc: &'static str, get: Get) -> Column<Call> {

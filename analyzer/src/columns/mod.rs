@@ -8,6 +8,7 @@
 //! | `Time` | INTEGER, microseconds since the Unix epoch | seconds since the Unix epoch | the same |
 //! | `Duration` | INTEGER, microseconds | seconds | seconds |
 //! | `FineDuration` | REAL, microseconds | seconds | seconds |
+//! | `Money` | INTEGER, billionths of the currency's unit: sums are exact | units | the same, exactly |
 //! | `Bool` | INTEGER, 0 or 1 | `true`, `false` | `true`, `false` |
 //! | `List` | TEXT, a JSON array | array | joined with `;` |
 //! | `Json` | TEXT, a JSON value | the value | its text |
@@ -27,6 +28,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     call::{Call, CallKey, ExchangeRow},
+    cost::{self, NANOS},
     time::Timestamp,
 };
 
@@ -93,6 +95,8 @@ pub enum Kind {
     Duration,
     /// A span of time in fractional microseconds.
     FineDuration,
+    /// An amount of money in whole billionths of the currency's unit.
+    Money,
     /// A list of texts.
     List,
     /// A JSON value.
@@ -107,7 +111,7 @@ impl Kind {
     /// The type in SQLite.
     pub const fn sql_type(self) -> &'static str {
         match self {
-            Self::Bool | Self::Integer | Self::Time | Self::Duration => "INTEGER",
+            Self::Bool | Self::Integer | Self::Time | Self::Duration | Self::Money => "INTEGER",
             Self::Real | Self::FineDuration => "REAL",
             Self::Text | Self::List | Self::Json => "TEXT",
             Self::Key | Self::OtherKey => "BLOB",
@@ -119,6 +123,7 @@ impl Kind {
         match self {
             Self::Time => Some("microseconds since the Unix epoch"),
             Self::Duration | Self::FineDuration => Some("microseconds"),
+            Self::Money => Some("billionths of the currency's unit"),
             Self::List => Some("JSON array"),
             Self::Json => Some("JSON"),
             _ => None,
@@ -145,6 +150,8 @@ pub enum Value<'a> {
     Duration(i64),
     /// Fractional microseconds.
     FineDuration(f64),
+    /// Billionths of a currency's unit.
+    Money(i64),
     /// A list of texts.
     List(&'a [String]),
     /// A JSON value, as text.
@@ -165,6 +172,7 @@ impl Value<'_> {
             Self::Time(time) => Cow::Owned(micros_as_seconds(time.as_micros())),
             Self::Duration(micros) => Cow::Owned(micros_as_seconds(*micros)),
             Self::FineDuration(micros) => Cow::Owned((micros / 1e6).to_string()),
+            Self::Money(nanos) => Cow::Owned(cost::amount(*nanos)),
             Self::List(items) => Cow::Owned(items.join(";")),
             Self::Json(text) => Cow::Borrowed(text),
             Self::Key(key) => Cow::Owned(key.to_string()),
@@ -182,6 +190,7 @@ impl Value<'_> {
             Self::Time(time) => Json::from(time.as_seconds()),
             Self::Duration(micros) => Json::from(*micros as f64 / 1e6),
             Self::FineDuration(micros) => Json::from(micros / 1e6),
+            Self::Money(nanos) => Json::from(*nanos as f64 / NANOS as f64),
             Self::List(items) => Json::from(*items),
             Self::Json(text) => serde_json::from_str(text).unwrap_or_default(),
             Self::Key(key) => Json::from(key.to_string()),
@@ -200,6 +209,7 @@ impl Serialize for Value<'_> {
             Self::Time(time) => serializer.serialize_f64(time.as_seconds()),
             Self::Duration(micros) => serializer.serialize_f64(*micros as f64 / 1e6),
             Self::FineDuration(micros) => serializer.serialize_f64(micros / 1e6),
+            Self::Money(nanos) => serializer.serialize_f64(*nanos as f64 / NANOS as f64),
             Self::List(items) => {
                 let mut list = serializer.serialize_seq(Some(items.len()))?;
                 for item in *items {

@@ -46,6 +46,7 @@ fn values_match_their_columns_kind() {
             Value::Text(_) => column.kind == Kind::Text,
             Value::Time(_) => column.kind == Kind::Time,
             Value::Duration(_) => column.kind == Kind::Duration,
+            Value::Money(_) => column.kind == Kind::Money,
             Value::FineDuration(_) => column.kind == Kind::FineDuration,
             Value::List(_) => column.kind == Kind::List,
             Value::Json(_) => column.kind == Kind::Json,

@@ -1,36 +1,33 @@
 //! The one place that keeps traffic from growing the label sets.
 //!
 //! A model's name comes off the wire, so anyone who can send a request could make a new time series
-//! with each. Three rules hold that down: a name becomes a label once an answer has confirmed it
-//! ([`UNCONFIRMED`] before that), it is cut to [`MODEL_NAME_CAP`] bytes, and past [`MODEL_CAP`] names
-//! or [`LABEL_SET_CAP`] label sets a family shows [`OTHER`].
+//! with each; a user's, a key's or a header's does so too. Three rules hold that down: a text becomes a
+//! label once an answer has confirmed it ([`UNCONFIRMED`] before that), it is cut to [`VALUE_CAP`]
+//! bytes, and past [`NAME_CAP`] texts a label, or [`LABEL_SET_CAP`] label sets a family, there is [`OTHER`].
 
 use std::{
     collections::HashMap,
-    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use prometheus_client::metrics::family::{Family, MetricConstructor};
-
-/// Stands for models that no successful answer has confirmed.
+/// Stands for texts that no successful answer has confirmed.
 pub const UNCONFIRMED: &str = "~unconfirmed";
 
-/// Stands for all models past the bounds.
+/// Stands for all texts past the bounds.
 pub const OTHER: &str = "~other";
 
-/// Bytes of a model's name in a label; the rest is cut. The longest names of hubs are about half of it.
-pub const MODEL_NAME_CAP: usize = 128;
+/// Bytes of a text in a label; the rest is cut. The longest model names of hubs are about half of it.
+pub const VALUE_CAP: usize = 128;
 
-/// Model names that become labels in one run; later ones show [`OTHER`]. A server has tens at most;
-/// this leaves room for fine-tuned variants by the hundred.
-pub const MODEL_CAP: usize = 2_000;
+/// Texts that become values of one label; later ones show [`OTHER`]. A server has tens of models;
+/// this leaves room for fine-tuned variants, and for users, by the hundred.
+pub const NAME_CAP: usize = 2_000;
 
-/// Label sets with models in one family; later ones show [`OTHER`] as their model. At about 4 KiB
-/// a histogram in text it keeps a family below 8 MiB a scrape.
+/// Label sets in one family; later ones show [`OTHER`] in the labels that traffic writes. At about
+/// 4 KiB a histogram in text it keeps a family below 8 MiB a scrape.
 pub const LABEL_SET_CAP: usize = 2_000;
 
-/// Whether a call's answer vouches for the model names in it.
+/// Whether a call's answer vouches for the texts in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vouched {
     /// It brought output, or names a model.
@@ -39,15 +36,15 @@ pub enum Vouched {
     No,
 }
 
-/// The model names that are labels.
+/// The texts that are values of a label.
 #[derive(Debug)]
-pub(crate) struct ModelNames {
+pub(crate) struct Names {
     confirmed: Mutex<HashMap<Box<str>, Arc<str>>>,
     unconfirmed: Arc<str>,
     other: Arc<str>,
 }
 
-impl ModelNames {
+impl Names {
     pub(crate) fn new() -> Self {
         Self {
             confirmed: Mutex::default(),
@@ -56,7 +53,7 @@ impl ModelNames {
         }
     }
 
-    /// The label value for a model's name off the wire.
+    /// The label value for a text off the wire.
     pub(crate) fn label(&self, name: &str, vouched: Vouched) -> Arc<str> {
         let name = clean(name);
         let mut confirmed = self
@@ -68,7 +65,7 @@ impl ModelNames {
         }
         match vouched {
             Vouched::No => Arc::clone(&self.unconfirmed),
-            Vouched::Yes if confirmed.len() >= MODEL_CAP => Arc::clone(&self.other),
+            Vouched::Yes if confirmed.len() >= NAME_CAP => Arc::clone(&self.other),
             Vouched::Yes => {
                 let label: Arc<str> = name.as_str().into();
                 confirmed.insert(name.into_boxed_str(), Arc::clone(&label));
@@ -78,9 +75,9 @@ impl ModelNames {
     }
 }
 
-/// Cuts a name to the cap at a character's boundary and takes control characters out of it.
+/// Cuts a text to the cap at a character's boundary and takes control characters out of it.
 pub(crate) fn clean(name: &str) -> String {
-    let mut end = name.len().min(MODEL_NAME_CAP);
+    let mut end = name.len().min(VALUE_CAP);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
@@ -91,91 +88,13 @@ pub(crate) fn clean(name: &str) -> String {
         .collect()
 }
 
-/// A label set with model names in it.
-pub(crate) trait ModelLabels: Clone + Hash + Eq {
-    /// Puts `other` in the place of each model's name.
-    fn fold(&mut self, other: &Arc<str>);
-}
-
-/// A family that holds at most [`LABEL_SET_CAP`] label sets of models, and [`OTHER`] beyond.
-#[derive(Debug)]
-pub(crate) struct Guarded<S, M, C = fn() -> M> {
-    family: Family<S, M, C>,
-    other: Arc<str>,
-    sets: Mutex<usize>,
-}
-
-impl<S: ModelLabels, M: Clone, C: MetricConstructor<M>> Guarded<S, M, C> {
-    pub(crate) fn new(family: Family<S, M, C>) -> Self {
-        Self {
-            family,
-            other: OTHER.into(),
-            sets: Mutex::new(0),
-        }
-    }
-
-    /// The metric for a label set, or for the one that stands for all others.
-    pub(crate) fn get(&self, mut labels: S) -> M {
-        if let Some(metric) = self.family.get(&labels) {
-            return metric.clone();
-        }
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if *sets >= LABEL_SET_CAP {
-            labels.fold(&self.other);
-        } else if self.family.get(&labels).is_none() {
-            *sets += 1;
-        }
-        self.family.get_or_create_owned(&labels)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use prometheus_client::metrics::counter::Counter;
-
     use super::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-    struct Labels {
-        kind: u8,
-        model: Arc<str>,
-    }
-
-    impl ModelLabels for Labels {
-        fn fold(&mut self, other: &Arc<str>) {
-            self.model = Arc::clone(other);
-        }
-    }
-
-    fn named(kind: u8, model: &str) -> Labels {
-        Labels {
-            kind,
-            model: model.into(),
-        }
-    }
-
-    #[test]
-    fn label_sets_stop_growing_and_nothing_is_lost() {
-        let family = Family::<Labels, Counter>::default();
-        let guarded = Guarded::new(family.clone());
-        for i in 0..100_000_u32 {
-            guarded
-                .get(named((i % 3) as u8, &format!("model-{i}")))
-                .inc();
-        }
-        assert!(family.get(&named(0, "model-99999")).is_none());
-        assert!(family.get(&named(0, OTHER)).is_some());
-        let folded: u64 = (0..3)
-            .map(|kind| guarded.get(named(kind, OTHER)).get())
-            .sum();
-        assert_eq!(folded, 100_000 - LABEL_SET_CAP as u64);
-        guarded.get(named(0, "model-0")).inc();
-        assert_eq!(guarded.get(named(0, "model-0")).get(), 2);
-    }
 
     #[test]
     fn a_name_needs_an_answer_that_vouches_for_it() {
-        let names = ModelNames::new();
+        let names = Names::new();
         assert_eq!(&*names.label("qwen3", Vouched::No), UNCONFIRMED);
         assert_eq!(&*names.label("qwen3", Vouched::Yes), "qwen3");
         assert_eq!(&*names.label("qwen3", Vouched::No), "qwen3");
@@ -184,18 +103,18 @@ mod tests {
 
     #[test]
     fn confirmed_names_are_bounded() {
-        let names = ModelNames::new();
+        let names = Names::new();
         let labels: std::collections::HashSet<_> = (0..100_000)
             .map(|i| names.label(&format!("model-{i}"), Vouched::Yes))
             .collect();
-        assert_eq!(labels.len(), MODEL_CAP + 1);
+        assert_eq!(labels.len(), NAME_CAP + 1);
         assert!(labels.contains(OTHER));
     }
 
     #[test]
     fn names_are_cut_between_characters_and_cleaned() {
         let long = "模".repeat(100);
-        assert_eq!(clean(&long), "模".repeat(MODEL_NAME_CAP / 3));
+        assert_eq!(clean(&long), "模".repeat(VALUE_CAP / 3));
         assert_eq!(clean("a\nb\u{0}"), "a\u{fffd}b\u{fffd}");
         assert_eq!(clean(""), "");
     }

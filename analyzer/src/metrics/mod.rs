@@ -1,37 +1,31 @@
 //! Aggregates in memory: what a scrape reads. No SQL stands on its path.
 //!
 //! [`names`] is the table of all families; [`cardinality`] keeps traffic from growing them. Rooms
-//! that keep cumulative counts of their own hand them in through a [`Publisher`].
+//! that keep cumulative counts of their own hand them in through a [`Publisher`]. [`Metrics::families`]
+//! is the one reading that all ways out begin with.
 
 pub mod cardinality;
-mod labels;
+mod family;
 pub mod names;
+mod process;
 mod reasons;
+mod registry;
 mod text;
+mod value;
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::{SystemTime, UNIX_EPOCH},
-};
-
-use prometheus_client::{
-    encoding,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{self, Metric as Registrable, Registry},
-};
+use std::sync::Arc;
 
 use self::{
-    cardinality::{Guarded, ModelNames, Vouched},
-    labels::{CallLabels, GenAi, OneModel, TokenLabels},
-    names::Metric,
+    cardinality::{Names, Vouched},
+    family::Family,
+    registry::{Registry, family, reasons, register},
 };
 use crate::call::{Call, Outcome, TokenSource};
 
+pub use family::{FamilySample, Labels, SeriesSample};
 pub use reasons::{Publisher, ReasonCounters};
 pub use text::Format;
-
-/// A counter of seconds.
-type Seconds = Counter<f64, AtomicU64>;
+pub use value::{Counter, Exemplar, Gauge, Histogram, HistogramSample, Sample, Sum};
 
 /// Stands in a required label whose value is not known, such as the operation of a report in no known dialect.
 const UNKNOWN: &str = "unknown";
@@ -43,16 +37,16 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    models: ModelNames,
-    calls: Guarded<CallLabels, Counter>,
+    models: Names,
+    calls: Family<Counter>,
     outer_calls: Counter,
-    tokens: Guarded<TokenLabels, Counter>,
-    stalls: Guarded<OneModel, Counter>,
-    wasted: Guarded<OneModel, Seconds>,
-    request_duration: Guarded<GenAi, Histogram>,
-    time_to_first_token: Guarded<GenAi, Histogram>,
-    time_per_output_token: Guarded<GenAi, Histogram>,
-    token_usage: Guarded<GenAi, Histogram>,
+    tokens: Family<Counter>,
+    stalls: Family<Counter>,
+    wasted: Family<Sum>,
+    request_duration: Family<Histogram>,
+    time_to_first_token: Family<Histogram>,
+    time_per_output_token: Family<Histogram>,
+    token_usage: Family<Histogram>,
     exchanges: ReasonCounters,
     in_flight: Gauge,
     analysis_events: ReasonCounters,
@@ -127,32 +121,36 @@ pub struct StoreMetrics {
 impl Metrics {
     /// All families, at zero. The process is taken to have started now.
     pub fn new() -> Self {
-        let mut registry = Registry::default();
+        let mut registry = Registry::new();
         let r = &mut registry;
         register_process(r);
+        let histograms = |r: &mut Registry, row, buckets: &'static [f64]| {
+            let make = move || Histogram::new(buckets.iter().copied());
+            family(r, row, &[], make)
+        };
         Self(Arc::new(Inner {
-            models: ModelNames::new(),
-            calls: guarded(r, &names::CALLS, Family::default()),
+            models: Names::new(),
+            calls: family(r, &names::CALLS, &[], Counter::default),
             outer_calls: register(r, &names::OUTER_CALLS, Counter::default()),
             exchanges: reasons(r, &names::EXCHANGES),
-            tokens: guarded(r, &names::TOKENS, Family::default()),
+            tokens: family(r, &names::TOKENS, &[], Counter::default),
             in_flight: register(r, &names::CALLS_IN_FLIGHT, Gauge::default()),
-            stalls: guarded(r, &names::STALLS, Family::default()),
-            wasted: guarded(r, &names::WASTED, Family::default()),
+            stalls: family(r, &names::STALLS, &[], Counter::default),
+            wasted: family(r, &names::WASTED, &[], Sum::default),
             analysis_events: reasons(r, &names::ANALYSIS_EVENTS),
             redactions: reasons(r, &names::REDACTIONS),
-            request_duration: histograms(r, &names::REQUEST_DURATION, || {
-                Histogram::new(names::DURATION_BUCKETS)
-            }),
-            time_to_first_token: histograms(r, &names::TIME_TO_FIRST_TOKEN, || {
-                Histogram::new(names::FIRST_TOKEN_BUCKETS)
-            }),
-            time_per_output_token: histograms(r, &names::TIME_PER_OUTPUT_TOKEN, || {
-                Histogram::new(names::PER_TOKEN_BUCKETS)
-            }),
-            token_usage: histograms(r, &names::TOKEN_USAGE, || {
-                Histogram::new(names::USAGE_BUCKETS)
-            }),
+            request_duration: histograms(r, &names::REQUEST_DURATION, &names::DURATION_BUCKETS),
+            time_to_first_token: histograms(
+                r,
+                &names::TIME_TO_FIRST_TOKEN,
+                &names::FIRST_TOKEN_BUCKETS,
+            ),
+            time_per_output_token: histograms(
+                r,
+                &names::TIME_PER_OUTPUT_TOKEN,
+                &names::PER_TOKEN_BUCKETS,
+            ),
+            token_usage: histograms(r, &names::TOKEN_USAGE, &names::USAGE_BUCKETS),
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),
             registry,
@@ -167,21 +165,11 @@ impl Metrics {
             return;
         }
         let model = self.model_label(call);
-        let labels = GenAi {
-            operation: call.operation.unwrap_or(UNKNOWN),
-            provider: call.provider.unwrap_or(UNKNOWN),
-            request_model: model.clone(),
-            response_model: m.label(call.response_model.as_deref(), call),
-            token_type: None,
-            error_type: (call.outcome != Outcome::Ok).then(|| call.outcome.as_str()),
-        };
-        m.calls
-            .get(CallLabels {
-                outcome: call.outcome.as_str(),
-                operation: labels.operation,
-                model: model.clone(),
-            })
-            .inc();
+        let model = model.as_deref();
+        let answered_by = m.label(call.response_model.as_deref(), call);
+        let operation = call.operation.unwrap_or(UNKNOWN);
+        let outcome = call.outcome.as_str();
+        m.calls.with(&[Some(outcome), Some(operation), model]).inc();
         let tokens = [
             ("input", call.input_source, call.input_tokens),
             ("output", call.output_source, call.output_tokens),
@@ -196,44 +184,44 @@ impl Metrics {
         ];
         for (kind, source, count) in tokens {
             if let Some(count) = count {
-                let (source, model) = (source.as_str(), model.clone());
                 m.tokens
-                    .get(TokenLabels {
-                        kind,
-                        source,
-                        model,
-                    })
+                    .with(&[Some(kind), Some(source.as_str()), model])
                     .inc_by(count);
             }
         }
-        let one_model = OneModel {
-            model: model.clone(),
-        };
         if let Some(stalls) = call.stalls {
-            m.stalls.get(one_model.clone()).inc_by(stalls);
+            m.stalls.with(&[model]).inc_by(stalls);
         }
         if call.wasted > 0 {
-            m.wasted.get(one_model).inc_by(call.wasted as f64 / 1e6);
+            m.wasted.with(&[model]).add(call.wasted as f64 / 1e6);
         }
-        if let Some(elapsed) = call.elapsed {
-            let histogram = m.request_duration.get(labels.clone());
-            histogram.observe(elapsed as f64 / 1e6);
+        let gen_ai = [
+            Some(operation),
+            Some(call.provider.unwrap_or(UNKNOWN)),
+            model,
+            answered_by.as_deref(),
+            (call.outcome != Outcome::Ok).then_some(outcome),
+        ];
+        let exemplar = Exemplar::new(
+            call.call_key,
+            call.whose.trace_id.as_deref(),
+            call.marks.ended,
+        );
+        for (histograms, micros) in [
+            (&m.request_duration, call.elapsed.map(|t| t as f64)),
+            (&m.time_to_first_token, call.ttft.map(|t| t as f64)),
+            (&m.time_per_output_token, call.tpot),
+        ] {
+            if let Some(micros) = micros {
+                let histogram = histograms.with(&gen_ai);
+                histogram.observe_call(micros / 1e6, exemplar);
+            }
         }
-        if let Some(ttft) = call.ttft {
-            let histogram = m.time_to_first_token.get(labels.clone());
-            histogram.observe(ttft as f64 / 1e6);
-        }
-        if let Some(tpot) = call.tpot {
-            let histogram = m.time_per_output_token.get(labels.clone());
-            histogram.observe(tpot / 1e6);
-        }
+        let [operation, provider, asked, answered, error] = gen_ai;
         for (kind, count) in [("input", call.input_tokens), ("output", call.output_tokens)] {
             if let Some(count) = count {
-                let labels = GenAi {
-                    token_type: Some(kind),
-                    ..labels.clone()
-                };
-                m.token_usage.get(labels).observe(count as f64);
+                let labels = [operation, provider, asked, answered, Some(kind), error];
+                m.token_usage.with(&labels).observe(count as f64);
             }
         }
     }
@@ -300,15 +288,14 @@ impl Metrics {
         rows.filter(|(.., count)| *count > 0).collect()
     }
 
+    /// All families that have series, in the order of the table.
+    pub fn families(&self) -> Vec<FamilySample> {
+        self.0.registry.read()
+    }
+
     /// The text of a scrape.
     pub fn render(&self, format: Format) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail, and no encoder of ours fails by itself.
-        let _ = encoding::text::encode(&mut text, &self.0.registry);
-        match format {
-            Format::OpenMetrics => text,
-            Format::Prometheus => text::to_prometheus(&text),
-        }
+        text::render(&self.families(), format)
     }
 }
 
@@ -381,55 +368,8 @@ impl StoreMetrics {
 }
 
 fn register_process(r: &mut Registry) {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let start = Gauge::<f64, AtomicU64>::default();
-    start.set(since_epoch.map_or(0.0, |time| time.as_secs_f64()));
-    register(r, &names::START_TIME, start);
-    let build = Family::<[(&'static str, &'static str); 1], Gauge>::default();
-    build
-        .get_or_create_owned(&[("version", env!("CARGO_PKG_VERSION"))])
-        .set(1);
-    register(r, &names::BUILD_INFO, build);
-}
-
-/// Registers a metric under its row of the table.
-fn register<M: Registrable + Clone>(r: &mut Registry, row: &Metric, metric: M) -> M {
-    let unit = match row.unit {
-        names::Unit::None => None,
-        names::Unit::Seconds => Some((registry::Unit::Seconds, "_seconds")),
-        names::Unit::Bytes => Some((registry::Unit::Bytes, "_bytes")),
-    };
-    match unit {
-        None => r.register(row.name, row.help, metric.clone()),
-        Some((unit, suffix)) => {
-            let stem = row.name.strip_suffix(suffix).unwrap_or(row.name);
-            r.register_with_unit(stem, row.help, unit, metric.clone());
-        }
-    }
-    metric
-}
-
-fn reasons(r: &mut Registry, row: &Metric) -> ReasonCounters {
-    let label = row.labels.first().copied().unwrap_or("reason");
-    register(r, row, ReasonCounters::new(label))
-}
-
-fn guarded<S, M, C>(r: &mut Registry, row: &Metric, family: Family<S, M, C>) -> Guarded<S, M, C>
-where
-    S: cardinality::ModelLabels,
-    M: Clone,
-    C: prometheus_client::metrics::family::MetricConstructor<M> + Clone,
-    Family<S, M, C>: Registrable + Clone,
-{
-    Guarded::new(register(r, row, family))
-}
-
-fn histograms(
-    r: &mut Registry,
-    row: &Metric,
-    make: fn() -> Histogram,
-) -> Guarded<GenAi, Histogram> {
-    guarded(r, row, Family::new_with_constructor(make))
+    let build = family(r, &names::BUILD_INFO, &[], Gauge::default);
+    build.with(&[Some(env!("CARGO_PKG_VERSION"))]).set(1);
 }
 
 #[cfg(test)]

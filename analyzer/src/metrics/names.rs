@@ -40,6 +40,9 @@ pub enum Unit {
     Bytes,
 }
 
+/// Labels whose values traffic writes: bounded by [`super::cardinality`].
+pub(super) const WIRE_LABELS: &[&str] = &["model", REQUEST_MODEL, RESPONSE_MODEL];
+
 /// The model that was asked for.
 pub const REQUEST_MODEL: &str = "gen_ai_request_model";
 /// The model that answered.
@@ -179,8 +182,26 @@ metrics! {
     /// Bodies removed.
     STORE_BODIES_REMOVED = "llmtap_store_bodies_removed", Counter, None, &["reason"],
         "Stored bodies that were removed for their age or for the size of all of them";
+    /// CPU time.
+    PROCESS_CPU = "process_cpu_seconds", Counter, Seconds, &[],
+        "CPU time of the process, in user and system mode";
+    /// Memory that it takes.
+    PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, Bytes, &[],
+        "Resident memory of the process";
+    /// Memory that it reserved.
+    PROCESS_VIRTUAL = "process_virtual_memory_bytes", Gauge, Bytes, &[],
+        "Virtual memory of the process";
+    /// Open files.
+    PROCESS_OPEN_FDS = "process_open_fds", Gauge, None, &[],
+        "Open file descriptors";
+    /// The most of them.
+    PROCESS_MAX_FDS = "process_max_fds", Gauge, None, &[],
+        "The most file descriptors that may be open; absent where there is no limit";
+    /// Threads.
+    PROCESS_THREADS = "process_threads", Gauge, None, &[],
+        "Threads of the process";
     /// Start of the process.
-    START_TIME = "process_start_time_seconds", Gauge, Seconds, &[],
+    PROCESS_START_TIME = "process_start_time_seconds", Gauge, Seconds, &[],
         "Start of the process, seconds since the Unix epoch";
     /// The version that runs.
     BUILD_INFO = "llmtap_build_info", Gauge, None, &["version"],

@@ -6,31 +6,34 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use prometheus_client::{
-    encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
-    metrics::MetricType,
-};
+use super::{family::Family, names::Metric, value::Counter};
 
 /// A counter family with one label whose values are names in the code: bounded by the code itself.
 #[derive(Clone)]
 pub struct ReasonCounters {
-    label: &'static str,
-    counts: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+    family: Family<Counter>,
+    counters: Arc<Mutex<BTreeMap<&'static str, Counter>>>,
 }
 
 impl ReasonCounters {
-    pub(super) fn new(label: &'static str) -> Self {
+    pub(super) fn new(row: &'static Metric) -> Self {
         Self {
-            label,
-            counts: Arc::default(),
+            family: Family::new(row, &[], Counter::default),
+            counters: Arc::default(),
         }
+    }
+
+    pub(super) fn family(&self) -> Family<Counter> {
+        self.family.clone()
     }
 
     /// Adds `n` to the count of `reason`; with 0 the series is there from then on.
     pub fn inc_by(&self, reason: &'static str, n: u64) {
-        let mut counts = self.lock();
-        let count = counts.entry(reason).or_default();
-        *count = count.saturating_add(n);
+        let mut counters = self.lock();
+        let counter = counters
+            .entry(reason)
+            .or_insert_with(|| self.family.with(&[Some(reason)]));
+        counter.inc_by(n);
     }
 
     /// Adds one to the count of `reason`.
@@ -38,9 +41,9 @@ impl ReasonCounters {
         self.inc_by(reason, 1);
     }
 
-    /// All counts, by reason.
+    /// What was counted in this run, by reason.
     pub fn counts(&self) -> Vec<(&'static str, u64)> {
-        self.lock().iter().map(|(k, v)| (*k, *v)).collect()
+        self.lock().iter().map(|(k, v)| (*k, v.get())).collect()
     }
 
     /// The way in for one owner of cumulative counts; each owner takes its own.
@@ -51,33 +54,14 @@ impl ReasonCounters {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Counter>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for ReasonCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.counts()).finish()
-    }
-}
-
-impl EncodeMetric for ReasonCounters {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (reason, count) in self.counts() {
-            encoder
-                .encode_family(&[(self.label, reason)])?
-                .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
-        }
-        Ok(())
-    }
-
-    fn metric_type(&self) -> MetricType {
-        MetricType::Counter
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().is_empty()
     }
 }
 
@@ -107,7 +91,7 @@ mod tests {
 
     #[test]
     fn totals_of_several_owners_add_up() {
-        let counters = ReasonCounters::new("event");
+        let counters = ReasonCounters::new(&crate::metrics::names::TCP_EVENTS);
         let (mut one, mut two) = (counters.publisher(), counters.publisher());
         one.publish(&[("gap", 3), ("overlap", 0)]);
         two.publish(&[("gap", 2)]);
@@ -117,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_total_that_fell_began_anew() {
-        let counters = ReasonCounters::new("event");
+        let counters = ReasonCounters::new(&crate::metrics::names::TCP_EVENTS);
         let mut publisher = counters.publisher();
         publisher.publish(&[("gap", 10)]);
         publisher.publish(&[("gap", 4)]);

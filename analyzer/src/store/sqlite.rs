@@ -337,7 +337,7 @@ impl ToSql for Cell<'_> {
         let borrowed = match &self.0 {
             Value::Null => ValueRef::Null,
             Value::Bool(b) => ValueRef::Integer((*b).into()),
-            Value::Integer(n) | Value::Duration(n) => ValueRef::Integer(*n),
+            Value::Integer(n) | Value::Duration(n) | Value::Money(n) => ValueRef::Integer(*n),
             Value::Real(x) | Value::FineDuration(x) => ValueRef::Real(*x),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
             Value::Json(text) => ValueRef::Text(text.as_bytes()),

@@ -190,6 +190,11 @@ pub(crate) struct AnalysisArgs {
     #[arg(long, value_name = "FILE", env = "LLMTAP_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
+    /// Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of
+    /// token. It is read at the start; a row keeps the price that held when it was made
+    #[arg(long, value_name = "FILE", env = "LLMTAP_PRICES")]
+    pub(crate) prices: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) whose: WhoseArgs,
 

@@ -20,6 +20,7 @@ use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
     num::NonZeroUsize,
+    path::Path,
     process::ExitCode,
     sync::Arc,
     thread,
@@ -27,6 +28,7 @@ use std::{
 
 use analyzer::{
     analysis::{self, HashKey, KeepBodies},
+    cost::PriceTable,
     exchange::Source,
     tokens::Tokenizers,
 };
@@ -103,6 +105,7 @@ fn analysis_setup(
         trusted: whose::trusted(&whose.trusted_proxies)?,
         redactor: Arc::new(whose::redactor(whose)?),
         hash_key: key.map(HashKey::new),
+        prices: prices(args.prices.as_deref())?,
         ..analysis::Settings::default()
     };
     args.limits.apply(&mut settings);
@@ -110,6 +113,18 @@ fn analysis_setup(
         analysis: Arc::new(settings),
         tokenizers: Arc::new(Tokenizers::from_setting(args.tokenizer.as_deref())?),
     })
+}
+
+/// The price table, where there is one.
+fn prices(path: Option<&Path>) -> anyhow::Result<Option<Arc<PriceTable>>> {
+    let Some(path) = path else { return Ok(None) };
+    let table = PriceTable::read(path)?;
+    tracing::info!(
+        "calls are priced by the {} prices of {}",
+        table.len(),
+        path.display()
+    );
+    Ok(Some(Arc::new(table)))
 }
 
 impl Setup {

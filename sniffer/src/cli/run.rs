@@ -10,11 +10,11 @@ use std::{
 
 use analyzer::{
     api::Board,
-    metrics::{ExchangeKind, Metrics, Publisher},
+    metrics::{ExchangeKind, Gauge, Metrics, Publisher},
     store::WriterHandle,
 };
 use anyhow::Context as _;
-use prometheus_client::metrics::gauge::Gauge;
+
 use sniffer::{
     capture::discover::{self, Targets},
     http::Protocol,

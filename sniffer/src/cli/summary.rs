@@ -1,9 +1,10 @@
 //! What stands below replay's table: totals, models, losses, and what was not HTTP.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use analyzer::{
     call::{Call, Confidence, ExchangeRow, TokenSource},
+    cost,
     time::Timestamp,
 };
 use sniffer::{http::Protocol, pipeline::Report};
@@ -32,6 +33,10 @@ pub(crate) struct Summary {
     ttft: Vec<i64>,
     elapsed: Vec<i64>,
     missing: u64,
+    /// Sums by currency, in billionths.
+    costs: BTreeMap<Arc<str>, i64>,
+    /// Calls whose cost is missing or too low.
+    unpriced: u64,
     protocols: BTreeMap<Protocol, u64>,
 }
 
@@ -76,6 +81,11 @@ impl Summary {
         self.first = self.first.min(start).or(start).or(self.first);
         self.last = self.last.max(call.marks.ended);
         *self.outcomes.entry(call.outcome.as_str()).or_default() += 1;
+        if let (Some(nanos), Some(currency)) = (call.cost.nanos, &call.cost.currency) {
+            let sum = self.costs.entry(Arc::clone(currency)).or_default();
+            *sum = sum.saturating_add(nanos);
+        }
+        self.unpriced += u64::from(call.cost.unpriced.is_some());
         let name = call
             .request_model
             .as_deref()
@@ -140,6 +150,9 @@ impl Summary {
             if let Some(text) = percentiles(samples) {
                 line(format!("{name}: {text}"));
             }
+        }
+        if !self.costs.is_empty() || self.unpriced > 0 {
+            line(format!("cost: {}", costs(&self.costs, self.unpriced)));
         }
         line(String::new());
         line(format!(
@@ -289,6 +302,21 @@ pub(crate) const fn advice(protocol: Protocol) -> Option<&'static str> {
              recognises a connection at its next request)",
         ),
     }
+}
+
+/// The sums, and how many calls are not wholly in them.
+fn costs(sums: &BTreeMap<Arc<str>, i64>, unpriced: u64) -> String {
+    let sums = sums.iter();
+    let mut parts: Vec<_> = sums
+        .map(|(currency, nanos)| format!("{} {currency}", cost::amount(*nanos)))
+        .collect();
+    if unpriced > 0 {
+        parts.push(format!(
+            "{} calls without a price or a token figure (column unpriced)",
+            human::count(unpriced)
+        ));
+    }
+    parts.join(", ")
 }
 
 fn percentiles(samples: &mut [i64]) -> Option<String> {
