@@ -205,6 +205,7 @@ fn record(number: u64) -> Record {
         retry_after: None,
         timeline: None,
         whose: Whose::default(),
+        cost: analyzer::cost::Cost::default(),
         redactions: 0,
     };
     Record {

@@ -261,7 +261,7 @@ fn call() -> Json_ {
         let schema = match column.kind {
             Kind::Bool => json!({"type": ["boolean", "null"]}),
             Kind::Integer => json!({"type": ["integer", "null"]}),
-            Kind::Real | Kind::Time | Kind::Duration | Kind::FineDuration => {
+            Kind::Real | Kind::Time | Kind::Duration | Kind::FineDuration | Kind::Money => {
                 json!({"type": ["number", "null"]})
             }
             Kind::Text => json!({"type": ["string", "null"]}),
@@ -282,6 +282,15 @@ fn figures() -> Json_ {
     let count = json!({"type": "integer", "minimum": 0});
     let mut properties = vec![("calls", count.clone()), ("errors", count.clone())];
     properties.extend(SUMS.iter().map(|name| (*name, count.clone())));
+    let cost = "in units of the currency; null where nothing has a cost, and where there are several currencies";
+    properties.push((
+        "cost",
+        json!({"type": ["number", "null"], "description": cost}),
+    ));
+    properties.push((
+        "currency",
+        json!({"type": ["string", "null"], "description": "or ~mixed"}),
+    ));
     let mut percentiles = vec![("count", count)];
     let percentile = json!({"type": ["number", "null"], "description": "seconds, within 1 %"});
     percentiles.extend(

@@ -71,6 +71,7 @@ fn value(kind: Kind, cell: &Cell) -> Option<Value<'_>> {
         (Kind::Bool, Cell::Integer(n)) => Value::Bool(*n != 0),
         (Kind::Time, Cell::Integer(n)) => Value::Time(Timestamp::from_micros(*n)),
         (Kind::Duration, Cell::Integer(n)) => Value::Duration(*n),
+        (Kind::Money, Cell::Integer(nanos)) => Value::Money(*nanos),
         (Kind::FineDuration, Cell::Real(x)) => Value::FineDuration(*x),
         (Kind::Json, Cell::Text(text)) => Value::Json(text.clone()),
         (_, Cell::Integer(n)) => Value::Integer(*n),

@@ -12,9 +12,12 @@ use super::{
     parse,
     sketch::Sketch,
 };
-use crate::store::{
-    Snapshot, StoreError,
-    blocks::{DIMENSIONS, Dimension, Facts, MEASURES, Measure},
+use crate::{
+    cost::NANOS,
+    store::{
+        Snapshot, StoreError,
+        blocks::{DIMENSIONS, Dictionary, Dimension, Facts, MEASURES, Measure},
+    },
 };
 
 /// Stands for groups that are not told apart, since there are too many.
@@ -135,9 +138,26 @@ pub(super) struct Totals {
     errors: u64,
     /// In the order of [`SUMS`].
     sums: [u64; SUMS.len()],
+    /// In billionths of the currency's unit.
+    cost: u64,
+    currency: Currency,
     /// In the order of [`SKETCHES`].
     sketches: [Sketch; SKETCHES.len()],
 }
+
+/// In what a cost is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Currency {
+    /// Nothing has a cost.
+    #[default]
+    None,
+    One(String),
+    /// In several, which have no sum: grouped by currency, they have.
+    Mixed,
+}
+
+/// Stands for several currencies.
+const MIXED: &str = "~mixed";
 
 /// Measures that are summed up.
 pub const SUMS: [&str; 5] = [
@@ -158,9 +178,23 @@ impl Totals {
         for (sum, more) in self.sums.iter_mut().zip(other.sums) {
             *sum = sum.saturating_add(more);
         }
+        match &other.currency {
+            Currency::None => {}
+            Currency::One(currency) => self.pay(other.cost, currency),
+            Currency::Mixed => self.currency = Currency::Mixed,
+        }
         for (sketch, more) in self.sketches.iter_mut().zip(&other.sketches) {
             sketch.merge(more);
         }
+    }
+
+    fn pay(&mut self, nanos: u64, currency: &str) {
+        match &self.currency {
+            Currency::None => self.currency = Currency::One(currency.to_owned()),
+            Currency::One(known) if known != currency => self.currency = Currency::Mixed,
+            Currency::One(_) | Currency::Mixed => {}
+        }
+        self.cost = self.cost.saturating_add(nanos);
     }
 
     /// As the API shows them; durations in seconds.
@@ -171,6 +205,16 @@ impl Totals {
         for (name, sum) in SUMS.iter().zip(self.sums) {
             map.insert((*name).to_owned(), sum.into());
         }
+        let (cost, currency) = match &self.currency {
+            Currency::None => (None, None),
+            Currency::One(currency) => (
+                Some(self.cost as f64 / NANOS as f64),
+                Some(currency.as_str()),
+            ),
+            Currency::Mixed => (None, Some(MIXED)),
+        };
+        map.insert("cost".to_owned(), json!(cost));
+        map.insert("currency".to_owned(), json!(currency));
         for ((name, units), sketch) in SKETCHES.iter().zip(&self.sketches) {
             let mut figures = Map::new();
             figures.insert("count".to_owned(), sketch.count().into());
@@ -258,13 +302,16 @@ impl<'k> Grouping<'k> {
         }
         if self.detail == Detail::All {
             let sums = SUMS.iter().copied();
-            for name in sums.chain(SKETCHES.iter().map(|(name, _)| *name)) {
+            let names = sums.chain(SKETCHES.iter().map(|(name, _)| *name));
+            for name in names.chain(["cost"]) {
                 if let Some(measure) = Measure::named(name) {
                     wanted.measure(measure);
                 }
             }
-            if let Some(outcome) = Dimension::named("outcome") {
-                wanted.dimension(outcome);
+            for name in ["outcome", "currency"] {
+                if let Some(dimension) = Dimension::named(name) {
+                    wanted.dimension(dimension);
+                }
             }
         }
         for chunk in snapshot.chunks() {
@@ -396,6 +443,8 @@ impl Symbols {
 struct Measures<'f> {
     sums: [&'f [Option<u64>]; SUMS.len()],
     sketches: [&'f [Option<u64>]; SKETCHES.len()],
+    costs: &'f [Option<u64>],
+    currencies: Option<&'f Dictionary>,
     outcomes: &'f [u16],
     /// The place of the outcome that is no error.
     ok: Option<u16>,
@@ -412,6 +461,8 @@ impl<'f> Measures<'f> {
         Self {
             sums: SUMS.map(column),
             sketches: SKETCHES.map(|(name, _)| column(name)),
+            costs: column("cost"),
+            currencies: Dimension::named("currency").map(|d| &facts.dimensions[d.0]),
             outcomes: outcome.map_or(&[], |column| column.places.as_slice()),
             ok: ok.map(|place| place as u16 + 1),
         }
@@ -422,6 +473,12 @@ impl<'f> Measures<'f> {
         for (sum, column) in totals.sums.iter_mut().zip(self.sums) {
             let value = column.get(row).copied().flatten();
             *sum = sum.saturating_add(value.unwrap_or(0));
+        }
+        if let Some(nanos) = self.costs.get(row).copied().flatten()
+            && let Some(column) = self.currencies
+        {
+            let currency = column.places.get(row).and_then(|place| column.text(*place));
+            totals.pay(nanos, currency.unwrap_or_default());
         }
         for (sketch, column) in totals.sketches.iter_mut().zip(self.sketches) {
             if let Some(value) = column.get(row).copied().flatten() {

@@ -37,6 +37,7 @@ pub const SORTS: &[&str] = &[
     "input_tokens",
     "output_tokens",
     "total_tokens",
+    "cost",
 ];
 
 /// The parameters that say how calls are listed, beside the filters.

@@ -20,7 +20,7 @@ pub const GROUP_BY: Parameter = Parameter::many(
     "group_by",
     "NAMES",
     "What the calls are grouped by, with commas between: model, operation, dialect, outcome, status, client, \
-     user, key, stream, server, source, label.NAME; four at most",
+     user, key, stream, server, source, currency, label.NAME; four at most",
 );
 
 /// The parameters of a summary, beside the filters.

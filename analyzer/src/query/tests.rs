@@ -140,6 +140,8 @@ fn record((texts, figures, rest): (Texts, Figures, Rest)) -> Record {
     call.input_tokens = tokens;
     call.output_tokens = tokens.map(|tokens| tokens / 7);
     call.total_tokens = tokens.map(|tokens| tokens + tokens / 7);
+    call.cost.nanos = tokens.map(|tokens| tokens as i64 * 1_000_003);
+    call.cost.currency = tokens.map(|_| "EUR".into());
     call.outer_of = outer.then_some(CallKey([9; 16]));
     call.marks.request_start = time.map(|time| Timestamp::from_micros(START + time));
     call.marks.response_head = None;
@@ -549,6 +551,12 @@ fn check(figures: &Json, calls: &[&Call]) -> Result<(), TestCaseError> {
     prop_assert_eq!(&figures["errors"], errors);
     let tokens: u64 = calls.iter().filter_map(|call| call.input_tokens).sum();
     prop_assert_eq!(&figures["input_tokens"], tokens);
+    let nanos = calls.iter().filter_map(|call| call.cost.nanos);
+    let cost = nanos
+        .reduce(|sum, more| sum + more)
+        .map(|sum| sum as f64 / 1e9);
+    prop_assert_eq!(&figures["cost"], &Json::from(cost));
+    prop_assert_eq!(&figures["currency"], &Json::from(cost.map(|_| "EUR")));
     let ttft: Vec<f64> = calls
         .iter()
         .filter_map(|c| c.ttft)

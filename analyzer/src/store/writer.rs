@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 use super::{
@@ -425,7 +424,7 @@ impl Worker {
         let Some(size) = self.store.size() else {
             return;
         };
-        let set = |gauge: &Gauge, n: u64| {
+        let set = |gauge: &crate::metrics::Gauge, n: u64| {
             gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
         };
         set(&self.metrics.size, size.database.saturating_add(size.log));

@@ -66,6 +66,7 @@ pub const DIMENSIONS: &[Field] = &[
     ),
     Field::column("server", &["server"], "the model server's address and port"),
     Field::column("source", &["source"], "where the call was seen"),
+    Field::column("currency", &["currency"], "the currency of the cost"),
     Field::new(
         "outer",
         "CASE WHEN outer_of IS NULL THEN NULL ELSE 'true' END",
@@ -106,6 +107,11 @@ pub const MEASURES: &[Field] = &[
         "CAST(round(tpot * 1000) AS INTEGER)",
         &["tpot"],
         "nanoseconds a token after the first",
+    ),
+    Field::column(
+        "cost",
+        &["cost"],
+        "billionths of the currency's unit, by the price table",
     ),
 ];
 
