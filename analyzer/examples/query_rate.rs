@@ -234,7 +234,7 @@ fn make(path: &Path, rows: u64) {
         store.write(&batch).unwrap();
     }
     let seconds = begin.elapsed().as_secs_f64();
-    let bytes = store.size().unwrap_or(0);
+    let bytes = store.size().map_or(0, |size| size.database + size.log);
     println!(
         "{rows} rows written in {seconds:.1} s ({:.0} rows/s, column blocks included), {:.0} MB",
         rows as f64 / seconds,

@@ -33,6 +33,34 @@ impl StoredRow {
         cell.map_or(Json::Null, |(kind, cell)| json(kind, cell))
     }
 
+    /// The whole number, unscaled, in the column at this place of [`CALL_COLUMNS`].
+    pub fn integer(&self, place: usize) -> Option<i64> {
+        match self.cells.get(place) {
+            Some(Cell::Integer(n)) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The number, unscaled, in the column at this place of [`CALL_COLUMNS`].
+    pub fn real(&self, place: usize) -> Option<f64> {
+        match self.cells.get(place) {
+            Some(Cell::Real(x)) => Some(*x),
+            Some(Cell::Integer(n)) => Some(*n as f64),
+            _ => None,
+        }
+    }
+
+    /// The text in the column at this place of [`CALL_COLUMNS`]; keys as hexadecimal digits, lists as JSON.
+    pub fn text(&self, place: usize) -> Option<Cow<'_, str>> {
+        match self.cells.get(place) {
+            Some(Cell::Text(text)) => Some(Cow::Borrowed(text)),
+            Some(Cell::Blob(bytes)) => Some(Cow::Owned(
+                bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            )),
+            _ => None,
+        }
+    }
+
     /// The row as CSV fields, in order.
     pub fn csv_fields(&self) -> Vec<String> {
         let id = std::iter::once(self.id.to_string());

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     limits::{CaptureLimits, TextLimits},
+    questions::{CallsArgs, ExportArgs, StatsArgs},
     storage::StorageArgs,
 };
 
@@ -37,6 +38,12 @@ pub(crate) enum Command {
     /// Tell what this machine allows, which backend `run` would take, and what is missing
     #[cfg(feature = "ebpf")]
     Check(CheckArgs),
+    /// Print stored calls, or all of one
+    Calls(CallsArgs),
+    /// Print counts, sums and percentiles of stored calls, by group and over time
+    Stats(StatsArgs),
+    /// Write stored calls into a file or a pipe, of any number
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]

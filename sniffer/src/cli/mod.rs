@@ -9,6 +9,7 @@ mod human;
 mod limits;
 mod places;
 mod print;
+mod questions;
 mod replay;
 mod run;
 mod serve;
@@ -61,6 +62,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::main(args),
         #[cfg(feature = "ebpf")]
         Command::Check(args) => check::main(args),
+        Command::Calls(args) => questions::calls(args),
+        Command::Stats(args) => questions::stats(args),
+        Command::Export(args) => questions::export(args),
     };
     result.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "llmtap: {error:#}");
