@@ -49,8 +49,9 @@ const NDJSON: Answer = Answer::Text("application/x-ndjson");
 const OFFSET: &[Parameter] = &[Parameter::once(
     "offset",
     "N",
-    Takes::Number(0, i64::MAX as u64),
-    "The record with so many before it, as the old tracker showed it; without it, the aggregates",
+    Takes::Integer,
+    "The record with so many before it, as the old tracker showed it (the first where it is negative); without \
+     it, the aggregates",
 )];
 
 use Filters::{No, Taken};

@@ -188,7 +188,7 @@ impl Filter {
                     (_, None) => {}
                 }
             }
-            Takes::Text | Takes::Number(..) => {
+            Takes::Text | Takes::Number(..) | Takes::Integer => {
                 let (value, wanted) = negation(value);
                 if name == "q" {
                     self.search(value, wanted)?;

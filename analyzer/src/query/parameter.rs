@@ -30,6 +30,8 @@ pub enum Takes {
     OneOf(&'static [&'static str]),
     /// A whole number between these.
     Number(u64, u64),
+    /// Any whole number.
+    Integer,
 }
 
 impl Parameter {

@@ -52,25 +52,34 @@ impl Session {
         Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")
     }
 
-    /// Opens a database that may be live, or closed, or another user's, and changes nothing in it. In a folder
+    /// Opens a database that may be live, or closed, or another user's, and changes no row of it. In a folder
     /// that this user may not write to, a database without a log is taken as one that nobody writes.
     ///
     /// # Errors
     /// Where it cannot be opened, or is not llmtap's.
-    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+    pub fn open_any(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::Missing {
                 path: path.to_owned(),
             });
         }
-        let first = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "");
-        match first {
-            Err(StoreError::ReadOnly { .. } | StoreError::Other { .. }) if !has_log(path) => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-                Self::open_with(path, flags, "?immutable=1")
-            }
-            other => other,
+        let refused = |result: &Result<Self, StoreError>| {
+            matches!(
+                result,
+                Err(StoreError::ReadOnly { .. } | StoreError::Other { .. })
+            )
+        };
+        // With the right to write, which the log's shared memory needs: the last one to close a database takes
+        // the log and the memory away, and one that may only read leaves both behind.
+        let mut result = Self::open(path);
+        if refused(&result) {
+            result = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "");
         }
+        if refused(&result) && !has_log(path) {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            result = Self::open_with(path, flags, "?immutable=1");
+        }
+        result
     }
 
     fn open_with(path: &Path, flags: OpenFlags, options: &str) -> Result<Self, StoreError> {
@@ -119,9 +128,11 @@ impl Session {
             deadline,
             limit,
             columns: HashSet::new(),
+            row_sql: String::new(),
             chunks: Vec::new(),
         };
         snapshot.columns = snapshot.tell(blocks::columns_of_calls(&snapshot.db))?;
+        snapshot.row_sql = row_sql(&snapshot.columns);
         snapshot.chunks = snapshot.tell(chunks(&snapshot.db))?;
         Ok(snapshot)
     }
@@ -194,6 +205,8 @@ pub struct Snapshot<'a> {
     deadline: Instant,
     limit: Duration,
     columns: HashSet<String>,
+    /// Reads a row; columns that an older schema has not are NULL.
+    row_sql: String,
     chunks: Vec<Chunk>,
 }
 
@@ -238,16 +251,8 @@ impl Snapshot<'_> {
     /// The row of a number.
     pub(crate) fn row(&self, id: i64) -> Result<Option<StoredRow>, StoreError> {
         self.in_time()?;
-        let mut sql = "SELECT id".to_owned();
-        for column in CALL_COLUMNS {
-            let there = self.columns.contains(column.name);
-            let name = if there { column.name } else { "NULL" };
-            let quote = if there { "\"" } else { "" };
-            sql.push_str(&format!(", {quote}{name}{quote}"));
-        }
-        sql.push_str(" FROM calls WHERE id = ?1");
         let read = || {
-            let mut select = self.db.prepare_cached(&sql)?;
+            let mut select = self.db.prepare_cached(&self.row_sql)?;
             let row = select.query_row([id], |row| {
                 let cells = (0..CALL_COLUMNS.len()).map(|place| row.get::<_, Value>(place + 1));
                 Ok(StoredRow::new(
@@ -349,6 +354,18 @@ impl Snapshot<'_> {
             _ => StoreError::sqlite(self.path, cause),
         })
     }
+}
+
+fn row_sql(columns: &HashSet<String>) -> String {
+    let names = CALL_COLUMNS.iter().map(|column| {
+        if columns.contains(column.name) {
+            format!("\"{}\"", column.name)
+        } else {
+            "NULL".to_owned()
+        }
+    });
+    let names: Vec<_> = names.collect();
+    format!("SELECT id, {} FROM calls WHERE id = ?1", names.join(", "))
 }
 
 /// All ids from the least to the largest: blocks, and what is between them.

@@ -107,8 +107,12 @@ fn dictionary(column: &Dictionary) -> Vec<u8> {
     out
 }
 
+/// A column without a value is nothing at all.
 fn measures(column: &[Option<u64>]) -> Vec<u8> {
     let mut out = Vec::new();
+    if column.iter().all(Option::is_none) {
+        return out;
+    }
     for value in column {
         put_wide(&mut out, value.map_or(0, |value| u128::from(value) + 1));
     }
@@ -148,11 +152,20 @@ impl<'a> Input<'a> {
     }
 
     fn wide(&mut self) -> Option<u128> {
-        let (first, rest) = self.0.split_first()?;
-        if *first < 0x80 {
-            self.0 = rest;
-            return Some((*first).into());
+        // Nine bytes have 63 bits, and nearly all numbers fewer.
+        let mut value = 0_u64;
+        for (place, byte) in self.0.iter().enumerate().take(9) {
+            value |= u64::from(byte & 0x7f) << (7 * place);
+            if *byte < 0x80 {
+                self.0 = &self.0[place + 1..];
+                return Some(value.into());
+            }
         }
+        self.widest()
+    }
+
+    #[cold]
+    fn widest(&mut self) -> Option<u128> {
         let mut value = 0_u128;
         for (place, byte) in self.0.iter().enumerate().take(18) {
             value |= u128::from(byte & 0x7f) << (7 * place);
@@ -166,25 +179,28 @@ impl<'a> Input<'a> {
 
     fn ids(&mut self, rows: usize) -> Option<Vec<i64>> {
         let mut before = 0_i64;
-        let next = |_| {
+        let mut ids = Vec::with_capacity(rows);
+        for _ in 0..rows {
             before = before.wrapping_add(self.number()? as i64);
-            Some(before)
-        };
-        (0..rows).map(next).collect()
+            ids.push(before);
+        }
+        Some(ids)
     }
 
     fn times(&mut self, rows: usize) -> Option<Vec<Option<i64>>> {
         let mut before = 0_i64;
-        let mut next = || {
+        let mut times = Vec::with_capacity(rows);
+        for _ in 0..rows {
             let Some(zigzag) = self.wide()?.checked_sub(1) else {
-                return Some(None);
+                times.push(None);
+                continue;
             };
             let half = i128::try_from(zigzag >> 1).ok()?;
             let step = if zigzag & 1 == 1 { -half - 1 } else { half };
             before = i64::try_from(i128::from(before).checked_add(step)?).ok()?;
-            Some(Some(before))
-        };
-        (0..rows).map(|_| next()).collect()
+            times.push(Some(before));
+        }
+        Some(times)
     }
 
     fn dictionary(&mut self, rows: usize) -> Option<Dictionary> {
@@ -214,14 +230,15 @@ impl<'a> Input<'a> {
     }
 
     fn measures(&mut self, rows: usize) -> Option<Vec<Option<u64>>> {
-        let mut next = || {
+        if self.0.is_empty() {
+            return Some(vec![None; rows]);
+        }
+        let mut values = Vec::with_capacity(rows);
+        for _ in 0..rows {
             let value = self.wide()?.checked_sub(1);
-            match value {
-                None => Some(None),
-                Some(value) => u64::try_from(value).ok().map(Some),
-            }
-        };
-        (0..rows).map(|_| next()).collect()
+            values.push(value.map(u64::try_from).transpose().ok()?);
+        }
+        Some(values)
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Place {
 impl Place {
     fn open(&self) -> anyhow::Result<Session> {
         let path = self.db.clone().map_or_else(places::default_db, Ok)?;
-        Ok(Session::open_read_only(&path)?)
+        Ok(Session::open_any(&path)?)
     }
 }
 

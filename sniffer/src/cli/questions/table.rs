@@ -8,7 +8,7 @@ use crate::cli::human;
 const WIDTH: usize = 120;
 
 /// A text column is not cut shorter than this.
-const SHORTEST: usize = 8;
+const SHORTEST: usize = 16;
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -128,7 +128,7 @@ mod tests {
              a-model-with-a-long-name     12  192.0.2.17  1.20 s\n\
              b                         1,234  ::1          90 ms\n"
         );
-        for width in 15..80 {
+        for width in 25..80 {
             let text = printed(width);
             let widest = text.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(width), "{width}: {text}");
