@@ -13,6 +13,7 @@ mod pieces;
 mod python;
 mod queries;
 mod record;
+pub mod reference;
 mod report;
 mod routes;
 mod state;

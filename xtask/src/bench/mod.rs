@@ -3,6 +3,7 @@
 mod bounds;
 mod damage;
 mod live;
+mod query;
 mod replay;
 mod table;
 
@@ -18,6 +19,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench live [--rounds N] [--markdown]
        cargo xtask bench damage [SEEDS]
        cargo xtask bench bounds [ATTACK]...
+       cargo xtask bench query [ROWS]
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -33,6 +35,10 @@ usage: cargo xtask bench replay [MB] [--markdown]
   bounds [ATTACK]...
                 the peak memory of `llmtap replay` under attacks on it (or those named), and what it sheds:
                 floods, holes that never fill, bodies and heads without end, bombs. About ten minutes
+
+  query [ROWS]  how long questions to the store take over ROWS rows (default 1000000), each beside its limit:
+                pages of calls, summaries and series, of all and of the last hour, with filters and without.
+                Some minutes, most of them to write the rows
 
   --markdown    print the tables as Markdown
 ";
@@ -63,6 +69,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         ["damage"] => damage::run(damage::DEFAULT_SEEDS)?,
         ["damage", seeds] => damage::run(positive(seeds).ok_or_else(wrong)?)?,
         ["bounds", names @ ..] => bounds::run(names)?,
+        ["query"] => query::run(query::DEFAULT_ROWS)?,
+        ["query", rows] => query::run(positive(rows).ok_or_else(wrong)?.into())?,
         ["part", part @ ..] => live::part(part)?,
         _ => return Err(wrong().into()),
     }

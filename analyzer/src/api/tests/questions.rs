@@ -265,3 +265,18 @@ fn a_reader_that_stops_reading_holds_nothing_up() {
     assert_eq!((busy, log), (0, folded));
     drop((reader, slow));
 }
+
+#[test]
+fn the_page_of_the_api_is_that_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
+    let page = crate::api::reference::page();
+    if std::env::var_os("LLMTAP_RENEW").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &page).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == page,
+        "docs/api.md is old: LLMTAP_RENEW=1 cargo test -p analyzer --lib the_page_of_the_api writes it anew"
+    );
+}
