@@ -1,9 +1,18 @@
 //! Rows a second of the store's writer, beside a bare loop over the same table with the same batches
-//! and the same `synchronous`. Run it with `cargo run --release -p analyzer --example writer_rate`.
+//! and the same `synchronous`, and what a row takes on disk. `cargo xtask bench store` runs it, or
+//! `cargo run --release -p analyzer --example writer_rate`.
 //!
-//! The bare loop knows nothing of queues, columns, duplicates or receipts: it is the ceiling.
+//! The bare loop knows nothing of queues, columns, duplicates or receipts: it is the ceiling. The third figure
+//! is the writer's with a store that is full: as much goes as comes.
 
-use std::{error::Error, path::Path, time::Instant};
+use std::{
+    error::Error,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use analyzer::{
     call::{Bodies, Call, CallKey, Confidence, Marks, Outcome, StoredBody, TokenSource, Whose},
@@ -11,51 +20,109 @@ use analyzer::{
     exchange::Source,
     metrics::Metrics,
     record::Record,
-    store::{SqliteSettings, SqliteStore, WriterSettings, start},
+    store::{BodiesMode, Keep, Retention, SqliteSettings, SqliteStore, WriterSettings, start},
     time::Timestamp,
 };
 use rusqlite::{Connection, params, types};
 
 const ROWS: u64 = 50_000;
-const ROUNDS: u32 = 5;
+const ROUNDS: usize = 5;
+
+/// The bounds of the full store: of rows and of bodies.
+const BOUND: u64 = 16 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir_in(".")?;
-    for round in 0..ROUNDS {
-        let bare = bare(&dir.path().join(format!("bare-{round}.db")))?;
-        let ours = ours(&dir.path().join(format!("ours-{round}.db")))?;
-        let mut out = std::io::stdout().lock();
-        std::io::Write::write_fmt(
-            &mut out,
-            format_args!(
-                "writer {ours:.0} rows/s, bare loop {bare:.0} rows/s, ratio {:.2}\n",
-                ours / bare
-            ),
+    let file = |name: &str| dir.path().join(name);
+    let mut out = io::stdout().lock();
+    let (mut alone, mut full) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        // In turn, each in a new file.
+        let bare = bare(&file("bare.db"))?;
+        let ours = ours(&file("ours.db"), SqliteSettings::default())?;
+        let keep = Keep {
+            max_age: None,
+            max_bytes: Some(BOUND),
+        };
+        let bounded = SqliteSettings {
+            retention: Retention {
+                rows: keep,
+                bodies: keep,
+            },
+            ..SqliteSettings::default()
+        };
+        let at_bound = self::ours(&file("full.db"), bounded)?;
+        writeln!(
+            out,
+            "bare loop {:.0} rows/s; writer {:.0} rows/s, {:.2} of it; full store {:.0} rows/s, {:.2} of it, \
+             {:.1} MiB at the end",
+            bare.rate,
+            ours.rate,
+            ours.rate / bare.rate,
+            at_bound.rate,
+            at_bound.rate / bare.rate,
+            at_bound.bytes as f64 / f64::from(1 << 20),
         )?;
+        alone.push(ours.rate / bare.rate);
+        full.push(at_bound.rate / bare.rate);
     }
+    let without = SqliteSettings {
+        bodies: BodiesMode::None,
+        ..SqliteSettings::default()
+    };
+    let rows = ours(&file("rows.db"), without)?.bytes / ROWS;
+    let both = ours(&file("both.db"), SqliteSettings::default())?.bytes / ROWS;
+    writeln!(
+        out,
+        "medians: writer {:.2} of the bare loop, full store {:.2}; a row takes {rows} bytes on disk, its \
+         bodies of {} bytes take {}",
+        median(&mut alone),
+        median(&mut full),
+        REQUEST.len() + RESPONSE.len(),
+        both.saturating_sub(rows),
+    )?;
     Ok(())
 }
 
-/// Rows a second through the writer, from the first submission to the last commit.
-fn ours(path: &Path) -> Result<f64, Box<dyn Error>> {
-    let store = SqliteStore::open(path, SqliteSettings::default())?;
+/// What a run gave.
+struct Taken {
+    /// Rows a second.
+    rate: f64,
+    /// Bytes of the file at the end.
+    bytes: u64,
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The rows through the writer, from the first submission to the last commit.
+fn ours(path: &Path, settings: SqliteSettings) -> Result<Taken, Box<dyn Error>> {
+    let store = SqliteStore::open(path, settings)?;
     let records: Vec<_> = (0..ROWS).map(record).collect();
-    let (handle, thread) = start(Box::new(store), WriterSettings::default(), &Metrics::new())?;
+    let metrics = Metrics::new();
+    let (handle, writer) = start(Box::new(store), WriterSettings::default(), &metrics)?;
     let started = Instant::now();
     for record in records {
         handle.submit_blocking(record)?;
     }
-    let written = thread.close();
-    let rate = ROWS as f64 / started.elapsed().as_secs_f64();
-    if written.rows == ROWS {
-        Ok(rate)
-    } else {
-        Err(format!("{written:?}").into())
+    // Nothing is removed any more once the writer is closed.
+    while metrics.store().queue_rows.get() > 0 {
+        thread::sleep(Duration::from_millis(1));
     }
+    let written = writer.close();
+    let rate = ROWS as f64 / started.elapsed().as_secs_f64();
+    if written.rows != ROWS {
+        return Err(format!("{written:?}").into());
+    }
+    let bytes = fs::metadata(path)?.len();
+    fs::remove_file(path)?;
+    Ok(Taken { rate, bytes })
 }
 
 /// Rows a second of plain rusqlite: values ready beforehand, 1,000 rows a transaction.
-fn bare(path: &Path) -> Result<f64, Box<dyn Error>> {
+fn bare(path: &Path) -> Result<Taken, Box<dyn Error>> {
     // The same schema, made by the store itself.
     drop(SqliteStore::open(path, SqliteSettings::default())?);
     let mut db = Connection::open(path)?;
@@ -90,7 +157,10 @@ fn bare(path: &Path) -> Result<f64, Box<dyn Error>> {
         transaction.commit()?;
     }
     db.close().map_err(|(_, error)| error)?;
-    Ok(ROWS as f64 / started.elapsed().as_secs_f64())
+    let rate = ROWS as f64 / started.elapsed().as_secs_f64();
+    let bytes = fs::metadata(path)?.len();
+    fs::remove_file(path)?;
+    Ok(Taken { rate, bytes })
 }
 
 fn plain(value: &Value<'_>) -> types::Value {

@@ -1,12 +1,16 @@
 //! The store when things go wrong: what was acknowledged is there, and no row is doubled.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use llmtap_tests::{
     http,
     pcap::{ByteOrder, Capture, Conversation, Link, Resolution},
@@ -14,13 +18,19 @@ use llmtap_tests::{
 };
 use rusqlite::Connection;
 
-const REPORT: &str = r#"{"request_body":"{\"model\":\"m\",\"messages\":[]}","response_body":"{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}","elapsed_time":1}"#;
+/// A report; its model tells it from all others.
+fn report(number: usize) -> String {
+    format!(
+        r#"{{"request_body":"{{\"model\":\"m{number}\",\"messages\":[]}}","response_body":"{{\"usage\":{{\"prompt_tokens\":1,\"completion_tokens\":2}}}}","elapsed_time":1}}"#
+    )
+}
 
-/// Acknowledged reports after which the process is killed.
-const ACKNOWLEDGED: usize = 60;
+/// How often the process is killed: some stores side by side, each killed again and again.
+const STORES: usize = 4;
+const KILLS: usize = 25;
 
 /// Reporters at a time.
-const REPORTERS: usize = 6;
+const REPORTERS: usize = 3;
 
 fn serve(store: &Path) -> Result<(Daemon, SocketAddr)> {
     let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
@@ -39,48 +49,80 @@ fn count(store: &Path, what: &str) -> Result<usize> {
     Ok(usize::try_from(count)?)
 }
 
-#[test]
-fn what_was_acknowledged_outlives_a_kill() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let store = folder.path().join("llmtap.db");
-    let mut least = 0;
-    let mut most = 0;
-    for _ in 0..3 {
-        let (daemon, api) = serve(&store)?;
-        let (sent, acknowledged) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
-            for _ in 0..REPORTERS {
-                scope.spawn(|| {
-                    // Until the process is gone.
-                    loop {
-                        sent.fetch_add(1, Ordering::SeqCst);
-                        match http::post(api, "/api/report", REPORT) {
-                            Ok(response) if response.status == 200 => {
-                                acknowledged.fetch_add(1, Ordering::SeqCst);
-                            }
-                            _ => return,
+/// Reports until the process is gone, which is killed after some were acknowledged. Which were sent, and which
+/// of them were acknowledged.
+fn report_and_kill(store: &Path, numbers: &AtomicUsize, after: usize) -> Result<Reported> {
+    let (daemon, api) = serve(store)?;
+    let reported = Mutex::new(Reported::default());
+    let lock = || reported.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        for _ in 0..REPORTERS {
+            scope.spawn(|| {
+                loop {
+                    let number = numbers.fetch_add(1, Ordering::Relaxed);
+                    lock().sent.insert(format!("m{number}"));
+                    match http::post(api, "/api/report", &report(number)) {
+                        Ok(response) if response.status == 200 => {
+                            lock().acknowledged.insert(format!("m{number}"));
                         }
+                        _ => return,
                     }
-                });
-            }
-            let enough = process::eventually(|| {
-                (acknowledged.load(Ordering::SeqCst) >= ACKNOWLEDGED).then_some(())
+                }
             });
-            daemon.signal("KILL")?;
-            enough.context("the reports were not acknowledged")
-        })?;
-        let done = daemon.wait()?;
-        ensure!(done.code.is_none(), "{done:?}");
-        least += acknowledged.load(Ordering::SeqCst);
-        most += sent.load(Ordering::SeqCst);
-        let rows = count(&store, "calls")?;
-        assert!(
-            (least..=most).contains(&rows),
-            "{least} <= {rows} <= {most}"
-        );
-        assert_eq!(count(&store, "bodies")?, rows);
-    }
-    Ok(())
+        }
+        let enough = process::eventually(|| (lock().acknowledged.len() >= after).then_some(()));
+        daemon.signal("KILL")?;
+        enough.context("the reports were not acknowledged")
+    })?;
+    let done = daemon.wait()?;
+    ensure!(done.code.is_none(), "{done:?}");
+    Ok(reported
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner))
+}
+
+#[derive(Default)]
+struct Reported {
+    sent: BTreeSet<String>,
+    acknowledged: BTreeSet<String>,
+}
+
+/// A hundred times in all: the file opens clean, holds each acknowledged row once, and nothing that was not
+/// sent. What was sent and not acknowledged may be there or not, but once at most.
+#[test]
+fn what_was_acknowledged_outlives_a_hundred_kills() -> Result<()> {
+    let outlives = || -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let store = folder.path().join("llmtap.db");
+        let numbers = AtomicUsize::new(0);
+        let mut all = Reported::default();
+        for round in 0..KILLS {
+            // At another place of a batch, and sometimes before the first.
+            let reported = report_and_kill(&store, &numbers, round * 7 % 24)?;
+            all.sent.extend(reported.sent);
+            all.acknowledged.extend(reported.acknowledged);
+            let rows = count(&store, "calls")?;
+            assert_eq!(count(&store, "bodies")?, rows);
+            let database = Connection::open(&store)?;
+            let mut select = database.prepare("SELECT request_model FROM calls")?;
+            let models = select.query_map([], |row| row.get(0))?;
+            let stored: BTreeSet<String> = models.collect::<Result<_, _>>()?;
+            assert_eq!(stored.len(), rows, "no row twice");
+            assert!(stored.is_superset(&all.acknowledged), "kill {round}");
+            assert!(stored.is_subset(&all.sent), "kill {round}");
+            let tally: i64 =
+                database.query_one("SELECT rows FROM tallies", [], |row| row.get(0))?;
+            assert_eq!(usize::try_from(tally)?, rows);
+        }
+        ensure!(all.acknowledged.len() > KILLS, "hardly any load");
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let stores: Vec<_> = (0..STORES).map(|_| scope.spawn(outlives)).collect();
+        stores
+            .into_iter()
+            .try_for_each(|store| store.join().map_err(|_| anyhow!("it panicked"))?)
+    })
 }
 
 #[test]
@@ -91,7 +133,7 @@ fn a_reader_beside_the_writer_always_sees_whole_batches() -> Result<()> {
     let reader = Connection::open(&store)?;
     let mut seen = 0;
     for sent in 1..=40_i64 {
-        let response = http::post(api, "/api/report", REPORT)?;
+        let response = http::post(api, "/api/report", &report(0))?;
         ensure!(response.status == 200, "{}", response.text());
         let (calls, bodies, shown): (i64, i64, i64) = reader.query_one(
             "SELECT (SELECT count(*) FROM calls), (SELECT count(*) FROM bodies), \

@@ -70,8 +70,8 @@ const TO_TEST_LIVE: [Need; 2] = [
     },
     Need {
         package: "util-linux",
-        purpose: "setpriv and taskset, to run without privileges, or on one core",
-        is_there: || on_path("setpriv") && on_path("taskset"),
+        purpose: "setpriv, taskset and prlimit, to run without privileges, on one core, or in little room",
+        is_there: || on_path("setpriv") && on_path("taskset") && on_path("prlimit"),
     },
 ];
 

@@ -91,13 +91,11 @@ pub(super) async fn one(
         .queries
         .ask(move |snapshot| Details::read(snapshot, name, texts))
         .await?;
-    match details {
-        Some(details) => Ok(([NO_STORE], Json(details)).into_response()),
-        None => {
-            let error = format!("there is no call {}", id.0);
-            Err(Refusal::new(StatusCode::NOT_FOUND, error))
-        }
-    }
+    let Some(details) = details else {
+        let error = format!("there is no call {}", id.0);
+        return Err(Refusal::new(StatusCode::NOT_FOUND, error));
+    };
+    Ok(([NO_STORE], Json(details)).into_response())
 }
 
 /// Content type and name of an answer that is a file.
@@ -168,7 +166,9 @@ impl Export {
         let page = self.queries.ask(move |snapshot| {
             let (rows, next) = selection.advance(snapshot)?;
             let mut text = Vec::new();
-            rows.iter().for_each(|row| lines.call(&mut text, row));
+            for row in &rows {
+                lines.call(&mut text, row);
+            }
             Ok((text, rows.len(), next))
         });
         let (text, rows, next) = page.await?;

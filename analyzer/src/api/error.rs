@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Serialize, Serializer};
+use serde_json::{Value as Json_, json};
 
 use crate::query::BadParameter;
 
@@ -57,22 +57,14 @@ impl ApiError {
 }
 
 /// An answer that is an error: a problem document (RFC 9457).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    /// There are no pages that explain our errors: the status and the detail say all.
-    r#type: &'static str,
-    title: &'static str,
-    #[serde(serialize_with = "as_number")]
     status: StatusCode,
     detail: String,
-    /// The same as the detail, as answers named it before they were problem documents.
-    error: String,
-    /// The field that is at fault, where one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    /// The parameter or field that is at fault, where one is.
+    field: Option<Box<str>>,
     /// What there is, to who asks for what there is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    endpoints: Option<Vec<String>>,
+    endpoints: Option<Box<[String]>>,
 }
 
 /// The media type of problem documents.
@@ -80,19 +72,15 @@ pub(super) const PROBLEM: &str = "application/problem+json";
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        let detail = error.into();
         Self {
-            r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error"),
             status,
-            error: detail.clone(),
-            detail,
+            detail: error.into(),
             field: None,
             endpoints: None,
         }
     }
 
-    pub(super) fn field(field: impl Into<String>, error: impl Into<String>) -> Self {
+    pub(super) fn field(field: impl Into<Box<str>>, error: impl Into<String>) -> Self {
         Self {
             field: Some(field.into()),
             ..Self::new(StatusCode::BAD_REQUEST, error)
@@ -106,8 +94,27 @@ impl Refusal {
 
     /// Names what there is.
     pub(super) fn with_endpoints(mut self, endpoints: Vec<String>) -> Self {
-        self.endpoints = Some(endpoints);
+        self.endpoints = Some(endpoints.into());
         self
+    }
+
+    /// There are no pages that explain our errors, so the type is the status'. `error` is the detail under the name
+    /// that it had before answers were problem documents.
+    pub(super) fn document(&self) -> Json_ {
+        let mut document = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "error": self.detail,
+        });
+        if let Some(field) = &self.field {
+            document["field"] = json!(field);
+        }
+        if let Some(endpoints) = &self.endpoints {
+            document["endpoints"] = json!(endpoints);
+        }
+        document
     }
 }
 
@@ -117,13 +124,9 @@ impl From<BadParameter> for Refusal {
     }
 }
 
-fn as_number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u16(status.as_u16())
-}
-
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(&self)).into_response();
+        let mut response = (self.status, Json(self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -67,7 +67,9 @@ pub fn page() -> String {
         );
     }
     page.push_str(FILTERED);
-    FILTERS.iter().for_each(|filter| line(&mut page, filter));
+    for filter in FILTERS {
+        line(&mut page, filter);
+    }
     page.push_str("\n## Other parameters\n\n| parameter | value | |\n|---|---|---|\n");
     let mut told: Vec<(&str, &str)> = Vec::new();
     for parameter in ENDPOINTS

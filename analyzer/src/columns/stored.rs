@@ -54,9 +54,10 @@ impl StoredRow {
     pub fn text(&self, place: usize) -> Option<Cow<'_, str>> {
         match self.cells.get(place) {
             Some(Cell::Text(text)) => Some(Cow::Borrowed(text)),
-            Some(Cell::Blob(bytes)) => Some(Cow::Owned(
-                bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-            )),
+            Some(Cell::Blob(bytes)) => {
+                let key = CallKey(bytes.as_slice().try_into().ok()?);
+                Some(Cow::Owned(key.to_string()))
+            }
             _ => None,
         }
     }

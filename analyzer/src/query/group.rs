@@ -100,15 +100,14 @@ impl Key {
 }
 
 fn unknown_key(name: &str) -> BadParameter {
-    let reason = match nearest(name, Key::names()) {
-        Some(near) => format!("group_by has no {name:?}: was {near:?} meant?"),
-        None => {
-            let names: Vec<_> = Key::names().collect();
-            format!(
-                "group_by has no {name:?}: there are {}NAME",
-                names.join(", ")
-            )
-        }
+    let reason = if let Some(near) = nearest(name, Key::names()) {
+        format!("group_by has no {name:?}: was {near:?} meant?")
+    } else {
+        let names: Vec<_> = Key::names().collect();
+        format!(
+            "group_by has no {name:?}: there are {}NAME",
+            names.join(", ")
+        )
     };
     BadParameter::new("group_by", reason)
 }
@@ -384,7 +383,7 @@ impl<'k> Grouping<'k> {
     fn numbers(&mut self, facts: &Facts, key: usize) -> Vec<u32> {
         let column = &facts.dimensions[self.keys[key].column().0];
         let symbols = &mut self.symbols[key];
-        let values = (0..column.len()).map(|place| column.text(place as u16));
+        let values = (0..column.count()).map(|place| column.text(place as u16));
         let values = values.map(|text| match &self.keys[key] {
             Key::Dimension(_) => text.map(str::to_owned),
             Key::Label(name) => label(text, name),

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::{
     Filter,
-    filter::{Outer, Pattern, Subject},
+    filter::{Match, Outer, Pattern, Subject},
 };
 use crate::store::{
     Chunk, Snapshot, StoreError,
@@ -25,8 +25,8 @@ fn outer() -> Dimension {
 /// A filter that is ready for a snapshot: texts are looked for once.
 pub(super) struct Matcher<'f> {
     filter: &'f Filter,
-    /// The calls in whose bodies the texts are: those that will do, and those that will not.
-    bodies: Option<(Vec<HashSet<i64>>, Vec<HashSet<i64>>)>,
+    /// The calls in whose bodies the texts are.
+    bodies: Option<Match<HashSet<i64>>>,
     wanted: Wanted,
 }
 
@@ -38,7 +38,7 @@ impl<'f> Matcher<'f> {
                 let searches: Vec<_> = bodies.any.iter().chain(&bodies.none).cloned().collect();
                 let mut found = snapshot.search(&searches)?;
                 let none = found.split_off(bodies.any.len());
-                Some((found, none))
+                Some(Match { any: found, none })
             }
         };
         let mut wanted = Wanted::default();
@@ -86,7 +86,7 @@ impl<'f> Matcher<'f> {
     /// For each row whether it is let through.
     pub(super) fn mask(&self, facts: &Facts) -> Vec<bool> {
         let filter = self.filter;
-        let mut mask = vec![true; facts.len()];
+        let mut mask = vec![true; facts.rows()];
         if filter.from.is_some() || filter.to.is_some() {
             let (from, to) = (filter.from.unwrap_or(i64::MIN), filter.to);
             for (let_through, time) in mask.iter_mut().zip(&facts.times) {
@@ -122,10 +122,9 @@ impl<'f> Matcher<'f> {
                 text.is_some()
             }),
         }
-        if let Some((any, none)) = &self.bodies {
+        if let Some(bodies) = &self.bodies {
             for (let_through, id) in mask.iter_mut().zip(&facts.ids) {
-                let holds = |sets: &[HashSet<i64>]| sets.iter().any(|set| set.contains(id));
-                *let_through &= (any.is_empty() || holds(any)) && !holds(none);
+                *let_through &= bodies.holds(|calls| calls.contains(id));
             }
         }
         mask
@@ -134,7 +133,7 @@ impl<'f> Matcher<'f> {
 
 /// Keeps the rows whose text fits.
 fn keep(mask: &mut [bool], column: &Dictionary, fits: impl Fn(Option<&str>) -> bool) {
-    let fitting: Vec<bool> = (0..column.len())
+    let fitting: Vec<bool> = (0..column.count())
         .map(|place| fits(column.text(place as u16)))
         .collect();
     for (let_through, place) in mask.iter_mut().zip(&column.places) {

@@ -93,15 +93,14 @@ impl BadParameter {
     /// A name that is not known, beside those that are.
     pub fn unknown(name: &str, known: &[Parameter]) -> Self {
         let names = known.iter().map(|parameter| parameter.name);
-        let reason = match nearest(name, names.clone()) {
-            Some(near) => format!("there is no parameter {name:?}: was {near:?} meant?"),
-            None => {
-                let names: Vec<_> = names.collect();
-                format!(
-                    "there is no parameter {name:?}: there are {}",
-                    names.join(", ")
-                )
-            }
+        let reason = if let Some(near) = nearest(name, names.clone()) {
+            format!("there is no parameter {name:?}: was {near:?} meant?")
+        } else {
+            let names: Vec<_> = names.collect();
+            format!(
+                "there is no parameter {name:?}: there are {}",
+                names.join(", ")
+            )
         };
         Self::new(name, reason)
     }

@@ -134,6 +134,10 @@ impl Rank {
         value: i128::MIN,
         id: i128::MIN,
     };
+    const FIRST_MISSING: Self = Self {
+        missing: true,
+        ..Self::FIRST
+    };
     const LAST: Self = Self {
         missing: true,
         value: i128::MAX,
@@ -317,35 +321,30 @@ impl Selection {
 
     /// Between which ranks all rows of a chunk are.
     fn bounds(&self, chunk: Chunk) -> (Rank, Rank) {
-        let rank = |value: i64| {
-            let value = self.order.sign(value);
-            let at = |id| Rank {
-                missing: false,
-                value,
-                id,
-            };
-            (at(i128::MIN), at(i128::MAX))
+        let at = |value: i64, id| Rank {
+            missing: false,
+            value: self.order.sign(value),
+            id,
         };
         let (least, largest) = match (self.sort, chunk.block) {
             (Sort::Id, _) => (chunk.first, chunk.last),
             (Sort::Time, Some(block)) => match block.between {
                 Some(between) => between,
-                None => {
-                    let first = Rank {
-                        missing: true,
-                        ..Rank::FIRST
-                    };
-                    return (first, Rank::LAST);
-                }
+                None => return (Rank::FIRST_MISSING, Rank::LAST),
             },
             _ => return (Rank::FIRST, Rank::LAST),
         };
-        let (first, last) = match self.order {
-            Order::Ascending => (rank(least).0, rank(largest).1),
-            Order::Descending => (rank(largest).0, rank(least).1),
+        let (begin, end) = match self.order {
+            Order::Ascending => (least, largest),
+            Order::Descending => (largest, least),
         };
         let timeless = chunk.block.is_some_and(|block| block.timeless) && self.sort == Sort::Time;
-        (first, if timeless { Rank::LAST } else { last })
+        let end = if timeless {
+            Rank::LAST
+        } else {
+            at(end, i128::MAX)
+        };
+        (at(begin, i128::MIN), end)
     }
 }
 

@@ -12,7 +12,7 @@ pub const ERROR: f64 = 0.01;
 const GAMMA: f64 = (1.0 + ERROR) / (1.0 - ERROR);
 
 /// 1 / ln γ.
-const BUCKETS_A_FOLD: f64 = 49.99833328888678;
+const BUCKETS_A_FOLD: f64 = 49.998_333_288_886_78;
 
 /// Counts of values by their logarithm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,7 +115,9 @@ mod tests {
 
     fn sketch(values: &[u64]) -> Sketch {
         let mut sketch = Sketch::default();
-        values.iter().for_each(|value| sketch.add(*value));
+        for value in values {
+            sketch.add(*value);
+        }
         sketch
     }
 

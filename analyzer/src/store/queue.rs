@@ -223,6 +223,7 @@ impl Queue {
     }
 
     fn admit(&self, state: &mut State, entry: Entry) {
+        let was_full = self.is_full(state);
         let first_awaited = entry.answer.is_some() && state.awaited.is_none();
         if first_awaited {
             state.awaited = Some(entry.queued);
@@ -232,9 +233,11 @@ impl Queue {
         state.queued_bytes += entry.bytes;
         state.entries.push_back(entry);
         self.show(state);
-        // The writer wakes by itself when a batch's time is over: it is woken for the first row, a
-        // full batch and a row that somebody waits for, not for each.
-        if first_awaited || state.entries.len() == 1 || self.is_full(state) {
+        // The writer wakes by itself when a batch's time is over: it is woken for the first row, the one that
+        // makes a batch full and one that somebody waits for, not for each. To wake is a system call, whether
+        // somebody sleeps or not.
+        let becomes_full = !was_full && self.is_full(state);
+        if first_awaited || state.entries.len() == 1 || becomes_full {
             self.work.notify_one();
         }
     }

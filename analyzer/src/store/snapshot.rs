@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashSet,
+    fmt::Write as _,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -146,7 +147,9 @@ fn uri(path: &Path) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
                 uri.push(char::from(*byte));
             }
-            other => uri.push_str(&format!("%{other:02x}")),
+            other => {
+                let _ = write!(uri, "%{other:02x}");
+            }
         }
     }
     uri
@@ -238,11 +241,11 @@ impl Snapshot<'_> {
             let range = (first, chunk.last);
             let facts = Facts::read(&self.db, &self.columns, wanted, range, BLOCK_ROWS);
             let facts = self.tell(facts)?;
-            if facts.len() > 0 && take(&facts).is_break() {
+            if facts.rows() > 0 && take(&facts).is_break() {
                 return Ok(());
             }
             match facts.ids.last() {
-                Some(last) if facts.len() == BLOCK_ROWS && *last < chunk.last => first = last + 1,
+                Some(last) if facts.rows() == BLOCK_ROWS && *last < chunk.last => first = last + 1,
                 _ => return Ok(()),
             }
         }

@@ -19,7 +19,7 @@ impl<'a> BodyText<'a> {
     pub(super) fn new(body: &'a StoredBody) -> Self {
         if body.tail.is_empty() && body.omitted == 0 {
             return Self {
-                head: String::from_utf8_lossy(&body.head),
+                head: lossy(&body.head),
                 tail: Cow::Borrowed(""),
                 omitted: 0,
             };
@@ -27,7 +27,7 @@ impl<'a> BodyText<'a> {
         if body.omitted == 0 {
             let whole = [body.head.as_slice(), &body.tail].concat();
             return Self {
-                head: Cow::Owned(String::from_utf8_lossy(&whole).into_owned()),
+                head: Cow::Owned(lossy(&whole).into_owned()),
                 tail: Cow::Borrowed(""),
                 omitted: 0,
             };
@@ -36,8 +36,8 @@ impl<'a> BodyText<'a> {
         let tail = without_cut_start(&body.tail);
         let cut = (body.head.len() - head.len()) + (body.tail.len() - tail.len());
         Self {
-            head: String::from_utf8_lossy(head),
-            tail: String::from_utf8_lossy(tail),
+            head: lossy(head),
+            tail: lossy(tail),
             omitted: body.omitted.saturating_add(cut as u64),
         }
     }
@@ -46,6 +46,11 @@ impl<'a> BodyText<'a> {
     pub(super) fn bytes(&self) -> usize {
         self.head.len() + self.tail.len()
     }
+}
+
+/// Bytes as text. Nearly all are, and to find that out is quicker than to look for what is not.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Takes off a character that the end cuts in two.

@@ -5,6 +5,7 @@ mod damage;
 mod live;
 mod query;
 mod replay;
+mod store;
 mod table;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench damage [SEEDS]
        cargo xtask bench bounds [ATTACK]...
        cargo xtask bench query [ROWS]
+       cargo xtask bench store
 
   replay [MB]   `llmtap replay` of a generated capture of MB megabytes (default 100), beside
                 `tcpdump -r FILE -w /dev/null`: CPU seconds, MB/s, peak memory, and their ratios.
@@ -35,6 +37,8 @@ usage: cargo xtask bench replay [MB] [--markdown]
   bounds [ATTACK]...
                 the peak memory of `llmtap replay` under attacks on it (or those named), and what it sheds:
                 floods, holes that never fill, bodies and heads without end, bombs. About ten minutes
+  store         rows a second of the store's writer, beside a bare loop of inserts with the same schema,
+                batches and synchronous mode, in turn: alone, and with a store that is full. What a row takes
 
   query [ROWS]  how long questions to the store take over ROWS rows (default 1000000), each beside its limit:
                 pages of calls, summaries and series, of all and of the last hour, with filters and without.
@@ -71,6 +75,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         ["bounds", names @ ..] => bounds::run(names)?,
         ["query"] => query::run(query::DEFAULT_ROWS)?,
         ["query", rows] => query::run(positive(rows).ok_or_else(wrong)?.into())?,
+        ["store"] => store::run()?,
         ["part", part @ ..] => live::part(part)?,
         _ => return Err(wrong().into()),
     }

@@ -269,7 +269,7 @@ fn a_reader_that_stops_reading_holds_nothing_up() {
 #[test]
 fn the_page_of_the_api_is_that_of_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
-    let page = crate::api::reference::page();
+    let page = reference::page();
     if std::env::var_os("LLMTAP_RENEW").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &page).unwrap();

@@ -18,7 +18,7 @@ pub(super) fn encode(facts: &Facts) -> Vec<u8> {
     columns.extend(facts.dimensions.iter().map(dictionary));
     columns.extend(facts.measures.iter().map(|column| measures(column)));
     let mut out = Vec::with_capacity(columns.iter().map(Vec::len).sum::<usize>() + 64);
-    put(&mut out, facts.len() as u64);
+    put(&mut out, facts.rows() as u64);
     for column in &columns {
         put(&mut out, column.len() as u64);
     }
@@ -307,7 +307,7 @@ mod tests {
             let whole = decode(&bytes, Wanted::ALL);
             if let Some(facts) = whole {
                 for column in &facts.dimensions {
-                    prop_assert!(column.places.iter().all(|p| usize::from(*p) < column.len()));
+                    prop_assert!(column.places.iter().all(|p| usize::from(*p) < column.count()));
                 }
             }
             bytes.truncate(cut.index(bytes.len()));

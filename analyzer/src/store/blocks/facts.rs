@@ -64,7 +64,7 @@ impl Dictionary {
     }
 
     /// How many places there are, that of NULL included.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.texts.len() + 1
     }
 }
@@ -147,7 +147,7 @@ impl Facts {
     }
 
     /// How many rows.
-    pub const fn len(&self) -> usize {
+    pub const fn rows(&self) -> usize {
         self.ids.len()
     }
 

@@ -17,6 +17,10 @@ use crate::store::{Removed, Upkeep, schema::body_disk_bytes};
 /// How long a step removes before it commits: what a row may have to wait for it.
 const STEP_TIME: Duration = Duration::from_millis(25);
 
+/// The same where the bound is passed by a 64th: what comes is more than such steps remove, and the bound
+/// stands above the speed.
+const LONG_STEP_TIME: Duration = Duration::from_millis(200);
+
 /// Bodies or rows that are looked up at a time.
 const CHUNK: i64 = 64;
 
@@ -81,7 +85,6 @@ impl SqliteStore {
     fn remove_bodies(&mut self) -> rusqlite::Result<Removed> {
         let keep = self.settings.retention.bodies;
         let oldest = self.oldest_kept(keep.max_age);
-        let deadline = Instant::now() + STEP_TIME;
         let mut removed = Removed::default();
         let mut freed = 0_u64;
         let transaction = self
@@ -89,6 +92,7 @@ impl SqliteStore {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let stored = tallies(&transaction)?.body_bytes;
         let mut surplus = surplus(stored, keep.max_bytes);
+        let deadline = Instant::now() + step_time(surplus, keep.max_bytes);
         {
             let mut select = transaction.prepare_cached(OLDEST_BODIES)?;
             let mut delete = transaction.prepare_cached("DELETE FROM bodies WHERE call_id = ?1")?;
@@ -127,7 +131,6 @@ impl SqliteStore {
     fn remove_rows(&mut self) -> rusqlite::Result<Removed> {
         let keep = self.settings.retention.rows;
         let oldest = self.oldest_kept(keep.max_age);
-        let deadline = Instant::now() + STEP_TIME;
         let mut removed = Removed::default();
         let (mut rows, mut records, mut body_bytes) = (0_i64, 0_i64, 0_u64);
         let transaction = self
@@ -137,6 +140,9 @@ impl SqliteStore {
             body_bytes: bodies,
             since,
         } = tallies(&transaction)?;
+        let at_first = used_bytes(&transaction)?.saturating_sub(bodies);
+        let at_first = surplus(at_first, keep.max_bytes);
+        let deadline = Instant::now() + step_time(at_first, keep.max_bytes);
         {
             let mut select = transaction.prepare_cached(OLDEST_ROWS)?;
             let mut delete_bodies = transaction
@@ -234,6 +240,14 @@ fn surplus(bytes: u64, max: Option<u64>) -> u64 {
     match max {
         Some(max) if bytes > max => bytes - (max - max / MARGIN),
         _ => 0,
+    }
+}
+
+/// How long a step may take that finds so much to remove.
+fn step_time(surplus: u64, max: Option<u64>) -> Duration {
+    match max {
+        Some(max) if surplus > 2 * (max / MARGIN) => LONG_STEP_TIME,
+        _ => STEP_TIME,
     }
 }
 
