@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod multipart;
 #[cfg(feature = "otlp")]
 pub mod otlp;
+pub mod query;
 pub mod record;
 pub mod redact;
 pub mod report;

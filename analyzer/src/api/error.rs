@@ -4,10 +4,12 @@ use std::{io, net::SocketAddr};
 
 use axum::{
     Json,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde_json::{Value as Json_, json};
+
+use crate::query::BadParameter;
 
 /// Why the API cannot be served. Each text is: what happened, why, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,31 +56,34 @@ impl ApiError {
     }
 }
 
-/// An answer that is an error: a status and a JSON object.
-#[derive(Debug, Serialize)]
+/// An answer that is an error: a problem document (RFC 9457).
+#[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    #[serde(skip)]
     status: StatusCode,
-    error: String,
-    /// The field that is at fault, where one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    detail: String,
+    /// The parameter or field that is at fault, where one is.
+    field: Option<Box<str>>,
+    /// What there is, to who asks for what there is not.
+    endpoints: Option<Box<[String]>>,
 }
+
+/// The media type of problem documents.
+pub(super) const PROBLEM: &str = "application/problem+json";
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self {
             status,
-            error: error.into(),
+            detail: error.into(),
             field: None,
+            endpoints: None,
         }
     }
 
-    pub(super) fn field(field: &'static str, error: impl Into<String>) -> Self {
+    pub(super) fn field(field: impl Into<Box<str>>, error: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
-            error: error.into(),
-            field: Some(field),
+            field: Some(field.into()),
+            ..Self::new(StatusCode::BAD_REQUEST, error)
         }
     }
 
@@ -86,14 +91,46 @@ impl Refusal {
     pub(super) fn unavailable(error: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
+
+    /// Names what there is.
+    pub(super) fn with_endpoints(mut self, endpoints: Vec<String>) -> Self {
+        self.endpoints = Some(endpoints.into());
+        self
+    }
+
+    /// There are no pages that explain our errors, so the type is the status'. `error` is the detail under the name
+    /// that it had before answers were problem documents.
+    pub(super) fn document(&self) -> Json_ {
+        let mut document = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "error": self.detail,
+        });
+        if let Some(field) = &self.field {
+            document["field"] = json!(field);
+        }
+        if let Some(endpoints) = &self.endpoints {
+            document["endpoints"] = json!(endpoints);
+        }
+        document
+    }
+}
+
+impl From<BadParameter> for Refusal {
+    fn from(bad: BadParameter) -> Self {
+        Self::field(bad.name, bad.reason)
+    }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(&self)).into_response();
+        let mut response = (self.status, Json(self.document())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = axum::http::HeaderValue::from_static("1");
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

@@ -2,11 +2,19 @@
 //!
 //! [`bind`] first, so that a port in use is known before anything else starts; then [`serve`].
 
+mod answers;
 mod board;
+mod calls;
 mod counted;
+mod endpoints;
 mod error;
+mod openapi;
+mod parameters;
+mod pieces;
 mod python;
+mod queries;
 mod record;
+pub mod reference;
 mod report;
 mod routes;
 mod scrape;

@@ -342,14 +342,14 @@ mod tests {
             let mut report: serde_json::Value = serde_json::from_str(WHOLE).unwrap();
             report[field] = serde_json::Value::from("PLACE");
             let body = report.to_string().replace("\"PLACE\"", value);
-            let refusal = serde_json::to_value(refused(&body)).unwrap();
+            let refusal = refused(&body).document();
             assert_eq!(refusal["field"], field, "{body}");
             assert!(refusal["error"].as_str().unwrap().contains(field));
         }
         for field in ["request_body", "response_body", "elapsed_time"] {
             let mut report: serde_json::Value = serde_json::from_str(WHOLE).unwrap();
             report.as_object_mut().unwrap().remove(field);
-            let refusal = serde_json::to_value(refused(&report.to_string())).unwrap();
+            let refusal = refused(&report.to_string()).document();
             assert_eq!(refusal["error"], format!("{field} is missing"));
         }
     }
@@ -365,7 +365,7 @@ mod tests {
             "\"a\"",
             "{\"request_body\":\"\\q\"}",
         ] {
-            let refusal = serde_json::to_value(refused(body)).unwrap();
+            let refusal = refused(body).document();
             assert!(
                 refusal["error"]
                     .as_str()

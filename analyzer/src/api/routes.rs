@@ -12,24 +12,28 @@ use axum::{
 };
 use serde_json::{Value as Json_, json};
 
-use super::{ApiState, counted::counted, error::Refusal, record, report, scrape::scrape};
+use super::{
+    ApiState, answers, calls, counted::counted, endpoints, error::Refusal, openapi, record, report,
+    scrape::scrape,
+};
 use crate::{metrics::Format, store::Health, ui};
 
-/// The endpoints by name, for those who ask for another.
-const ENDPOINTS: [&str; 7] = [
-    "GET /",
-    "GET /api/metrics",
-    "GET /api/status",
-    "GET /live",
-    "GET /metrics",
-    "GET /ready",
-    "POST /api/report",
-];
-
-/// All endpoints.
+/// All endpoints; [`endpoints`](super::endpoints) tells of them.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/", get(ui::page))
+        .route("/api/calls", get(calls::list))
+        .route("/api/calls.csv", get(calls::csv))
+        .route("/api/calls.ndjson", get(calls::ndjson))
+        .route("/api/calls/{id}", get(calls::one))
+        .route("/api/summary", get(answers::summary))
+        .route("/api/summary.csv", get(answers::summary_csv))
+        .route("/api/summary.ndjson", get(answers::summary_ndjson))
+        .route("/api/timeseries", get(answers::timeseries))
+        .route("/api/timeseries.csv", get(answers::timeseries_csv))
+        .route("/api/timeseries.ndjson", get(answers::timeseries_ndjson))
+        .route("/api/heatmap", get(answers::heatmap))
+        .route("/api/openapi.json", get(openapi::document))
         .route("/api/metrics", get(metrics))
         .route("/metrics", get(metrics))
         .route("/api/report", post(report::handler))
@@ -144,16 +148,12 @@ async fn status(State(state): State<Arc<ApiState>>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "no-store")], Json(body))
 }
 
-async fn not_found(uri: Uri) -> (StatusCode, Json<Json_>) {
+async fn not_found(uri: Uri) -> Refusal {
     let error = format!("there is no {}", uri.path());
-    (
-        StatusCode::NOT_FOUND,
-        Json(json!({"error": error, "endpoints": ENDPOINTS})),
-    )
+    Refusal::new(StatusCode::NOT_FOUND, error).with_endpoints(endpoints::names())
 }
 
-async fn not_allowed(method: Method, uri: Uri) -> (StatusCode, Json<Json_>) {
+async fn not_allowed(method: Method, uri: Uri) -> Refusal {
     let error = format!("{} does not take {method}", uri.path());
-    let body = json!({"error": error, "endpoints": ENDPOINTS});
-    (StatusCode::METHOD_NOT_ALLOWED, Json(body))
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error).with_endpoints(endpoints::names())
 }

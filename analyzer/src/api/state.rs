@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     board::Board,
+    queries::Queries,
     report::{Analyse, ReportLimits},
     scrape::ScrapeLimits,
 };
@@ -28,6 +29,7 @@ pub struct ApiState {
     pub(super) capture: Arc<CaptureStatus>,
     pub(super) writer: WriterHandle,
     pub(super) reader: Arc<Mutex<Reader>>,
+    pub(super) queries: Arc<Queries>,
     pub(super) analyse: Analyse,
     pub(super) stored: Option<OnStored>,
     pub(super) reports: ReportLimits,
@@ -50,6 +52,7 @@ impl ApiState {
             board,
             capture,
             writer,
+            queries: Arc::new(Queries::new(reader.path().to_owned())),
             reader: Arc::new(Mutex::new(reader)),
             analyse,
             stored: None,

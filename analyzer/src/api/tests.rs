@@ -1,3 +1,5 @@
+mod questions;
+
 use std::{
     fmt::Write as _,
     io::{Read as _, Write as _},
@@ -268,10 +270,16 @@ fn a_bad_report_is_named_and_not_stored() {
         r#"{"request_body":1,"response_body":"","elapsed_time":1}"#,
     );
     assert_eq!(answer.status, 400);
-    assert_eq!(
-        answer.json(),
-        json!({"error": "request_body must be a string", "field": "request_body"})
-    );
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    let problem = json!({
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "request_body must be a string",
+        "error": "request_body must be a string",
+        "field": "request_body",
+    });
+    assert_eq!(answer.json(), problem);
     assert_eq!(server.post("/api/report", "not json").status, 400);
     assert_eq!(calls(&server.db()), 0);
 }

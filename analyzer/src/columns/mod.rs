@@ -16,6 +16,7 @@
 
 mod calls;
 mod exchanges;
+mod stored;
 
 use std::borrow::Cow;
 
@@ -33,6 +34,7 @@ use crate::{
 
 pub use calls::CALL_COLUMNS;
 pub use exchanges::EXCHANGE_COLUMNS;
+pub use stored::StoredRow;
 
 /// The name of the first column of a call's row, which the store gives.
 pub const ID: &str = "id";

@@ -136,6 +136,24 @@ pub enum StoreError {
         /// What SQLite said.
         cause: rusqlite::Error,
     },
+    /// There is no such file to read.
+    #[error("there is no database {path}. Name the file that llmtap writes with --db FILE")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is stored cannot be shown.
+    #[error("what is stored cannot be shown as JSON")]
+    Unreadable,
+    /// A question took too long.
+    #[error(
+        "the question took longer than {seconds} s and was given up. \
+         Ask for less: a shorter time, or fewer rows"
+    )]
+    Slow {
+        /// How long it may take.
+        seconds: f64,
+    },
     /// The writer's thread cannot be started.
     #[error("cannot start the thread that writes the store: {0}")]
     Thread(io::Error),
@@ -174,6 +192,9 @@ impl StoreError {
             Self::ReadOnly { .. } => "read_only",
             Self::Device { .. } => "device",
             Self::Other { .. } => "other",
+            Self::Missing { .. } => "missing",
+            Self::Unreadable => "unreadable",
+            Self::Slow { .. } => "slow",
             Self::Thread(_) => "thread",
         }
     }

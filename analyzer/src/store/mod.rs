@@ -3,10 +3,12 @@
 //! Capture never waits for storage: [`WriterHandle::submit`] sheds, and counts, when the queue is
 //! full. Storage never loses what it acknowledged: a receipt comes after its batch is committed.
 
+pub mod blocks;
 mod error;
 mod queue;
 mod reader;
 mod schema;
+mod snapshot;
 mod sqlite;
 mod text;
 mod writer;
@@ -16,6 +18,8 @@ use crate::record::Record;
 pub use error::StoreError;
 pub use queue::Shed;
 pub use reader::{Reader, TokenStat};
+pub(crate) use snapshot::Chunk;
+pub use snapshot::{Session, Snapshot, StoredText, StoredTexts};
 pub use sqlite::{BodiesMode, Keep, Retention, SqliteSettings, SqliteStore, system_clock};
 #[cfg(feature = "otlp")]
 pub(crate) use text::body_text;
@@ -37,6 +41,15 @@ pub trait Store: Send {
     /// # Errors
     /// Where the step could not be committed.
     fn upkeep(&mut self) -> Result<Upkeep, StoreError>;
+
+    /// Does a small step of bringing the copies of rows up to date that questions are answered from, and says
+    /// whether more is to be done.
+    ///
+    /// # Errors
+    /// Where the step could not be committed.
+    fn condense(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// Whether upkeep is due before its time: more is stored than may be. Asked after each batch.
     fn is_over(&self) -> bool;

@@ -77,6 +77,11 @@ impl Reader {
         }
     }
 
+    /// The file that it reads.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens the database anew where another file has taken its place, as when it was set aside. Called
     /// before each use, it costs a look at the file's name.
     ///

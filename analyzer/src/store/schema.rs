@@ -14,7 +14,7 @@ use crate::columns::{CALL_COLUMNS, Column, Kind};
 pub(super) const APPLICATION_ID: i32 = 0x4c4c_4d54;
 
 /// What each version brings beside columns of calls; the first makes version 1.
-const STEPS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+const STEPS: &[&[&str]] = &[&[VERSION_1], &[VERSION_2], &[VERSION_3, BLOCKS]];
 
 /// The newest schema version that this program knows.
 pub(super) const NEWEST: u32 = newest();
@@ -81,6 +81,28 @@ CREATE VIEW token_stats AS SELECT
         ELSE b.response_head END AS response_body
 FROM calls AS c LEFT JOIN bodies AS b ON b.call_id = c.id
 WHERE c.outer_of IS NULL;
+";
+
+/// Column blocks, from which questions are answered (see `blocks`). What stands before the texts of a block is
+/// read without them. The triggers keep a block from telling of rows that are no more.
+const BLOCKS: &str = "
+CREATE TABLE call_blocks (
+    first_id INTEGER PRIMARY KEY, -- all calls from this id
+    last_id INTEGER NOT NULL, -- to this one stand in it
+    format INTEGER NOT NULL, -- the form of the columns, and which they are
+    time_from INTEGER, -- the first time of a call in it: microseconds since the Unix epoch
+    time_to INTEGER, -- the last
+    timeless INTEGER NOT NULL, -- 1 where a call has no time
+    columns BLOB NOT NULL -- a copy of some columns of these calls
+) STRICT;
+CREATE TRIGGER call_blocks_delete AFTER DELETE ON calls BEGIN
+    DELETE FROM call_blocks WHERE last_id >= old.id
+        AND first_id = (SELECT max(first_id) FROM call_blocks WHERE first_id <= old.id);
+END;
+CREATE TRIGGER call_blocks_update AFTER UPDATE ON calls BEGIN
+    DELETE FROM call_blocks WHERE last_id >= old.id
+        AND first_id = (SELECT max(first_id) FROM call_blocks WHERE first_id <= old.id);
+END;
 ";
 
 /// What retention needs, and no more: rows go in the order of their ids, so that no write has to keep another
@@ -172,7 +194,7 @@ fn apply(transaction: &Transaction<'_>, step: u32) -> rusqlite::Result<()> {
             transaction.execute_batch(&add_column(column))?;
         }
     }
-    if let Some(sql) = STEPS.get(step as usize - 1) {
+    for sql in STEPS.get(step as usize - 1).copied().into_iter().flatten() {
         transaction.execute_batch(sql)?;
     }
     transaction.pragma_update(None, "user_version", step)

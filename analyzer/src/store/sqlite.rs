@@ -22,6 +22,7 @@ use rusqlite::{
 use self::log::{Log, Room};
 use super::{
     Size, Store, StoreError, Upkeep, Written,
+    blocks::{self, BLOCK_ROWS, Step},
     schema::{self, body_disk_bytes},
     text::BodyText,
 };
@@ -134,6 +135,8 @@ pub struct SqliteStore {
     over: bool,
     /// What SQLite said when it met damage: the next write begins with a new file.
     damage: Option<String>,
+    /// Rows written since a column block was built.
+    rows_without_block: usize,
 }
 
 /// What a file is, whatever its name: its device and its number there.
@@ -162,6 +165,7 @@ impl SqliteStore {
             over: false,
             damage: None,
             path,
+            rows_without_block: 0,
         })
     }
 
@@ -263,6 +267,14 @@ impl Store for SqliteStore {
         let written = self.insert(batch, room == Room::Enough);
         let written = written.map_err(|cause| self.error(cause))?;
         self.over = self.is_past_size().map_err(|cause| self.error(cause))?;
+        self.rows_without_block += written.new_rows();
+        while self.rows_without_block >= BLOCK_ROWS {
+            self.rows_without_block -= BLOCK_ROWS;
+            // The rows are stored, and a block is but a copy: the worker tries again later.
+            if let Err(error) = self.condense() {
+                tracing::debug!("a column block could not be built: {error}");
+            }
+        }
         Ok(written)
     }
 
@@ -277,6 +289,15 @@ impl Store for SqliteStore {
 
     fn is_over(&self) -> bool {
         self.over
+    }
+
+    fn condense(&mut self) -> Result<bool, StoreError> {
+        self.ensure_file()?;
+        if self.room()? != Room::Enough {
+            return Ok(false);
+        }
+        let step = blocks::build(&mut self.db);
+        Ok(step.map_err(|cause| self.error(cause))? == Step::Done)
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

@@ -238,11 +238,12 @@ struct Worker {
 impl Worker {
     fn run(&mut self) -> Summary {
         self.show_size();
-        let mut upkeep_at = Instant::now();
+        let (mut upkeep_at, mut condense_at) = (Instant::now(), Instant::now());
         let mut probe_delay = FIRST_RETRY;
         loop {
             let probe_at = self.is_failing().then(|| Instant::now() + probe_delay);
-            let until = probe_at.map_or(upkeep_at, |probe_at| probe_at.min(upkeep_at));
+            let due = upkeep_at.min(condense_at);
+            let until = probe_at.map_or(due, |probe_at| probe_at.min(due));
             match self.shared.queue.next(until) {
                 Next::Batch(entries) => self.write(entries),
                 Next::Idle => {}
@@ -258,6 +259,9 @@ impl Worker {
             let over = self.store.is_over() && !self.upkeep_failed;
             if (over || upkeep_at <= Instant::now()) && !self.shared.queue.is_closed() {
                 upkeep_at = Instant::now() + self.upkeep();
+            }
+            if condense_at <= Instant::now() && !self.shared.queue.is_closed() {
+                condense_at = Instant::now() + self.condense();
             }
         }
     }
@@ -396,6 +400,21 @@ impl Worker {
             Err(error) => {
                 self.metrics.errors.inc(error.kind());
                 tracing::warn!("what is too old or too much could not be removed: {error}");
+                UPKEEP_INTERVAL
+            }
+        }
+    }
+
+    /// Does a step of bringing copies up to date; when the next is due.
+    fn condense(&mut self) -> Duration {
+        match self.store.condense() {
+            Ok(true) => UPKEEP_STEP,
+            Ok(false) => UPKEEP_INTERVAL,
+            Err(error) => {
+                self.metrics.errors.inc(error.kind());
+                tracing::warn!(
+                    "questions become slower, since column blocks cannot be built: {error}"
+                );
                 UPKEEP_INTERVAL
             }
         }

@@ -13,6 +13,7 @@ use super::{
     counting::CountArgs,
     limits::{CaptureLimits, TextLimits},
     metrics::MetricArgs,
+    questions::{CallsArgs, ExportArgs, StatsArgs},
     storage::StorageArgs,
     tokenizers::TokenizerArgs,
 };
@@ -52,6 +53,12 @@ pub(crate) enum Command {
     /// Write what is generated from this definition: pages, an example file, scripts
     #[command(hide = true)]
     Docs(DocsArgs),
+    /// Print stored calls, or all of one
+    Calls(CallsArgs),
+    /// Print counts, sums and percentiles of stored calls, by group and over time
+    Stats(StatsArgs),
+    /// Write stored calls into a file or a pipe, of any number
+    Export(ExportArgs),
 }
 
 impl Command {

@@ -15,6 +15,7 @@ mod metrics;
 mod otlp;
 mod places;
 mod print;
+mod questions;
 mod replay;
 mod run;
 mod serve;
@@ -86,6 +87,9 @@ fn start() -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::main(args, (reloader, log)),
         #[cfg(feature = "ebpf")]
         Command::Check(args) => check::main(args),
+        Command::Calls(args) => questions::calls(args),
+        Command::Stats(args) => questions::stats(args),
+        Command::Export(args) => questions::export(args),
         Command::Config(command) => config::main(command, &resolved.cli),
         Command::Completions(args) => config::print_completions(args),
         Command::Docs(args) => config::write_docs(args),

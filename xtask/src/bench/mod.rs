@@ -3,6 +3,7 @@
 mod bounds;
 mod damage;
 mod live;
+mod query;
 mod replay;
 mod scrape;
 mod store;
@@ -24,6 +25,7 @@ usage: cargo xtask bench replay [MB] [--markdown]
        cargo xtask bench bounds [ATTACK]...
        cargo xtask bench turns [MODEL]
        cargo xtask bench scrape
+       cargo xtask bench query [ROWS]
        cargo xtask bench store
        cargo xtask bench tokens
 
@@ -52,6 +54,9 @@ usage: cargo xtask bench replay [MB] [--markdown]
 
   tokens        counting engines beside tiktoken-rs, by kind and size of document, in turn, and whether their
                 counts agree. About two minutes after the build
+  query [ROWS]  how long questions to the store take over ROWS rows (default 1000000), each beside its limit:
+                pages of calls, summaries and series, of all and of the last hour, with filters and without.
+                Some minutes, most of them to write the rows
 
   --markdown    print the tables as Markdown
 ";
@@ -85,6 +90,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         ["bounds", names @ ..] => bounds::run(names)?,
         ["turns", model @ ..] if model.len() < 2 => turns::run(model)?,
         ["scrape"] => scrape::run()?,
+        ["query"] => query::run(query::DEFAULT_ROWS)?,
+        ["query", rows] => query::run(positive(rows).ok_or_else(wrong)?.into())?,
         ["store"] => store::run()?,
         ["part", part @ ..] => live::part(part)?,
         _ => return Err(wrong().into()),

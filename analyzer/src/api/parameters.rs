@@ -1,0 +1,55 @@
+//! The parameters of a question, and who may ask what.
+
+use axum::{
+    extract::Query,
+    http::{StatusCode, request::Parts},
+};
+
+use super::error::Refusal;
+use crate::{
+    query::{BadParameter, Filter, Parameter},
+    store::system_clock,
+};
+
+/// What was asked, read as far as all questions have it.
+pub(super) struct Question {
+    pub(super) pairs: Vec<(String, String)>,
+    pub(super) filter: Filter,
+}
+
+impl Question {
+    /// Reads the filters, and refuses what is neither one of them nor one of these.
+    pub(super) fn read(parts: &Parts, others: &[&[Parameter]]) -> Result<Self, Refusal> {
+        let pairs = pairs(parts)?;
+        let others = others.concat();
+        let filter = Filter::parse(&pairs, &others, system_clock())?;
+        if pairs.iter().any(|(name, _)| name == "q") && !may_see_bodies(parts) {
+            let error = "q looks into bodies, and this request may not see them";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, error));
+        }
+        Ok(Self { pairs, filter })
+    }
+
+    /// Refuses any parameter.
+    pub(super) fn nothing_but_the_path(parts: &Parts) -> Result<(), Refusal> {
+        match pairs(parts)?.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let reason = format!("there is no parameter {name:?} here, and no other");
+                Err(BadParameter::new(name, reason).into())
+            }
+        }
+    }
+}
+
+/// Whether a request may see what was said. All may, for now.
+pub(super) const fn may_see_bodies(_: &Parts) -> bool {
+    true
+}
+
+fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, Refusal> {
+    let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+    query
+        .map(|Query(pairs)| pairs)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
+}

@@ -1,0 +1,109 @@
+//! The page docs/api.md, made of the tables that the API itself is made of.
+
+use std::fmt::Write as _;
+
+use super::endpoints::{Answer, ENDPOINTS, Endpoint, Filters};
+use crate::query::{Parameter, filter::FILTERS};
+
+const BEGIN: &str = "\
+# The API
+
+<!-- Made from the code: `LLMTAP_RENEW=1 cargo test -p analyzer --lib the_page_of_the_api` writes it anew. -->
+
+llmtap serves it at `--listen` (127.0.0.1:9464). `/api/openapi.json` describes all of it for programs. Times are
+seconds since the Unix epoch, durations seconds. Errors are problem documents (RFC 9457) whose `detail` says what
+is wrong and what to do; a parameter that is not known is an error that names the nearest.
+
+`llmtap calls`, `llmtap stats` and `llmtap export` ask the same of a database that is live or closed; their flags
+are these parameters with hyphens (`--min-ttft`, `--label team=blue`). What cannot be read without the right to
+write (a log that somebody left in a folder that is read-only) is refused.
+
+";
+
+const FILTERED: &str = "
+## Filters
+
+Filters of different names must all hold. Of several values of one name, any will do, and none of those that
+begin with `!`. In texts `*` stands for anything, `~none` for no value, and a backslash takes its meaning from what
+follows. Rows that show a call a second time, from a relay's other side, are left out.
+
+| parameter | value | |
+|---|---|---|
+";
+
+const ENDS: &str = "
+## Pages
+
+A page's `next` is the `cursor` of the page after it, `null` on the last. It continues after a call, not after a
+number of calls: what was there when the first page was read comes exactly once, whatever arrives meanwhile, and a
+time that was told by the clock (`from=-1h`) stays that of the first page. The `.csv` and `.ndjson` twins have no
+pages: they are sent as they are read, of any size.
+
+## Percentiles
+
+`p50`, `p90`, `p95` and `p99` are within 1 % of the exact value, relative to it, for any number of calls: values are
+counted in buckets whose bounds grow by 2 % (DDSketch), and such counts are added without loss.
+
+## Bounds
+
+Two questions are answered at a time, each from a snapshot and a connection of its own, within 10 s; a third waits
+up to 5 s for its turn, and then gets 503. Four long answers are sent at a time; one whose reader takes nothing for
+a minute is broken off. Neither holds up capture or writing, and no snapshot outlives a page. Text search (`q`)
+reads all stored texts, which retention bounds: an index of them would be paid for with each call that is written.
+";
+
+/// Makes the page.
+pub fn page() -> String {
+    let mut page = BEGIN.to_owned();
+    page.push_str("| | | parameters |\n|---|---|---|\n");
+    for endpoint in ENDPOINTS {
+        let _ = writeln!(
+            page,
+            "| `{} {}` | {} | {} |",
+            endpoint.method,
+            endpoint.path,
+            endpoint.summary,
+            parameters(endpoint)
+        );
+    }
+    page.push_str(FILTERED);
+    for filter in FILTERS {
+        line(&mut page, filter);
+    }
+    page.push_str("\n## Other parameters\n\n| parameter | value | |\n|---|---|---|\n");
+    let mut told: Vec<(&str, &str)> = Vec::new();
+    for parameter in ENDPOINTS
+        .iter()
+        .flat_map(|endpoint| endpoint.parameters.concat())
+    {
+        // `limit` means something else here and there, and has a line for each.
+        let this = (parameter.name, parameter.doc);
+        if !told.contains(&this) {
+            told.push(this);
+            line(&mut page, &parameter);
+        }
+    }
+    page.push_str(ENDS);
+    page
+}
+
+fn parameters(endpoint: &Endpoint) -> String {
+    let filters = (endpoint.filters == Filters::Taken).then(|| "filters".to_owned());
+    let others = endpoint.parameters.concat();
+    let others = others
+        .iter()
+        .map(|parameter| format!("`{}`", parameter.name));
+    let body = matches!(endpoint.answer, Answer::Accepted).then(|| "a JSON body".to_owned());
+    let all: Vec<String> = filters.into_iter().chain(others).chain(body).collect();
+    all.join(", ")
+}
+
+fn line(page: &mut String, parameter: &Parameter) {
+    let name = if parameter.name.ends_with('.') {
+        format!("{}NAME", parameter.name)
+    } else {
+        parameter.name.to_owned()
+    };
+    let value = parameter.value.replace('|', "\\|");
+    let _ = writeln!(page, "| `{name}` | {value} | {} |", parameter.doc);
+}

@@ -1,0 +1,138 @@
+//! A table that fits the terminal.
+
+use std::io::{self, Write};
+
+use crate::cli::human;
+
+/// The width where there is no terminal, and nothing says one.
+const WIDTH: usize = 120;
+
+/// A text column is not cut shorter than this.
+const SHORTEST: usize = 16;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// A column.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) title: String,
+    pub(super) side: Side,
+}
+
+/// On which side a column's cells stand, and whether they may be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Text: on the left, and cut where there is no room.
+    Left,
+    /// Figures: on the right, and whole.
+    Right,
+}
+
+/// How many characters a line may have.
+pub(super) fn width() -> usize {
+    let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(columns).unwrap_or(WIDTH)
+}
+
+/// Prints the rows under the titles. Texts are cut where there is no room for them; then columns are left out,
+/// the last ones first.
+pub(super) fn print(
+    out: &mut dyn Write,
+    mut columns: Vec<Column>,
+    rows: &[Vec<String>],
+    width: usize,
+) -> io::Result<()> {
+    let widths = loop {
+        let widths = fit(&columns, rows, width);
+        let needed = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+        if needed <= width || columns.len() <= 1 {
+            break widths;
+        }
+        columns.pop();
+    };
+    let titles: Vec<String> = columns.iter().map(|column| column.title.clone()).collect();
+    for row in std::iter::once(&titles).chain(rows) {
+        let mut line = String::new();
+        for ((cell, column), width) in row.iter().zip(&columns).zip(&widths) {
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            let cell = human::cell(cell, *width);
+            line.push_str(&match column.side {
+                Side::Left => format!("{cell:<width$}"),
+                Side::Right => format!("{cell:>width$}"),
+            });
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// The columns' widths: as wide as their cells, texts less wide where that is too much.
+fn fit(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(place, column)| {
+            let cells = rows.iter().filter_map(|row| row.get(place));
+            let cells = cells.map(|cell| cell.chars().count());
+            cells.max().unwrap_or(0).max(column.title.chars().count())
+        })
+        .collect();
+    loop {
+        let needed = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+        let widest = widths
+            .iter_mut()
+            .zip(columns)
+            .filter(|(width, column)| column.side == Side::Left && **width > SHORTEST)
+            .max_by_key(|(width, _)| **width);
+        match widest {
+            Some((widest, _)) if needed > width => *widest -= 1,
+            _ => return widths,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(width: usize) -> String {
+        let column = |title: &str, side| Column {
+            title: title.to_owned(),
+            side,
+        };
+        let columns = vec![
+            column("model", Side::Left),
+            column("calls", Side::Right),
+            column("client", Side::Left),
+            column("p50", Side::Right),
+        ];
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let rows = [
+            row(["a-model-with-a-long-name", "12", "192.0.2.17", "1.20 s"]),
+            row(["b", "1,234", "::1", "90 ms"]),
+        ];
+        let mut out = Vec::new();
+        print(&mut out, columns, &rows, width).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        assert_eq!(
+            printed(80),
+            "model                     calls  client         p50\n\
+             a-model-with-a-long-name     12  192.0.2.17  1.20 s\n\
+             b                         1,234  ::1          90 ms\n"
+        );
+        for width in 25..80 {
+            let text = printed(width);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{width}: {text}");
+            assert!(text.contains("1,234"), "figures stay whole: {text}");
+        }
+    }
+}
