@@ -23,7 +23,7 @@ use analyzer::{
     report::Report,
     store::{BodiesMode, Session, SqliteSettings, SqliteStore, Store as _},
     time::Timestamp,
-    tokens::Tokenizers,
+    tokens::Counter,
 };
 
 /// The moment after the last row: 2026-01-31, midnight UTC.
@@ -293,8 +293,7 @@ fn template() -> Call {
         hash_key: Some(HashKey::new(&[7; 32])),
         ..analysis::Settings::default()
     };
-    let tokenizers = Tokenizers::from_setting(None).unwrap();
-    analysis::analyze_report(report, now(), &settings, &tokenizers, 0).call
+    analysis::analyze_report(report, now(), &settings, &Counter::always(), 0).call
 }
 
 /// Twenty models, three hundred clients, four hundred users, with the weights that such have.
