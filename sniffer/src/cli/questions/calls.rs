@@ -15,7 +15,6 @@ use analyzer::{
 };
 use anyhow::bail;
 use clap::Args;
-use serde_json::Value;
 
 use super::{
     AnswerFormat, PATIENCE, Place, exit_code,
@@ -80,7 +79,9 @@ pub(crate) fn main(args: &CallsArgs) -> anyhow::Result<ExitCode> {
             };
             let mut text = Vec::new();
             lines.begin_calls(&mut text);
-            page.calls.iter().for_each(|row| lines.call(&mut text, row));
+            for row in &page.calls {
+                lines.call(&mut text, row);
+            }
             out.write_all(&text)
         }
     })?;
@@ -136,7 +137,7 @@ fn line(row: &StoredRow) -> Vec<String> {
     let duration = |name: &str| micros(name).map_or_else(|| "-".to_owned(), human::duration);
     let tokens = |name: &str, source: &str| match row.get(name).as_u64() {
         None => "-".to_owned(),
-        Some(n) if row.get(source) == Value::from("counted") => format!("~{}", human::count(n)),
+        Some(n) if row.get(source) == "counted" => format!("~{}", human::count(n)),
         Some(n) => human::count(n),
     };
     let times = ["request_start", "response_head", "ended"];

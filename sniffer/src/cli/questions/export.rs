@@ -119,7 +119,17 @@ pub(super) struct Rows<'s> {
     left: u64,
 }
 
-impl Rows<'_> {
+impl<'s> Rows<'s> {
+    /// All that a selection holds.
+    #[cfg(all(test, feature = "parquet"))]
+    pub(super) const fn new(session: &'s mut Session, selection: Selection) -> Self {
+        Self {
+            session,
+            next: Some(selection),
+            left: u64::MAX,
+        }
+    }
+
     /// The next ones; `None` after the last.
     pub(super) fn more(&mut self) -> anyhow::Result<Option<Vec<StoredRow>>> {
         let Some(selection) = self.next.take().filter(|_| self.left > 0) else {
@@ -140,7 +150,9 @@ fn lines(mut rows: Rows<'_>, lines: Lines, out: impl Write) -> anyhow::Result<u6
     lines.begin_calls(&mut text);
     let mut written = 0;
     while let Some(rows) = rows.more()? {
-        rows.iter().for_each(|row| lines.call(&mut text, row));
+        for row in &rows {
+            lines.call(&mut text, row);
+        }
         out.write_all(&text)?;
         text.clear();
         written += rows.len() as u64;

@@ -148,3 +148,76 @@ fn column<T: DataType, W: Write + Send>(
     column.close()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use analyzer::{
+        analysis::{self, analyze_report},
+        query::{Filter, select::Selection},
+        report::Report,
+        store::{Session, SqliteSettings, SqliteStore, Store as _, system_clock},
+        tokens::Tokenizers,
+    };
+    use parquet::{
+        file::reader::{FileReader as _, SerializedFileReader},
+        record::Field,
+    };
+
+    use super::*;
+
+    /// Stores two calls that took 1.5 s and 2.5 s, of which the second named no model.
+    fn store(path: &Path) {
+        let settings = analysis::Settings::default();
+        let tokenizers = Tokenizers::from_setting(None).unwrap();
+        let reports = [(1.5, Some("qwen3")), (2.5, None)].map(|(elapsed_time, model)| Report {
+            elapsed_time,
+            model: model.map(str::to_owned),
+            ..Report::default()
+        });
+        let records: Vec<_> = (0..)
+            .zip(reports)
+            .map(|(number, report)| {
+                analyze_report(report, system_clock(), &settings, &tokenizers, number)
+            })
+            .collect();
+        let mut store = SqliteStore::open(path, SqliteSettings::default()).unwrap();
+        store.write(&records).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_is_read_by_another_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("llmtap.db");
+        store(&path);
+        let mut session = Session::open(&path).unwrap();
+        let ascending = [
+            ("sort".to_owned(), "id".to_owned()),
+            ("order".to_owned(), "asc".to_owned()),
+        ];
+        let selection = Selection::parse(&ascending, Filter::default()).unwrap();
+        let file = folder.path().join("calls.parquet");
+        let out = std::fs::File::create(&file).unwrap();
+        assert_eq!(write(Rows::new(&mut session, selection), out).unwrap(), 2);
+
+        let reader = SerializedFileReader::new(std::fs::File::open(&file).unwrap()).unwrap();
+        let rows: Vec<Vec<(String, Field)>> = reader
+            .get_row_iter(None)
+            .unwrap()
+            .map(|row| row.unwrap().into_columns())
+            .collect();
+        let field = |row: usize, name: &str| {
+            let mut fields = rows[row].iter();
+            let found = fields.find(|(known, _)| known == name);
+            found.map(|(_, field)| field.clone()).unwrap()
+        };
+        assert_eq!((rows.len(), rows[0].len()), (2, CALL_COLUMNS.len() + 1));
+        assert_eq!(field(0, "id"), Field::Long(1));
+        assert_eq!(field(0, "elapsed"), Field::Double(1.5));
+        assert_eq!(field(1, "elapsed"), Field::Double(2.5));
+        assert_eq!(field(0, "request_model"), Field::Str("qwen3".to_owned()));
+        assert_eq!(field(1, "request_model"), Field::Null);
+        assert!(matches!(field(0, "ended"), Field::TimestampMicros(_)));
+    }
+}

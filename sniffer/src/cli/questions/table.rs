@@ -1,6 +1,9 @@
 //! A table that fits the terminal.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use crate::cli::human;
 
@@ -60,10 +63,11 @@ pub(super) fn print(
                 line.push_str("  ");
             }
             let cell = human::cell(cell, *width);
-            line.push_str(&match column.side {
-                Side::Left => format!("{cell:<width$}"),
-                Side::Right => format!("{cell:>width$}"),
-            });
+            // Memory takes all that is written to it.
+            let _ = match column.side {
+                Side::Left => write!(line, "{cell:<width$}"),
+                Side::Right => write!(line, "{cell:>width$}"),
+            };
         }
         writeln!(out, "{}", line.trim_end())?;
     }
