@@ -69,13 +69,17 @@ impl Queries {
         &self,
         question: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let idle = self.idle().pop();
+        let idle = self.idle().pop().filter(Session::is_current);
         let mut session = idle.map_or_else(|| Session::open(&self.path), Ok)?;
         let answer = {
             let snapshot = session.snapshot(LIMIT)?;
             question(&snapshot)
         };
-        // A connection that failed may be that of a file that is no more.
+        if !session.is_current() {
+            return Err(StoreError::Replaced {
+                path: self.path.clone(),
+            });
+        }
         if matches!(&answer, Ok(_) | Err(StoreError::Slow { .. })) {
             self.idle().push(session);
         }

@@ -142,6 +142,12 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// Another file took the place of the one that was read.
+    #[error("the database {path} was moved away or set aside while it was read. Ask again")]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// What is stored cannot be shown.
     #[error("what is stored cannot be shown as JSON")]
     Unreadable,
@@ -193,6 +199,7 @@ impl StoreError {
             Self::Device { .. } => "device",
             Self::Other { .. } => "other",
             Self::Missing { .. } => "missing",
+            Self::Replaced { .. } => "replaced",
             Self::Unreadable => "unreadable",
             Self::Slow { .. } => "slow",
             Self::Thread(_) => "thread",

@@ -21,6 +21,7 @@ use super::{
     StoreError,
     blocks::{self, BLOCK_ROWS, Facts, Wanted},
     schema::{self, Found},
+    sqlite::{FileId, file_id},
 };
 use crate::{
     call::CallKey,
@@ -41,6 +42,8 @@ const STATEMENTS: usize = 64;
 pub struct Session {
     db: Connection,
     path: PathBuf,
+    /// Which file was opened.
+    file: Option<FileId>,
 }
 
 impl Session {
@@ -95,6 +98,8 @@ impl Session {
             PathBuf::from(format!("{}{options}", uri(&absolute)))
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // Before it is opened: where another takes the name in between, that is noticed.
+        let file = file_id(&absolute);
         let db = Connection::open_with_flags(name, flags).map_err(error)?;
         db.busy_timeout(BUSY_TIMEOUT).map_err(error)?;
         db.pragma_update(None, "query_only", true).map_err(error)?;
@@ -105,9 +110,19 @@ impl Session {
                 found,
                 known: schema::NEWEST,
             }),
-            Found::Version(_) => Ok(Self { db, path: absolute }),
+            Found::Version(_) => Ok(Self {
+                db,
+                path: absolute,
+                file,
+            }),
             Found::New | Found::Foreign => Err(StoreError::Foreign { path: absolute }),
         }
+    }
+
+    /// Whether the file that it reads is still the one at its path: another takes its place where it was set aside
+    /// or moved away.
+    pub fn is_current(&self) -> bool {
+        file_id(&self.path) == self.file
     }
 
     /// Begins to read: all that follows sees the rows of this moment, and fails once `limit` is over.

@@ -187,6 +187,10 @@ impl SqliteStore {
         if same && self.damage.is_none() {
             return Ok(());
         }
+        if !same && self.file.is_some() {
+            // What stands in the log alone belongs to the file that was moved, wherever it is now.
+            let _ = log::empty(&self.db);
+        }
         // Closed before another file gets the name: who closes a database removes the log by its name.
         let nothing = Connection::open_in_memory();
         self.db = nothing.map_err(|cause| StoreError::sqlite(&self.path, cause))?;
@@ -197,6 +201,9 @@ impl SqliteStore {
                 "the database {} was moved away or removed while it was written to; a new one is begun",
                 self.path.display()
             );
+            // It tells of the old file's log, also to those who still read that, and would be believed of the new
+            // one's.
+            let _ = fs::remove_file(open::beside(&self.path, "-shm"));
         }
         self.damage = None;
         self.file = None;

@@ -111,7 +111,7 @@ impl Log {
 }
 
 /// Brings all of the log into the database and cuts it to nothing, if no reader stands in the way.
-fn empty(db: &Connection) -> rusqlite::Result<()> {
+pub(super) fn empty(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(TRY_TIME)?;
     // Its answer, whether somebody was in the way, shows in the size.
     let result = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

@@ -1,6 +1,7 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 
 use super::*;
+use crate::store::Session;
 
 /// Files beside a database that were set aside.
 fn aside(path: &Path) -> Vec<PathBuf> {
@@ -188,4 +189,42 @@ fn a_file_that_is_removed_or_replaced_is_begun_anew() {
     assert_eq!(store.write(&[record(8)]).unwrap().new_rows(), 1);
     assert_eq!(number(&store, "SELECT count(*) FROM calls"), 2);
     assert_eq!(Reader::open(&old).unwrap().calls().unwrap(), 2);
+}
+
+#[test]
+fn a_file_that_is_moved_takes_its_rows_along_and_the_new_one_knows_nothing_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("llmtap.db");
+    let moved = dir.path().join("moved.db");
+    let mut store = open(&path);
+    for number in 0..50 {
+        store.write(&[record(number)]).unwrap();
+    }
+    // Somebody reads on, as a shell that is open or the API does.
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.calls().unwrap(), 50);
+    let session = Session::open(&path).unwrap();
+    assert!(session.is_current());
+    // The file alone: what stood in its log alone comes along.
+    fs::rename(&path, &moved).unwrap();
+    assert!(!session.is_current());
+    store.write(&[record(100)]).unwrap();
+    assert_eq!(number(&store, "SELECT count(*) FROM calls"), 1);
+    assert_eq!(reader.calls().unwrap(), 50);
+    drop((reader, session));
+    store.write(&[record(101)]).unwrap();
+    assert_eq!(number(&store, "SELECT count(*) FROM calls"), 2);
+    drop(store);
+    for (path, rows) in [(&path, 2), (&moved, 50)] {
+        let db = Connection::open(path).unwrap();
+        let text = |sql| {
+            db.query_row(sql, [], |row| row.get::<_, String>(0))
+                .unwrap()
+        };
+        assert_eq!(text("PRAGMA integrity_check"), "ok");
+        assert_eq!(
+            text("SELECT CAST(count(*) AS TEXT) FROM calls"),
+            rows.to_string()
+        );
+    }
 }
