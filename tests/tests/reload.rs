@@ -308,6 +308,79 @@ fn rules_and_log_are_read_again_and_counts_go_on() -> Result<()> {
 }
 
 #[test]
+fn prices_are_read_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    let prices = path("prices.toml");
+    let table = |currency: &str, input: u32| {
+        format!("currency = '{currency}'\n[[price]]\nmodel = '*'\ninput = {input}\noutput = 0\n")
+    };
+    fs::write(&prices, table("EUR", 1))?;
+    let settings = format!("prices = {prices:?}\n");
+    fs::write(path("llmtap.toml"), &settings)?;
+    let mut serve = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--config"])?;
+    serve
+        .arg(path("llmtap.toml"))
+        .arg("--db")
+        .arg(path("llmtap.db"));
+    let serve = Daemon::start(serve)?;
+    let api = serve.ready()?;
+    let report = || {
+        let report = json!({
+            "elapsed_time": 1.0,
+            "request_body": json!({"model": "m", "messages": []}).to_string(),
+            "response_body": json!({
+                "object": "chat.completion", "model": "m",
+                "choices": [{"message": {"content": "Hello"}}],
+                "usage": {"prompt_tokens": 1_000, "completion_tokens": 1},
+            })
+            .to_string(),
+        });
+        let answer = http::post(api, "/api/report", &report.to_string())?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Ok(())
+    };
+    report()?;
+
+    // The same file with another table in it.
+    fs::write(&prices, table("USD", 3))?;
+    serve.signal("HUP")?;
+    serve.stderr_line(|line| line.contains("settings read again: nothing changed"))?;
+    report()?;
+
+    // A table that is wrong changes nothing.
+    fs::write(&prices, "[[price]]\nmodel = 3\n")?;
+    serve.signal("HUP")?;
+    serve.stderr_line(|line| line.contains("those in force stay"))?;
+    report()?;
+
+    // And none.
+    fs::write(path("llmtap.toml"), "")?;
+    serve.signal("HUP")?;
+    serve.stderr_line(|line| line.contains("settings read again: --prices changed"))?;
+    report()?;
+    let done = serve.stop("TERM")?;
+    assert!(!done.stderr.contains("restart llmtap"), "{done:?}");
+
+    let db = rusqlite::Connection::open(path("llmtap.db"))?;
+    let mut costs = db.prepare("SELECT cost, currency FROM calls ORDER BY id")?;
+    let costs: Vec<(Option<i64>, Option<String>)> = costs
+        .query_map([], |row| row.try_into())?
+        .collect::<Result<_, _>>()?;
+    let (euros, dollars) = (Some("EUR".to_owned()), Some("USD".to_owned()));
+    assert_eq!(
+        costs,
+        [
+            (Some(1_000_000), euros),
+            (Some(3_000_000), dollars.clone()),
+            (Some(3_000_000), dollars),
+            (None, None)
+        ]
+    );
+    Ok(())
+}
+
+#[test]
 fn it_ends_with_its_terminal() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let db = folder.path().join("llmtap.db");

@@ -240,7 +240,7 @@ pub(crate) struct AnalysisArgs {
     pub(crate) key_file: Option<PathBuf>,
 
     /// Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of
-    /// token. It is read at the start; a row keeps the price that held when it was made
+    /// token. It is read at the start and on SIGHUP; a row keeps the price that held when its call began
     #[arg(long, value_name = "FILE", env = "LLMTAP_PRICES")]
     pub(crate) prices: Option<PathBuf>,
 

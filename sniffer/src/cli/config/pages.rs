@@ -1,7 +1,8 @@
-//! What is generated from the one definition: the example file, the reference page, man pages, completions.
+//! What is generated from the definitions: the example file, the reference pages, man pages, completions.
 
 use std::{fmt::Write as _, fs, io, path::Path};
 
+use analyzer::{api, metrics};
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
@@ -89,8 +90,8 @@ pub(super) fn reference() -> String {
          llmtap config show --origin          # what `llmtap run` goes by, and where each value is from\n\
          llmtap config show --origin run -p 8000 --format csv\n\
          ```\n\n\
-         **Reload.** On SIGHUP (`systemctl reload llmtap`) `run` and `serve` read the file again, and the file of\n\
-         `--redact-file`. What the tables mark with *yes* changes at once, all of it or, where something is wrong, none; an\n\
+         **Reload.** On SIGHUP (`systemctl reload llmtap`) `run` and `serve` read the file again, and the files of\n\
+         `--redact-file` and `--prices`. What the tables mark with *yes* changes at once, all of it or, where something is wrong, none; an\n\
          exchange that has begun keeps what it began with, but tokens are counted by what holds at its end. For\n\
          all else a line in the log says that it takes a restart. `llmtap_settings_reloads_total` counts what became of it.\n",
     );
@@ -190,6 +191,14 @@ fn definition() -> Command {
 pub(super) fn write(folder: &Path) -> anyhow::Result<()> {
     let mut files = vec![
         ("docs/settings.md".to_owned(), reference().into_bytes()),
+        (
+            "docs/metrics.md".to_owned(),
+            metrics::reference().into_bytes(),
+        ),
+        (
+            "docs/api.md".to_owned(),
+            api::reference::page().into_bytes(),
+        ),
         ("deploy/llmtap.toml".to_owned(), example().into_bytes()),
     ];
     for (shell, name) in COMPLETIONS {

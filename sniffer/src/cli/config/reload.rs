@@ -77,6 +77,7 @@ const PARTS: &[Part] = &[
             "max-text",
             "body-head",
             "body-tail",
+            "prices",
         ],
         read: Read::Always,
         prepare: analysis_part,
