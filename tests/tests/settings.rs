@@ -449,7 +449,12 @@ fn the_generated_pages_are_those_of_the_program() -> Result<()> {
     for folder in ["docs/man", "deploy/completions"] {
         files(&root, Path::new(folder), &mut committed)?;
     }
-    for path in ["docs/settings.md", "deploy/llmtap.toml"] {
+    for path in [
+        "docs/settings.md",
+        "docs/metrics.md",
+        "docs/api.md",
+        "deploy/llmtap.toml",
+    ] {
         committed.insert(path.into(), fs::read_to_string(root.join(path))?);
     }
     assert_eq!(

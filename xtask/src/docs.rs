@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: what is generated from the definition of the command line.
+//! `cargo xtask docs`: what is generated from the definitions in the code.
 
 use std::process::ExitCode;
 
@@ -12,10 +12,10 @@ use crate::{
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask docs
 
-Builds llmtap, and writes what is generated from its command line's definition: the reference
-of the settings (docs/settings.md), the example file (deploy/llmtap.toml), the man pages
-(docs/man/) and the completions (deploy/completions/). tests/tests/settings.rs fails where
-they are not those of the program.
+Builds llmtap, and writes what is generated from its definitions: the references of settings,
+metrics and the API (docs/settings.md, docs/metrics.md, docs/api.md), the example file
+(deploy/llmtap.toml), the man pages (docs/man/) and the completions (deploy/completions/).
+tests/tests/settings.rs fails where they are not those of the program.
 ";
 
 /// The command.

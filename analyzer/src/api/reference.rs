@@ -8,7 +8,7 @@ use crate::query::{Parameter, filter::FILTERS};
 const BEGIN: &str = "\
 # The API
 
-<!-- Made from the code: `LLMTAP_RENEW=1 cargo test -p analyzer --lib the_page_of_the_api` writes it anew. -->
+<!-- Made from the code: `cargo xtask docs` writes it anew. -->
 
 llmtap serves it at `--listen` (127.0.0.1:9464). `/api/openapi.json` describes all of it for programs. Times are
 seconds since the Unix epoch, durations seconds. Errors are problem documents (RFC 9457) whose `detail` says what
