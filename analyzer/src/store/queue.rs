@@ -261,7 +261,9 @@ impl Queue {
     }
 
     fn take(&self, state: &mut State) -> Vec<Entry> {
-        let mut batch = Vec::new();
+        // Rows are large: a list that grows by doubling moves each of them twice.
+        let rows = state.entries.len().min(self.settings.batch_rows);
+        let mut batch = Vec::with_capacity(rows);
         let mut bytes = 0_usize;
         while batch.len() < self.settings.batch_rows {
             let fits = |entry: &mut Entry| {

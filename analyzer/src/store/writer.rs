@@ -463,7 +463,12 @@ impl Batch {
 
 impl From<Vec<Entry>> for Batch {
     fn from(entries: Vec<Entry>) -> Self {
-        let mut batch = Self::default();
+        let rows = entries.len();
+        let mut batch = Self {
+            records: Vec::with_capacity(rows),
+            bytes: Vec::with_capacity(rows),
+            answers: Vec::with_capacity(rows),
+        };
         for entry in entries {
             batch.push(entry.record, entry.bytes, entry.answer);
         }
