@@ -60,7 +60,7 @@ impl Rows {
             self.known.push(Known { id, record });
         }
         // Now and then some rows are in no block, and now and then nearly all are in one.
-        if self.written % 3 > 0 {
+        if !self.written.is_multiple_of(3) {
             while self.store.condense().unwrap() {}
         }
     }
