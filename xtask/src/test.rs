@@ -75,6 +75,8 @@ impl Step {
                 "clippy",
                 "--workspace",
                 "--all-targets",
+                "--features",
+                "sniffer/parquet",
                 "--",
                 "-D",
                 "warnings",
@@ -103,6 +105,7 @@ impl Step {
                 }
                 cargo
                     .args(["test", "--workspace", "--no-fail-fast"])
+                    .args(["--features", "sniffer/parquet"])
                     .env("LLMTAP_BIN", shell::release("llmtap"))
                     // A missing privilege fails here, whoever runs it; it never skips.
                     .env("CI", "true")

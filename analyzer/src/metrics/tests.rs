@@ -357,6 +357,7 @@ fn the_text_is_the_table() {
         &store.bodies_removed,
         metrics.analysis_events(),
         metrics.redactions(),
+        metrics.reloads(),
         &metrics.otlp().spans,
         &metrics.otlp().requests,
         &metrics.0.keep_errors,

@@ -51,6 +51,11 @@ pub trait Store: Send {
         Ok(false)
     }
 
+    /// Whether there is something to condense. Asked after each batch.
+    fn is_condensable(&self) -> bool {
+        false
+    }
+
     /// Whether upkeep is due before its time: more is stored than may be. Asked after each batch.
     fn is_over(&self) -> bool;
 

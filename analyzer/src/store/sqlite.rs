@@ -36,6 +36,10 @@ use crate::{
 /// The log file is cut back to this when it starts anew, so that one large batch does not keep its room.
 const LOG_KEPT: u64 = 64 * 1024 * 1024;
 
+/// Column blocks that may be missing: up to here rows come first, and blocks in between; past it each batch builds
+/// one, so that questions never have more rows to read one by one.
+const BLOCKS_BEHIND: usize = 64;
+
 /// Whether bodies are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodiesMode {
@@ -275,10 +279,10 @@ impl Store for SqliteStore {
         let written = written.map_err(|cause| self.error(cause))?;
         self.over = self.is_past_size().map_err(|cause| self.error(cause))?;
         self.rows_without_block += written.new_rows();
-        while self.rows_without_block >= BLOCK_ROWS {
-            self.rows_without_block -= BLOCK_ROWS;
+        if self.rows_without_block >= BLOCKS_BEHIND * BLOCK_ROWS {
             // The rows are stored, and a block is but a copy: the worker tries again later.
             if let Err(error) = self.condense() {
+                self.rows_without_block -= BLOCK_ROWS;
                 tracing::debug!("a column block could not be built: {error}");
             }
         }
@@ -304,7 +308,16 @@ impl Store for SqliteStore {
             return Ok(false);
         }
         let step = blocks::build(&mut self.db);
-        Ok(step.map_err(|cause| self.error(cause))? == Step::Done)
+        let step = step.map_err(|cause| self.error(cause))?;
+        self.rows_without_block = match step {
+            Step::Done => self.rows_without_block.saturating_sub(BLOCK_ROWS),
+            Step::Idle => self.rows_without_block.min(BLOCK_ROWS - 1),
+        };
+        Ok(step == Step::Done)
+    }
+
+    fn is_condensable(&self) -> bool {
+        self.rows_without_block >= BLOCK_ROWS
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

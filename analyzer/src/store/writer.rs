@@ -260,6 +260,9 @@ impl Worker {
             if (over || upkeep_at <= Instant::now()) && !self.shared.queue.is_closed() {
                 upkeep_at = Instant::now() + self.upkeep();
             }
+            if self.store.is_condensable() {
+                condense_at = condense_at.min(Instant::now() + UPKEEP_STEP);
+            }
             if condense_at <= Instant::now() && !self.shared.queue.is_closed() {
                 condense_at = Instant::now() + self.condense();
             }

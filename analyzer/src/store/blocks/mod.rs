@@ -9,7 +9,7 @@
 //! Blocks are a copy, and never believed further than they reach: a block says which ids it covers, rows
 //! that no block covers are read from the table, and a trigger removes the block of a row that is deleted or
 //! changed. So a row that was just written, a retention that takes rows away, and a `kill -9` need no
-//! repair; [`build`] brings the copy up to date in small steps.
+//! repair; `build` brings the copy up to date in small steps.
 
 mod build;
 mod codec;

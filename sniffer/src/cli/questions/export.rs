@@ -87,11 +87,7 @@ pub(crate) fn main(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let ordered: Vec<_> = ordered.cloned().collect();
     let selection = Selection::parse(&ordered, filter).map_err(|bad| wrong_flag(&bad))?;
     let mut session = args.place.open()?;
-    let rows = Rows {
-        session: &mut session,
-        next: Some(selection),
-        left: limit,
-    };
+    let rows = Rows::new(&mut session, selection, limit);
     let out: Box<dyn Write + Send> = match &args.output {
         Some(path) => Box::new(create(path)?),
         None => Box::new(io::stdout()),
@@ -120,13 +116,12 @@ pub(super) struct Rows<'s> {
 }
 
 impl<'s> Rows<'s> {
-    /// All that a selection holds.
-    #[cfg(all(test, feature = "parquet"))]
-    pub(super) const fn new(session: &'s mut Session, selection: Selection) -> Self {
+    /// As many as a selection holds, and `limit` at most.
+    pub(super) const fn new(session: &'s mut Session, selection: Selection, limit: u64) -> Self {
         Self {
             session,
             next: Some(selection),
-            left: u64::MAX,
+            left: limit,
         }
     }
 

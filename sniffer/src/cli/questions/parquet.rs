@@ -199,7 +199,10 @@ mod tests {
         let selection = Selection::parse(&ascending, Filter::default()).unwrap();
         let file = folder.path().join("calls.parquet");
         let out = std::fs::File::create(&file).unwrap();
-        assert_eq!(write(Rows::new(&mut session, selection), out).unwrap(), 2);
+        assert_eq!(
+            write(Rows::new(&mut session, selection, u64::MAX), out).unwrap(),
+            2
+        );
 
         let reader = SerializedFileReader::new(std::fs::File::open(&file).unwrap()).unwrap();
         let rows: Vec<Vec<(String, Field)>> = reader
