@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::State,
     http::request::Parts,
     response::{IntoResponse, Response},
 };
-use serde_json::Value as Json_;
+use serde_json::{Map, Value as Json_};
 
 use super::{
     ApiState,
-    calls::{NO_STORE, as_file},
+    calls::{JSON, NO_STORE, as_file},
     error::Refusal,
     parameters::Question,
 };
@@ -30,7 +29,7 @@ pub(super) async fn summary(
     State(state): State<Arc<ApiState>>,
     parts: Parts,
 ) -> Result<Response, Refusal> {
-    Ok(json(&summarise(&state, &parts).await?))
+    json(&state, &summarise(&state, &parts).await?)
 }
 
 /// Figures by group, as CSV.
@@ -39,8 +38,7 @@ pub(super) async fn summary_csv(
     parts: Parts,
 ) -> Result<Response, Refusal> {
     let rows = flat_summary(&summarise(&state, &parts).await?);
-    let lines = Lines::Csv;
-    Ok((as_file(lines, "summary"), lines.objects(&rows)).into_response())
+    file(&state, Lines::Csv, "summary", &rows)
 }
 
 /// Figures by group, as NDJSON.
@@ -49,8 +47,7 @@ pub(super) async fn summary_ndjson(
     parts: Parts,
 ) -> Result<Response, Refusal> {
     let rows = flat_summary(&summarise(&state, &parts).await?);
-    let lines = Lines::Ndjson;
-    Ok((as_file(lines, "summary"), lines.objects(&rows)).into_response())
+    file(&state, Lines::Ndjson, "summary", &rows)
 }
 
 /// Figures by group over time.
@@ -58,7 +55,7 @@ pub(super) async fn timeseries(
     State(state): State<Arc<ApiState>>,
     parts: Parts,
 ) -> Result<Response, Refusal> {
-    Ok(json(&over_time(&state, &parts).await?))
+    json(&state, &over_time(&state, &parts).await?)
 }
 
 /// Figures by group over time, as CSV.
@@ -67,8 +64,7 @@ pub(super) async fn timeseries_csv(
     parts: Parts,
 ) -> Result<Response, Refusal> {
     let rows = flat_series(&over_time(&state, &parts).await?);
-    let lines = Lines::Csv;
-    Ok((as_file(lines, "timeseries"), lines.objects(&rows)).into_response())
+    file(&state, Lines::Csv, "timeseries", &rows)
 }
 
 /// Figures by group over time, as NDJSON.
@@ -77,8 +73,7 @@ pub(super) async fn timeseries_ndjson(
     parts: Parts,
 ) -> Result<Response, Refusal> {
     let rows = flat_series(&over_time(&state, &parts).await?);
-    let lines = Lines::Ndjson;
-    Ok((as_file(lines, "timeseries"), lines.objects(&rows)).into_response())
+    file(&state, Lines::Ndjson, "timeseries", &rows)
 }
 
 /// How values are spread over time.
@@ -91,7 +86,7 @@ pub(super) async fn heatmap(
     let answer = state
         .queries
         .ask(move |snapshot| map.answer(snapshot, system_clock()));
-    Ok(json(&answer.await??))
+    json(&state, &answer.await??)
 }
 
 async fn summarise(state: &ApiState, parts: &Parts) -> Result<Json_, Refusal> {
@@ -110,6 +105,17 @@ async fn over_time(state: &ApiState, parts: &Parts) -> Result<Json_, Refusal> {
     Ok(answer.await??)
 }
 
-fn json(answer: &Json_) -> Response {
-    ([NO_STORE], Json(answer)).into_response()
+fn json(state: &ApiState, answer: &Json_) -> Result<Response, Refusal> {
+    let body = state.queries.body(answer.to_string().into())?;
+    Ok(([NO_STORE, JSON], body).into_response())
+}
+
+fn file(
+    state: &ApiState,
+    lines: Lines,
+    stem: &str,
+    rows: &[Map<String, Json_>],
+) -> Result<Response, Refusal> {
+    let body = state.queries.body(lines.objects(rows))?;
+    Ok((as_file(lines, stem), body).into_response())
 }

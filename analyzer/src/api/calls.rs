@@ -3,7 +3,6 @@
 use std::{path::Path as FilePath, sync::Arc};
 
 use axum::{
-    Json,
     extract::{Path, State, rejection::PathRejection},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -32,6 +31,8 @@ const ROWS_AT_ONCE: usize = 1_000;
 /// What answers hold must not be kept by whoever stands between.
 pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
+pub(super) const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
+
 /// The parameters of the twins, beside filters and order: they have no pages.
 #[rustfmt::skip]
 pub(super) const WHOLE: &[Parameter] = &[
@@ -50,8 +51,8 @@ pub(super) async fn list(
         // Turned to text where it may take its time.
         serde_json::to_vec(&rows).map_err(|_| StoreError::Unreadable)
     });
-    let json = (header::CONTENT_TYPE, "application/json");
-    Ok(([NO_STORE, json], page.await?).into_response())
+    let body = state.queries.body(page.await?)?;
+    Ok(([NO_STORE, JSON], body).into_response())
 }
 
 /// All calls, as CSV.
@@ -89,13 +90,18 @@ pub(super) async fn one(
     };
     let details = state
         .queries
-        .ask(move |snapshot| Details::read(snapshot, name, texts))
+        .ask(move |snapshot| {
+            let details = Details::read(snapshot, name, texts)?;
+            let json = details.as_ref().map(serde_json::to_vec);
+            json.transpose().map_err(|_| StoreError::Unreadable)
+        })
         .await?;
     let Some(details) = details else {
         let error = format!("there is no call {}", id.0);
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));
     };
-    Ok(([NO_STORE], Json(details)).into_response())
+    let body = state.queries.body(details)?;
+    Ok(([NO_STORE, JSON], body).into_response())
 }
 
 /// Content type and name of an answer that is a file.

@@ -8,8 +8,10 @@ mod calls;
 mod counted;
 mod endpoints;
 mod error;
+mod held;
 mod openapi;
 mod parameters;
+mod patient;
 mod pieces;
 mod python;
 mod queries;
@@ -45,6 +47,7 @@ pub use error::ApiError;
 pub use report::Analyse;
 pub use state::{ApiState, CaptureState, CaptureStatus, OnStored};
 
+use self::patient::{PATIENCE, Patient};
 use crate::report::Report;
 
 /// Connections at a time; further ones wait in the system's queue. Scrapers and reporters are few.
@@ -123,7 +126,7 @@ pub async fn serve(
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(HEAD_CAP)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _place = place;

@@ -3,7 +3,6 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use axum::body::Body;
@@ -11,11 +10,10 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use tokio::{sync::mpsc, time::timeout};
 
+use super::patient::PATIENCE;
+
 /// Pieces between who makes them and the connection: with the one that waits to be put in, at most three.
 const WAITING: usize = 2;
-
-/// How long a reader may take nothing before it is taken for gone.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where pieces go in.
 pub(super) struct Sender(mpsc::Sender<Result<Bytes, Broken>>);

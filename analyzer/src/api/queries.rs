@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Body;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::error::Refusal;
+use super::{error::Refusal, held::Held};
 use crate::store::{Session, Snapshot, StoreError};
 
 /// Questions that are answered at a time.
@@ -26,11 +27,16 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Long answers that are sent at a time. One that waits for its reader holds memory, and nothing else.
 const LONG_ANSWERS: usize = 4;
 
+/// Bytes of answers that may wait for slow readers in all: some dozen pages of the longest. Past it an answer is
+/// refused.
+const HELD: usize = 64 << 20;
+
 /// Asks the store.
 pub(super) struct Queries {
     path: PathBuf,
     turns: Arc<Semaphore>,
     pub(super) long_answers: Arc<Semaphore>,
+    held: Held,
     idle: Mutex<Vec<Session>>,
 }
 
@@ -40,6 +46,7 @@ impl Queries {
             path,
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
             long_answers: Arc::new(Semaphore::new(LONG_ANSWERS)),
+            held: Held::new(HELD),
             idle: Mutex::default(),
         }
     }
@@ -63,6 +70,12 @@ impl Queries {
             .await
             .map_err(|_| Refusal::unavailable("the store cannot be read"))?;
         answer.map_err(|error| Refusal::unavailable(error.to_string()))
+    }
+
+    /// An answer as a body.
+    pub(super) fn body(&self, answer: Vec<u8>) -> Result<Body, Refusal> {
+        let body = self.held.body(answer.into());
+        body.ok_or_else(|| Refusal::unavailable("too many answers wait for their readers"))
     }
 
     fn answer<T>(

@@ -48,7 +48,8 @@ counted in buckets whose bounds grow by 2 % (DDSketch), and such counts are adde
 
 Two questions are answered at a time, each from a snapshot and a connection of its own, within 10 s; a third waits
 up to 5 s for its turn, and then gets 503. Four long answers are sent at a time; one whose reader takes nothing for
-a minute is broken off. Neither holds up capture or writing, and no snapshot outlives a page. Text search (`q`)
+a minute is broken off, as is any connection. Answers that wait for their readers take 64 MiB in all; past that there
+is 503. Neither holds up capture or writing, and no snapshot outlives a page. Text search (`q`)
 reads all stored texts, which retention bounds: an index of them would be paid for with each call that is written.
 ";
 

@@ -3,15 +3,14 @@
 use std::{io::Write as _, sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use flate2::{Compression, write::GzEncoder};
-use http_body_util::{BodyExt as _, Full};
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{ApiState, error::Refusal};
+use super::{ApiState, error::Refusal, held::Held};
 use crate::metrics::{Format, takes_gzip};
 
 /// Scrapes that are written at a time; further ones wait. Each may be some megabytes of text.
@@ -23,23 +22,20 @@ const WAIT: Duration = Duration::from_secs(5);
 /// Bytes of texts that may wait for slow scrapers in all; past it a scrape is refused.
 const HELD: usize = 256 << 20;
 
-/// The unit in which [`HELD`] is shared out.
-const SHARE: usize = 1024;
-
 /// Texts below this are sent as they are: a packet or two, which coding would not make fewer.
 const WORTH_CODING: usize = 1024;
 
 /// The bound that scrapes share.
 pub(super) struct ScrapeLimits {
     writing: Arc<Semaphore>,
-    held: Arc<Semaphore>,
+    held: Held,
 }
 
 impl ScrapeLimits {
     pub(super) fn new() -> Self {
         Self {
             writing: Arc::new(Semaphore::new(AT_A_TIME)),
-            held: Arc::new(Semaphore::new(HELD / SHARE)),
+            held: Held::new(HELD),
         }
     }
 }
@@ -69,18 +65,9 @@ pub(super) async fn scrape(state: &ApiState, headers: &HeaderMap) -> Result<Resp
             "the metrics cannot be written",
         )
     })?;
-    let length = body.len();
-    let shares = u32::try_from(length.div_ceil(SHARE)).unwrap_or(u32::MAX);
-    let held = Arc::clone(&state.scrapes.held).try_acquire_many_owned(shares);
-    let held = held.map_err(|_| too_many())?;
-    // Given back with the body, when it is sent or its connection is gone.
-    let body = Full::new(body).map_frame(move |frame| {
-        let _held = &held;
-        frame
-    });
-    let mut response = Body::new(body).into_response();
+    let body = state.scrapes.held.body(body).ok_or_else(too_many)?;
+    let mut response = body.into_response();
     let more = response.headers_mut();
-    more.insert(header::CONTENT_LENGTH, length.into());
     let content_type = header::HeaderValue::from_static(format.content_type());
     more.insert(header::CONTENT_TYPE, content_type);
     let vary = header::HeaderValue::from_static("accept, accept-encoding");
