@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -244,8 +244,8 @@ pub(super) struct Grouping<'k> {
     /// The place of a group among the totals, by the symbols of its keys and its step.
     places: HashMap<(u64, u32), usize>,
     totals: Vec<Totals>,
-    /// Groups that are told apart, if not all are.
-    only: Option<Vec<Vec<Option<String>>>>,
+    /// The symbols of the groups that are told apart, if not all are.
+    only: Option<HashSet<u64>>,
 }
 
 struct Symbols {
@@ -264,7 +264,7 @@ pub(super) struct Group {
 impl<'k> Grouping<'k> {
     pub(super) fn new(keys: &'k [Key], detail: Detail) -> Self {
         let other = || Symbols {
-            known: HashMap::new(),
+            known: HashMap::from_iter([(Some(OTHER.to_owned()), OTHER_SYMBOL)]),
             names: vec![Some(OTHER.to_owned())],
         };
         Self {
@@ -279,9 +279,14 @@ impl<'k> Grouping<'k> {
     }
 
     /// By step of time too; groups that are not among `only` are [`OTHER`].
-    pub(super) fn over(mut self, steps: Steps, only: Vec<Vec<Option<String>>>) -> Self {
+    pub(super) fn over(mut self, steps: Steps, only: &[Vec<Option<String>>]) -> Self {
         self.steps = Some(steps);
-        self.only = Some(only);
+        let packed = only.iter().map(|values| {
+            let symbols = self.symbols.iter_mut().zip(values);
+            let numbers = symbols.map(|(symbols, value)| symbols.number(value.clone()));
+            pack(numbers)
+        });
+        self.only = Some(packed.collect());
         self
     }
 
@@ -345,10 +350,8 @@ impl<'k> Grouping<'k> {
                     step
                 }
             };
-            let mut packed = 0_u64;
-            for (numbers, column) in numbers.iter().zip(&columns) {
-                packed = packed << 16 | u64::from(numbers[usize::from(column[row])]);
-            }
+            let numbers = numbers.iter().zip(&columns);
+            let packed = pack(numbers.map(|(numbers, column)| numbers[usize::from(column[row])]));
             let key = (packed, step);
             let place = match before {
                 Some((known, place)) if known == key => place,
@@ -370,7 +373,7 @@ impl<'k> Grouping<'k> {
         }
         let told_apart = match &self.only {
             None => self.totals.len() < GROUPS,
-            Some(only) => only.contains(&self.values(key.0)),
+            Some(only) => only.contains(&key.0),
         };
         let key = if told_apart { key } else { (0, key.1) };
         *self.places.entry(key).or_insert_with(|| {
@@ -436,6 +439,11 @@ impl Symbols {
         self.known.insert(value, number);
         number
     }
+}
+
+/// The symbols of all keys in one number.
+fn pack(numbers: impl Iterator<Item = u32>) -> u64 {
+    numbers.fold(0, |packed, number| packed << 16 | u64::from(number))
 }
 
 /// The columns of figures, found once for all rows.

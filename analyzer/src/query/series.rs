@@ -117,7 +117,7 @@ impl Series {
             ..self.filter.clone()
         };
         let groups = Grouping::new(&self.keys, Detail::All)
-            .over(steps, names.clone())
+            .over(steps, &names)
             .read(&filter, snapshot)?;
         let keys: Vec<String> = self.keys.iter().map(Key::name).collect();
         let series: Vec<Json> = names
