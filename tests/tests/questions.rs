@@ -155,6 +155,21 @@ fn exit_codes_and_messages_say_what_came_of_it() -> Result<()> {
         !folder.path().join("none.db").exists(),
         "asking makes no file"
     );
+    // What is no database is not said to be a damaged one, which somebody would set aside.
+    let text = folder.path().join("text");
+    fs::write(
+        &text,
+        "no database at all, but some lines of text\n".repeat(40),
+    )?;
+    for (path, said) in [
+        (&*text, "is not a database"),
+        (folder.path(), "it is no file"),
+    ] {
+        let done = ask(path, &["calls"])?;
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.stderr.contains(said), "{done:?}");
+        assert!(!done.stderr.contains("aside"), "{done:?}");
+    }
 
     let output = folder.path().join("calls.csv");
     let mut command = process::llmtap(&["export", "--db"])?;

@@ -40,8 +40,8 @@ pub enum StoreError {
     },
     /// The database is ours, and damaged.
     #[error(
-        "the database {path} is damaged ({why}). It is set aside, and a new one begun, before the next row \
-         is written"
+        "the database {path} is damaged ({why}). The llmtap that writes it sets it aside, and begins a new one, \
+         before the next row"
     )]
     Damaged {
         /// The file.
@@ -142,6 +142,17 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The file may not be read.
+    #[error(
+        "cannot read the database {path}: {cause}. Ask as the user that llmtap runs as, or name another file \
+         with --db FILE"
+    )]
+    Denied {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// Another file took the place of the one that was read.
     #[error("the database {path} was moved away or set aside while it was read. Ask again")]
     Replaced {
@@ -199,6 +210,7 @@ impl StoreError {
             Self::Device { .. } => "device",
             Self::Other { .. } => "other",
             Self::Missing { .. } => "missing",
+            Self::Denied { .. } => "denied",
             Self::Replaced { .. } => "replaced",
             Self::Unreadable => "unreadable",
             Self::Slow { .. } => "slow",

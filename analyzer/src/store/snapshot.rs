@@ -7,6 +7,7 @@
 use std::{
     collections::HashSet,
     fmt::Write as _,
+    fs, io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ use super::{
     StoreError,
     blocks::{self, BLOCK_ROWS, Facts, Wanted},
     schema::{self, Found},
-    sqlite::{FileId, file_id},
+    sqlite::{FileId, file_id, is_ours},
 };
 use crate::{
     call::CallKey,
@@ -62,11 +63,7 @@ impl Session {
     /// # Errors
     /// Where it cannot be opened, or is not llmtap's.
     pub fn open_any(path: &Path) -> Result<Self, StoreError> {
-        if !path.exists() {
-            return Err(StoreError::Missing {
-                path: path.to_owned(),
-            });
-        }
+        readable(path)?;
         let refused = |result: &Result<Self, StoreError>| {
             matches!(
                 result,
@@ -103,6 +100,12 @@ impl Session {
         let db = Connection::open_with_flags(name, flags).map_err(error)?;
         db.busy_timeout(BUSY_TIMEOUT).map_err(error)?;
         db.pragma_update(None, "query_only", true).map_err(error)?;
+        let error = |cause| match StoreError::sqlite(path, cause) {
+            StoreError::Damaged { path, .. } if !is_ours(&path) => {
+                StoreError::NotADatabase { path }
+            }
+            other => other,
+        };
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         match schema::look(&db).map_err(error)? {
             Found::Version(found) if found > schema::NEWEST => Err(StoreError::Newer {
@@ -154,6 +157,22 @@ impl Session {
     }
 }
 
+/// Finds out whether there is a file that may be read: SQLite says but that it cannot be opened.
+fn readable(path: &Path) -> Result<(), StoreError> {
+    let opened = fs::metadata(path).and_then(|file| {
+        if file.is_file() {
+            fs::File::open(path).map(drop)
+        } else {
+            Err(io::Error::other("it is no file"))
+        }
+    });
+    let path = path.to_owned();
+    opened.map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing { path },
+        _ => StoreError::Denied { path, cause },
+    })
+}
+
 /// A path as SQLite's URIs have it.
 fn uri(path: &Path) -> String {
     let mut uri = "file:".to_owned();
@@ -174,7 +193,7 @@ fn uri(path: &Path) -> String {
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 /// A range of ids: a block, or what lies between two.

@@ -19,6 +19,7 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 
+pub(super) use self::damage::is_ours;
 use self::log::{Log, Room};
 use super::{
     Size, Store, StoreError, Upkeep, Written,

@@ -60,9 +60,16 @@ fn format(time: Timestamp, format: &str) -> String {
         .map_or_else(|_| "-".to_owned(), |t| t.strftime(format).to_string())
 }
 
-/// Text off the wire, fit for a terminal: control characters replaced, cut to `width` characters.
+/// Whether a character does something to a terminal other than to stand in it: controls (C1 begins sequences too),
+/// what turns the direction of the text around it (UAX #9), and what breaks its lines.
+pub(crate) fn drives_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text off the wire, fit for a terminal: what would drive it replaced, cut to `width` characters.
 pub(crate) fn cell(text: &str, width: usize) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let clean = |c: char| if drives_terminal(c) { '\u{fffd}' } else { c };
     if text.chars().nth(width).is_none() {
         return text.chars().map(clean).collect();
     }
@@ -111,6 +118,8 @@ mod tests {
     #[test]
     fn text_off_the_wire_cannot_drive_the_terminal() {
         assert_eq!(cell("a\u{1b}[31mb\n", 20), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(cell("gp\u{202e}4-t", 20), "gp\u{fffd}4-t");
+        assert_eq!(cell("\u{9b}2J", 20), "\u{fffd}2J");
         assert_eq!(cell("abcdef", 4), "abc…");
         assert_eq!(cell("abcd", 4), "abcd");
     }

@@ -35,7 +35,7 @@ const SIGNS: [&str; 3] = [
 const MOST_ASIDE: usize = 5;
 
 /// Whether a file that cannot be read was a database of ours.
-pub(super) fn is_ours(path: &Path) -> bool {
+pub(in crate::store) fn is_ours(path: &Path) -> bool {
     let bytes = beginning(path);
     let marked = bytes.starts_with(MAGIC)
         && bytes.get(MARK) == Some(APPLICATION_ID.to_be_bytes().as_slice());
