@@ -47,7 +47,7 @@ fn each_row_has_its_cost_and_the_summary_their_sum() -> Result<()> {
     let done = replay(&prices, &["--format=ndjson", "--db", store_text])?;
     let rows = done.rows()?;
     assert!(!rows.is_empty(), "{}", done.stderr);
-    let (mut sum, mut priced) = (0, 0);
+    let (mut sum, mut paid) = (0, 0);
     for row in &rows {
         let cost = row.get("cost").as_f64();
         let nanos = expected(row);
@@ -56,16 +56,16 @@ fn each_row_has_its_cost_and_the_summary_their_sum() -> Result<()> {
         assert_eq!(row.text("currency"), nanos.map(|_| "EUR"));
         if row.text("outer_of").is_none() {
             sum += nanos.unwrap_or(0);
-            priced += i64::from(nanos.is_some());
+            paid += i64::from(nanos.is_some());
         }
     }
-    assert!(priced > 0);
+    assert!(paid > 0);
     let stored: (i64, i64) = Connection::open(&store)?.query_row(
         "SELECT sum(cost), count(cost) FROM calls WHERE outer_of IS NULL AND currency = 'EUR'",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    assert_eq!(stored, (sum, priced), "exact, in billionths");
+    assert_eq!(stored, (sum, paid), "exact, in billionths");
     let table = replay(&prices, &[])?.stdout;
     let line = table.lines().find_map(|line| line.strip_prefix("cost: "));
     let shown = line

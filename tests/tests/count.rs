@@ -270,7 +270,7 @@ fn the_drift_and_the_memory_of_counts_are_metrics() -> Result<()> {
         })
     };
     let near = |is: f64, should_be: f64| {
-        assert!((is - should_be).abs() < 1e-9, "{is} {should_be}\n{text}")
+        assert!((is - should_be).abs() < 1e-9, "{is} {should_be}\n{text}");
     };
     near(sum("llmtap_audit_calls_total", &[("model", "qwen3")]), 3.0);
     let tokens = |kind, source| {

@@ -100,20 +100,7 @@ impl Daemon {
             None => places::key_beside(&db)?,
         };
         let setup = analysis_setup(analysis, Some(&key), serving.bodies)?;
-        match serving.bodies {
-            Bodies::Full | Bodies::Text => tracing::info!(
-                "storing calls in {} {}; with their request and response text {}, known secrets \
-                 taken out (leave the text out with --bodies none)",
-                db.display(),
-                storing.rows_kept(),
-                storing.bodies_kept()
-            ),
-            Bodies::None => tracing::info!(
-                "storing calls in {} {}; without their text",
-                db.display(),
-                storing.rows_kept()
-            ),
-        }
+        say_what_is_stored(&db, serving.bodies, storing);
 
         let redactions = Arc::new(Redactions {
             redactor: Arc::clone(&setup.analysis.current().redactor),
@@ -288,6 +275,24 @@ impl Daemon {
             otlp.close();
         }
         stored
+    }
+}
+
+/// What somebody should know whose words are stored.
+fn say_what_is_stored(db: &Path, bodies: Bodies, storing: &StorageArgs) {
+    match bodies {
+        Bodies::Full | Bodies::Text => tracing::info!(
+            "storing calls in {} {}; with their request and response text {}, known secrets \
+             taken out (leave the text out with --bodies none)",
+            db.display(),
+            storing.rows_kept(),
+            storing.bodies_kept()
+        ),
+        Bodies::None => tracing::info!(
+            "storing calls in {} {}; without their text",
+            db.display(),
+            storing.rows_kept()
+        ),
     }
 }
 

@@ -43,8 +43,8 @@ impl PacketSource for Packets<'_> {
     }
 }
 
-fn settings(workers: usize) -> Result<Settings> {
-    Ok(Settings {
+fn settings(workers: usize) -> Settings {
+    Settings {
         source: Source::File,
         pace: Pace::Replay,
         ports: Vec::new(),
@@ -53,7 +53,7 @@ fn settings(workers: usize) -> Result<Settings> {
         http: HttpSettings::new(Source::File),
         analysis: analysis::Settings::default().into(),
         counter: Counter::always().into(),
-    })
+    }
 }
 
 /// All that comes out of a source, in order, as text.
@@ -61,7 +61,7 @@ fn run(source: &mut dyn PacketSource, workers: usize) -> Result<(Vec<String>, Re
     let mut outputs = Vec::new();
     let report = pipeline::run(
         source,
-        &settings(workers)?,
+        &settings(workers),
         &AtomicBool::new(false),
         |output| {
             outputs.push(match output {

@@ -82,7 +82,7 @@ fn a_hundred_thousand_made_up_names_make_a_bounded_number_of_series() -> Result<
     let labels: Result<Vec<CallLabel>, _> = words.iter().map(|word| word.parse()).collect();
     let told = Metrics::with_labels(&labels?);
     let plain = Metrics::new();
-    let mut settings = settings(2)?;
+    let mut settings = settings(2);
     settings.analysis = analysis::Settings {
         labels: vec!["team=x-team".parse()?],
         hash_key: Some(analysis::HashKey::new(b"a key of the tests")),
