@@ -16,7 +16,9 @@ mod tests;
 
 pub use chat::MAX_TURNS;
 pub use sink::{Specials, Strip};
-pub use template::{MAX_FUEL, MAX_RENDERED, MAX_TO_RENDER, Template, TemplateError};
+pub use template::{
+    MAX_FUEL, MAX_RENDERED, MAX_TO_RENDER, Template, TemplateError, TemplateFailures,
+};
 
 use super::{Choice, Family, Fit};
 use crate::{

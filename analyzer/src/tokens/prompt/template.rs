@@ -96,7 +96,28 @@ pub struct Template {
     has_tools: bool,
     /// What it is called where it fails.
     name: String,
-    failures: AtomicU64,
+    too_long: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Conversations that a template could not render, so that the family's rule counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TemplateFailures {
+    /// Longer than [`MAX_TO_RENDER`].
+    pub too_long: u64,
+    /// The template refused them, went wrong on them, or took too much.
+    pub refused: u64,
+}
+
+impl std::ops::Add for TemplateFailures {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            too_long: self.too_long.saturating_add(other.too_long),
+            refused: self.refused.saturating_add(other.refused),
+        }
+    }
 }
 
 const CHAT: &str = "chat";
@@ -165,7 +186,8 @@ impl Template {
             takes_null: sources.iter().any(|source| asks_for_null(source)),
             has_tools,
             name: name.to_owned(),
-            failures: AtomicU64::new(0),
+            too_long: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -181,8 +203,12 @@ impl Template {
         match self.render(chat, time, familys, text) {
             Ok(sink) => Ok(sink.finish()),
             Err(failed) => {
-                let before = self.failures.fetch_add(1, Ordering::Relaxed);
-                if before == 0 {
+                let counter = match failed {
+                    Failed::TooLong => &self.too_long,
+                    Failed::Rendering(_) => &self.refused,
+                };
+                // Once a template and reason: whoever sends prompts must not fill the log.
+                if counter.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::warn!(
                         "{}: the chat template failed: {failed}; such prompts are counted by the rule of \
                          the model's family (said once)",
@@ -195,8 +221,11 @@ impl Template {
     }
 
     /// Conversations that it could not render so far.
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    pub fn failures(&self) -> TemplateFailures {
+        TemplateFailures {
+            too_long: self.too_long.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn render<'a>(
