@@ -502,7 +502,7 @@ fn readable(source: &str) -> String {
 /// Whether the template goes through the parts of a content itself, as servers find out.
 fn goes_through_parts(source: &str) -> bool {
     static LOOP: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content|\w+\[['"]content['"]\]|content)\b"#).ok()
+        Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content\b|\w+\[['"]content['"]\]|content\b)"#).ok()
     });
     LOOP.as_ref()
         .is_some_and(|pattern| pattern.is_match(source))
