@@ -365,7 +365,7 @@ fn a_template_that_fails_is_told_once_and_counted_each_time() -> Result<()> {
     for said in ["Bye", "Hello", "Bye", "Goodbye"] {
         let messages = json!([{"role": "user", "content": said}]);
         let report = json!({
-            "ip": "10.0.0.7", "status": 200,
+            "path": "/v1/chat/completions", "elapsed_time": 0.5,
             "request_body": json!({"model": "qwen3-8b", "messages": messages}).to_string(),
             "response_body": json!({"object": "chat.completion", "choices": [{"message": {"content": "hi"}}]}).to_string(),
         });
