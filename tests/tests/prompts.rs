@@ -380,3 +380,79 @@ fn a_template_that_fails_is_told_once_and_counted_each_time() -> Result<()> {
     assert!(stderr.contains("say Hello"), "{stderr}");
     Ok(())
 }
+
+/// The tokenizer of the model that llama.cpp's server ran when the capture was made (`tests/captures/tiny_model.py`), as
+/// a hub would publish it.
+fn tiny(folder: &Path) -> Result<()> {
+    const WORDS: [&str; 15] = [
+        "▁the",
+        "▁a",
+        "▁tap",
+        "▁reads",
+        "▁what",
+        "▁passes",
+        "▁and",
+        "▁changes",
+        "▁nothing",
+        "▁does",
+        "e",
+        "t",
+        "a",
+        "o",
+        "▁",
+    ];
+    let specials = ["<unk>", "<s>", "</s>"].map(str::to_owned);
+    let bytes = (0..=255).map(|byte| format!("<0x{byte:02X}>"));
+    let words = WORDS.map(str::to_owned);
+    let pieces = specials.into_iter().chain(bytes).chain(words);
+    let vocabulary: Value = (0..)
+        .zip(pieces)
+        .map(|(id, piece)| (piece, Value::from(id)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let special = |id, content| {
+        json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false})
+    };
+    let tokenizer = json!({
+        "version": "1.0",
+        "added_tokens": [special(1, "<s>"), special(2, "</s>")],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        ]},
+        "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "vocab": vocabulary,
+            "merges": [["▁", "a"]]},
+    });
+    let template = "{{ bos_token }}{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n\
+        {% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+    let config = json!({"bos_token": "<s>", "add_bos_token": true, "chat_template": template});
+    fs::create_dir(folder)?;
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string())?;
+    Ok(fs::write(
+        folder.join("tokenizer_config.json"),
+        config.to_string(),
+    )?)
+}
+
+#[test]
+fn a_prompt_counts_what_a_real_server_reported() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let own = folder.path().join("tiny-model");
+    tiny(&own)?;
+    let capture = tools::file("data/clients/llamacpp.pcap.gz");
+    let tokenizer = given("tiny", &own);
+    let arguments = ["--count", "always", "--tokenizer", &tokenizer];
+    let rows = recording::replay(&capture, &arguments)?.rows()?;
+    ensure!(rows.len() >= 7, "{} rows", rows.len());
+    for row in rows {
+        assert_eq!(row.text("tokenizer"), Some("tiny-model"), "{row:?}");
+        assert_eq!(row.text("input_source"), Some("reported"), "{row:?}");
+        assert_eq!(
+            row.int("counted_input_tokens"),
+            row.int("input_tokens"),
+            "{row:?}"
+        );
+    }
+    Ok(())
+}

@@ -132,10 +132,13 @@ fn tokens(
         return plain();
     }
     // Vectors and rankings: the special tokens of such models are not known.
-    if !asked.dialect.is_completion() || asked.choice.fit == Fit::Guess || family == Family::Unknown
-    {
-        return plain();
-    }
+    let is_known = asked.choice.fit != Fit::Guess && family != Family::Unknown;
+    let around = match asked.template {
+        _ if !asked.dialect.is_completion() => return plain(),
+        Some(template) => template.around_text(),
+        None if is_known => rules::before_text(family),
+        None => return plain(),
+    };
     counted.rule = PromptRule::Family;
     let texts = prompt.texts().count() as u64;
     let has_gap = prompt.tape().any(|(part, _)| part == Part::Suffix);
@@ -145,6 +148,6 @@ fn tokens(
         0
     };
     plain()
-        .saturating_add(texts.saturating_mul(rules::before_text(family)))
+        .saturating_add(texts.saturating_mul(around))
         .saturating_add(gap)
 }

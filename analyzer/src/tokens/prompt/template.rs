@@ -94,6 +94,7 @@ pub struct Template {
     /// It asks whether there is a content, where others take an empty one.
     takes_null: bool,
     has_tools: bool,
+    around_text: u64,
     /// What it is called where it fails.
     name: String,
     too_long: AtomicU64,
@@ -185,6 +186,7 @@ impl Template {
             takes_parts: sources.iter().any(|source| goes_through_parts(source)),
             takes_null: sources.iter().any(|source| asks_for_null(source)),
             has_tools,
+            around_text: around_text(config, tokenizer),
             name: name.to_owned(),
             too_long: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -218,6 +220,11 @@ impl Template {
                 Err(failed)
             }
         }
+    }
+
+    /// Special tokens that the tokenizer puts around a plain text.
+    pub(super) const fn around_text(&self) -> u64 {
+        self.around_text
     }
 
     /// Conversations that it could not render so far.
@@ -535,6 +542,26 @@ fn specials(config: &Json, tokenizer: &Json) -> Specials {
         };
         Some((token.get("content")?.as_str()?, strip))
     }))
+}
+
+/// What a tokenizer puts around a text: by the configuration, else by the tokenizer's own step after splitting.
+fn around_text(config: &Json, tokenizer: &Json) -> u64 {
+    let said = |key: &str| config.get(key).and_then(Json::as_bool);
+    if let Some(begins) = said("add_bos_token") {
+        return u64::from(begins) + u64::from(said("add_eos_token") == Some(true));
+    }
+    let Some(step) = tokenizer.get("post_processor") else {
+        return 0;
+    };
+    let steps = step.get("processors").and_then(Json::as_array);
+    let steps = steps.map_or(std::slice::from_ref(step), Vec::as_slice);
+    let parts = steps
+        .iter()
+        .filter_map(|step| step.get("single")?.as_array())
+        .flatten();
+    parts
+        .filter(|part| part.get("SpecialToken").is_some())
+        .count() as u64
 }
 
 /// A file of the folder, where it is there.

@@ -371,6 +371,43 @@ fn where_a_template_fails_the_familys_rule_counts_and_the_failure_is_told() {
     assert_eq!(working.failures(), TemplateFailures::default());
 }
 
+#[test]
+fn a_plain_text_has_what_its_tokenizer_puts_around_it() {
+    let chat = json!({"chat_template": "{{ messages[0].content }}"});
+    let begins = json!({"chat_template": "", "add_bos_token": true});
+    let begins_and_ends =
+        json!({"chat_template": "", "add_bos_token": true, "add_eos_token": true});
+    let never = json!({"chat_template": "", "add_bos_token": false});
+    let step = json!({"type": "TemplateProcessing", "single": [
+        {"SpecialToken": {"id": "<bos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]});
+    let one = json!({"post_processor": step});
+    let among_others = json!({"post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel"}, step]}});
+    let none = json!({"post_processor": {"type": "ByteLevel"}});
+    for (config, tokenizer, around) in [
+        (&chat, &Value::Null, 0),
+        (&chat, &none, 0),
+        (&chat, &one, 1),
+        (&chat, &among_others, 1),
+        (&begins, &none, 1),
+        (&begins_and_ends, &none, 2),
+        (&never, &one, 0),
+    ] {
+        let template = Template::new("given", None, config, tokenizer).unwrap();
+        let (dialect, facts) = read("/v1/completions", br#"{"prompt":["hello","hello"]}"#, 9);
+        let choice = choice("somebody-elses");
+        let asked = Asked {
+            dialect,
+            choice: &choice,
+            template: Some(&template),
+            models: &[],
+            time: Timestamp::default(),
+        };
+        let counted = count(&facts.prompt, asked, &|text| choice.tokenizer.count(text));
+        assert_eq!(counted.rule, PromptRule::Family);
+        assert_eq!(counted.tokens, 2 * (1 + around), "{config} {tokenizer}");
+    }
+}
+
 /// A tape in a line.
 fn tape(facts: &RequestFacts) -> String {
     let parts = facts.prompt.tape().map(|(part, text)| {

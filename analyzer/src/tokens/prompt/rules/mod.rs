@@ -2,7 +2,8 @@
 //! the answer, defaults of the system's, tools, thoughts. A file a family.
 //!
 //! Each writes what its template would. Templates of a family differ from release to release; these are the
-//! ones that most servers run. Where exactness matters, the operator gives the model's own template.
+//! ones that most servers run; docs/tokens.md says which of them are held to a reference, and by what. Where
+//! exactness matters, the operator gives the model's own template.
 
 mod chatml;
 mod deepseek;
