@@ -105,6 +105,8 @@ pub struct CountingMetrics {
     pub bytes: ReasonCounters,
     /// Counts remembered.
     pub entries: Gauge,
+    /// Prompts that a chat template could not render: `refused` and `too_long`.
+    pub template_failures: ReasonCounters,
 }
 
 /// Whether an exchange was an LLM call.
@@ -268,6 +270,8 @@ impl Metrics {
                 lookups: reasons(r, &names::COUNT_LOOKUPS),
                 bytes: reasons(r, &names::COUNT_BYTES),
                 entries: register(r, &names::COUNT_ENTRIES, Gauge::default()),
+                template_failures: reasons(r, &names::TEMPLATE_FAILURES)
+                    .begin(&["refused", "too_long"]),
             },
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),

@@ -140,6 +140,9 @@ metrics! {
     /// Counts remembered.
     COUNT_ENTRIES = "llmtap_count_cache_entries", Gauge, None, &[],
         "Texts whose count is remembered";
+    /// Templates that failed.
+    TEMPLATE_FAILURES = "llmtap_prompt_template_failures", Counter, None, &["reason"],
+        "Prompts that a model's own chat template could not render, so that its family's rule counted them: refused by the template (refused), or longer than is rendered (too_long)";
     /// What the analysis met.
     ANALYSIS_EVENTS = "llmtap_analysis_events", Counter, None, &["event"],
         "What the analysis met and counted, such as durations below zero";
