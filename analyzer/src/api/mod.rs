@@ -2,6 +2,7 @@
 //!
 //! [`bind`] first, so that a port in use is known before anything else starts; then [`serve`].
 
+pub mod access;
 mod answers;
 mod board;
 mod calls;

@@ -13,8 +13,8 @@ use axum::{
 use serde_json::{Value as Json_, json};
 
 use super::{
-    ApiState, answers, calls, counted::counted, endpoints, error::Refusal, openapi, record, report,
-    scrape::scrape,
+    ApiState, access::guarded, answers, calls, counted::counted, endpoints, error::Refusal,
+    openapi, record, report, scrape::scrape,
 };
 use crate::{metrics::Format, store::Health, ui};
 
@@ -42,6 +42,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/ready", get(ready))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&state), guarded))
         .layer(from_fn_with_state(Arc::clone(&state), counted))
         .with_state(state)
 }

@@ -8,12 +8,14 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    access::{Access, Denied, Throttle},
     board::Board,
     queries::Queries,
     report::{Analyse, ReportLimits},
     scrape::ScrapeLimits,
 };
 use crate::{
+    live::Live,
     metrics::Metrics,
     record::Record,
     store::{Health, Reader, WriterHandle},
@@ -35,6 +37,8 @@ pub struct ApiState {
     pub(super) reports: ReportLimits,
     pub(super) scrapes: ScrapeLimits,
     pub(super) started: Instant,
+    pub(super) access: Live<Access>,
+    pub(super) throttle: Throttle,
 }
 
 impl ApiState {
@@ -47,6 +51,9 @@ impl ApiState {
         reader: Reader,
         analyse: Analyse,
     ) -> Self {
+        for reason in Denied::REASONS {
+            metrics.api().refused.inc_by(reason, 0);
+        }
         Self {
             metrics,
             board,
@@ -59,6 +66,8 @@ impl ApiState {
             reports: ReportLimits::new(),
             scrapes: ScrapeLimits::new(),
             started: Instant::now(),
+            access: Live::default(),
+            throttle: Throttle::default(),
         }
     }
 
@@ -66,6 +75,13 @@ impl ApiState {
     #[must_use]
     pub fn telling(mut self, stored: OnStored) -> Self {
         self.stored = Some(stored);
+        self
+    }
+
+    /// The same by these rules of who may ask; else all may that reach it, and nobody sees what was said.
+    #[must_use]
+    pub fn guarded(mut self, access: Live<Access>) -> Self {
+        self.access = access;
         self
     }
 

@@ -187,6 +187,8 @@ pub(crate) struct ApiMetrics {
     seconds: Family<Histogram>,
     /// Requests under way.
     pub(crate) in_flight: Gauge,
+    /// Requests that were turned away, by reason.
+    pub(crate) refused: ReasonCounters,
 }
 
 impl ApiMetrics {
@@ -196,6 +198,7 @@ impl ApiMetrics {
             requests: family(r, &names::API_REQUESTS, &[], Counter::default),
             seconds: family(r, &names::API_SECONDS, &[], seconds),
             in_flight: register(r, &names::API_IN_FLIGHT, Gauge::default()),
+            refused: reasons(r, &names::API_REFUSED),
         }
     }
 

@@ -16,6 +16,7 @@ use analyzer::otlp::Exporter;
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
+    live::Live,
     metrics::{Found, Kept, Metrics, Publisher},
     record::Record,
     redact::Redactor,
@@ -89,6 +90,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
         let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
+        let access = Live::from(serving.access()?);
         let listener = api::bind(serving.listen)?;
         let address = listener
             .local_addr()
@@ -136,7 +138,8 @@ impl Daemon {
             storage.handle(),
             Reader::open(&db)?,
             analyse(&setup, Arc::clone(&redactions), Arc::clone(&counting)),
-        );
+        )
+        .guarded(access.clone());
         #[cfg(feature = "otlp")]
         let state = match otlp.as_ref().and_then(Exporter::queue) {
             Some(queue) => state.telling(Arc::new(move |record| queue.submit(record))),
@@ -169,6 +172,7 @@ impl Daemon {
                 analysis: setup.analysis.clone(),
                 counter: setup.counter.clone(),
                 retention: storage.retention(),
+                access,
                 log,
                 reloads: metrics.reloads().clone(),
             };

@@ -1,5 +1,6 @@
 //! The command line: settings in, one of the commands run, an exit code out.
 
+mod access;
 mod args;
 mod backend;
 #[cfg(feature = "ebpf")]
