@@ -26,6 +26,8 @@ pub(super) struct Endpoint {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Filters {
     Taken,
+    /// Those that calls under way can be asked by.
+    Live,
     No,
 }
 
@@ -36,6 +38,8 @@ pub(super) enum Answer {
     Json(&'static str),
     /// Text of this media type.
     Text(&'static str),
+    /// Server-sent events.
+    Events,
     /// The same JSON with 200 and with 503.
     Readiness,
     /// The old tracker's answer to a report.
@@ -56,7 +60,7 @@ const OFFSET: &[Parameter] = &[Parameter::once(
      it, the aggregates",
 )];
 
-use Filters::{No, Taken};
+use Filters::{Live, No, Taken};
 use Shows::{Figures, Metrics, Nothing, Reports};
 
 /// All endpoints.
@@ -68,6 +72,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: "GET", path: "/api/calls.ndjson", shows: Figures, summary: "All calls as NDJSON", filters: Taken, parameters: &[ORDERING, WHOLE], answer: NDJSON },
     Endpoint { method: "GET", path: "/api/calls/{id}", shows: Figures, summary: "One call with its texts, its timeline and its losses", filters: No, parameters: &[], answer: Answer::Json("CallDetails") },
     Endpoint { method: "GET", path: "/api/heatmap", shows: Figures, summary: "How values are spread over time", filters: Taken, parameters: &[series::HEAT_PARAMETERS], answer: Answer::Json("HeatMap") },
+    Endpoint { method: "GET", path: "/api/inflight", shows: Figures, summary: "Calls under way, the oldest first", filters: Live, parameters: &[], answer: Answer::Json("InFlight") },
+    Endpoint { method: "GET", path: "/api/live", shows: Figures, summary: "Calls as they begin, get their first token and end: server-sent events", filters: Live, parameters: &[], answer: Answer::Events },
     Endpoint { method: "GET", path: "/api/metrics", shows: Metrics, summary: "The aggregates, for Prometheus", filters: No, parameters: &[OFFSET], answer: Answer::Metrics },
     Endpoint { method: "GET", path: "/api/openapi.json", shows: Figures, summary: "This document", filters: No, parameters: &[], answer: Answer::Json("Object") },
     Endpoint { method: "GET", path: "/api/status", shows: Figures, summary: "What the status page shows", filters: No, parameters: &[], answer: Answer::Json("Object") },

@@ -7,7 +7,7 @@ use axum::{
 
 use super::{access::may_see_bodies, error::Refusal};
 use crate::{
-    query::{BadParameter, Filter, Parameter},
+    query::{BadParameter, Filter, Parameter, filter::of_live},
     store::system_clock,
 };
 
@@ -30,6 +30,18 @@ impl Question {
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, error));
         }
         Ok(Self { pairs, filter })
+    }
+
+    /// Reads the filters of calls that are not stored yet.
+    pub(super) fn of_live(parts: &Parts) -> Result<Filter, Refusal> {
+        let pairs = pairs(parts)?;
+        let known: Vec<Parameter> = of_live().copied().collect();
+        for (name, _) in &pairs {
+            if !known.iter().any(|known| known.is_named(name)) {
+                return Err(BadParameter::unknown(name, &known).into());
+            }
+        }
+        Ok(Filter::parse(&pairs, &[], system_clock())?)
     }
 
     /// Refuses any parameter.

@@ -14,7 +14,7 @@ use serde_json::{Value as Json_, json};
 
 use super::{
     ApiState, access::guarded, answers, calls, counted::counted, endpoints, error::Refusal,
-    openapi, record, report, scrape::scrape,
+    inflight, live, openapi, record, report, scrape::scrape,
 };
 use crate::{metrics::Format, store::Health, ui};
 
@@ -34,11 +34,13 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/timeseries.ndjson", get(answers::timeseries_ndjson))
         .route("/api/heatmap", get(answers::heatmap))
         .route("/api/openapi.json", get(openapi::document))
+        .route("/api/inflight", get(inflight::inflight))
+        .route("/api/live", get(live::live))
         .route("/api/metrics", get(metrics))
         .route("/metrics", get(metrics))
         .route("/api/report", post(report::handler))
         .route("/api/status", get(status))
-        .route("/live", get(live))
+        .route("/live", get(alive))
         .route("/ready", get(ready))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
@@ -96,7 +98,7 @@ async fn record_page(state: &ApiState, offset: u64) -> Result<Response, Refusal>
 }
 
 /// The process answers.
-async fn live() -> Json<Json_> {
+async fn alive() -> Json<Json_> {
     Json(json!({"status": "live"}))
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::{
     access::{Access, Denied, Throttle},
@@ -15,6 +16,7 @@ use super::{
     scrape::ScrapeLimits,
 };
 use crate::{
+    feed::Feed,
     live::Live,
     metrics::Metrics,
     record::Record,
@@ -37,6 +39,9 @@ pub struct ApiState {
     pub(super) reports: ReportLimits,
     pub(super) scrapes: ScrapeLimits,
     pub(super) started: Instant,
+    pub(super) feed: Option<Feed>,
+    /// Set when the API is to end.
+    pub(super) ending: watch::Sender<bool>,
     pub(super) access: Live<Access>,
     pub(super) throttle: Throttle,
 }
@@ -66,6 +71,8 @@ impl ApiState {
             reports: ReportLimits::new(),
             scrapes: ScrapeLimits::new(),
             started: Instant::now(),
+            feed: None,
+            ending: watch::Sender::new(false),
             access: Live::default(),
             throttle: Throttle::default(),
         }
@@ -75,6 +82,13 @@ impl ApiState {
     #[must_use]
     pub fn telling(mut self, stored: OnStored) -> Self {
         self.stored = Some(stored);
+        self
+    }
+
+    /// The same with calls as they happen.
+    #[must_use]
+    pub fn feeding(mut self, feed: Feed) -> Self {
+        self.feed = Some(feed);
         self
     }
 

@@ -16,6 +16,7 @@ use analyzer::otlp::Exporter;
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
+    feed::Feed,
     live::Live,
     metrics::{Found, Kept, Metrics, Publisher},
     record::Record,
@@ -64,6 +65,7 @@ pub(crate) enum Capturing {
 pub(crate) struct Daemon {
     metrics: Metrics,
     board: Arc<Board>,
+    feed: Feed,
     capture: Arc<CaptureStatus>,
     storage: Storage,
     totals: Option<Kept>,
@@ -123,6 +125,8 @@ impl Daemon {
         });
         let counting = Arc::new(Counting::new(&setup.counter, &metrics));
         let board = Arc::new(Board::new(metrics.clone()));
+        let run = system_clock().as_micros().unsigned_abs();
+        let feed = Feed::start(&metrics, run).context("cannot start the live feed's thread")?;
         let capture = Arc::new(CaptureStatus::new(match capturing {
             Capturing::Yes => CaptureState::Starting,
             Capturing::No => CaptureState::None,
@@ -139,7 +143,8 @@ impl Daemon {
             Reader::open(&db)?,
             analyse(&setup, Arc::clone(&redactions), Arc::clone(&counting)),
         )
-        .guarded(access.clone());
+        .guarded(access.clone())
+        .feeding(feed.clone());
         #[cfg(feature = "otlp")]
         let state = match otlp.as_ref().and_then(Exporter::queue) {
             Some(queue) => state.telling(Arc::new(move |record| queue.submit(record))),
@@ -188,6 +193,7 @@ impl Daemon {
         Ok(Self {
             metrics,
             board,
+            feed,
             capture,
             storage,
             totals,
@@ -224,6 +230,11 @@ impl Daemon {
 
     pub(crate) fn board(&self) -> &Arc<Board> {
         &self.board
+    }
+
+    /// Who is told of calls as they happen.
+    pub(crate) const fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     pub(crate) fn writer(&self) -> WriterHandle {

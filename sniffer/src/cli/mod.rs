@@ -198,6 +198,7 @@ impl Setup {
             },
             analysis: self.analysis.clone(),
             counter: self.counter.clone(),
+            feed: None,
         }
     }
 }
