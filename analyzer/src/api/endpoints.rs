@@ -59,7 +59,7 @@ use Filters::{No, Taken};
 /// All endpoints.
 #[rustfmt::skip]
 pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint { method: "GET", path: "/", summary: "The status page", filters: No, parameters: &[], answer: Answer::Text("text/html") },
+    Endpoint { method: "GET", path: "/", summary: "The dashboard", filters: No, parameters: &[], answer: Answer::Text("text/html") },
     Endpoint { method: "GET", path: "/api/calls", summary: "Calls, page by page", filters: Taken, parameters: &[ORDERING, PAGING], answer: Answer::Json("CallPage") },
     Endpoint { method: "GET", path: "/api/calls.csv", summary: "All calls as CSV", filters: Taken, parameters: &[ORDERING, WHOLE], answer: CSV },
     Endpoint { method: "GET", path: "/api/calls.ndjson", summary: "All calls as NDJSON", filters: Taken, parameters: &[ORDERING, WHOLE], answer: NDJSON },
@@ -77,6 +77,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: "GET", path: "/live", summary: "Whether the process answers", filters: No, parameters: &[], answer: Answer::Json("Object") },
     Endpoint { method: "GET", path: "/metrics", summary: "The aggregates, for Prometheus", filters: No, parameters: &[OFFSET], answer: Answer::Metrics },
     Endpoint { method: "GET", path: "/ready", summary: "Whether it captures and stores", filters: No, parameters: &[], answer: Answer::Readiness },
+    Endpoint { method: "GET", path: "/ui/{file}", summary: "A file of the dashboard's", filters: No, parameters: &[], answer: Answer::Text("text/javascript") },
     Endpoint { method: "POST", path: "/api/report", summary: "Takes a report of the old plugin", filters: No, parameters: &[], answer: Answer::Accepted },
 ];
 
