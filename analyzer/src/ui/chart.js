@@ -13,7 +13,7 @@ const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [14, 4], [3, 6]];
 
 const BEFORE_DASH = [2, 4];
 
-// `series`: `{ name, values, before }`, one value a time. `format` makes text of a value, `csv` is a link, and
+// `series`: `{ name, values, before }`, one value a time. `format` makes text of a value, `csv()` makes a link, and
 // `choose(from, to)` is told what was dragged over. The element has `close`.
 export const chart = ({ title, times, step, series, format, csv, choose, columns }) => {
   const canvas = h("div", { class: "plot", tabindex: 0, role: "img", "aria-label": `${title}, over time. The numbers are in the table below. Arrow keys move the cursor.` });
@@ -26,7 +26,7 @@ export const chart = ({ title, times, step, series, format, csv, choose, columns
     cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: "all" }, points: { size: 7 } },
     legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] } },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => format(tick)) }],
+    axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map((tick, place) => moment(tick, ticks[place - 1], step)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => format(tick)) }],
     series: [{ label: "time", value: (_, s) => s == null ? "\u2013" : step >= 86400 ? time(s).slice(0, 10) : step >= 3600 ? time(s).slice(0, 16) : clock(s) }, ...lines],
     hooks: { setSelect: [(plot) => {
       const { left, width } = plot.select;
@@ -46,12 +46,20 @@ export const chart = ({ title, times, step, series, format, csv, choose, columns
   const figure = h("figure", { class: "card chart" },
     h("figcaption", {}, h("h2", {}, title)),
     canvas,
-    numbers(() => table(columns ?? numberColumns(series, format), times.map((t, place) => ({ t, place })), { label: `${title}: numbers` }), csv));
+    numbers(() => table(columns ?? numberColumns(series, format), times.map((t, place) => ({ t, place })), { label: `${title}: numbers` }), csv()));
   figure.close = () => {
     resized.disconnect();
     plot.destroy();
   };
   return figure;
+};
+
+// 14:05, with the day where that is another one, and seconds where they tell ticks apart.
+const moment = (tick, before, step) => {
+  const text = time(tick);
+  const day = before == null || time(before).slice(0, 10) !== text.slice(0, 10);
+  const clock_ = text.slice(11, step < 60 ? 19 : 16);
+  return step >= 86400 ? text.slice(0, 10) : day ? `${clock_}\n${text.slice(0, 10)}` : clock_;
 };
 
 const drawn = ({ name, values, before }, place, format) => {

@@ -23,7 +23,7 @@ export const mount = (root) => {
     h("div", { class: "row" },
       choice("Values", [["both", "first token and output"], ...Object.entries(KINDS).map(([kind, [name]]) => [kind, name.toLowerCase()])],
         KINDS[asked] ? asked : "both", (value) => change({ of: value === "both" ? null : value })),
-      h("span", { class: "soft small" }, "Darker is more calls, by their logarithm. A click shows that time.")),
+      h("span", { class: "soft small" }, "The stronger the colour, the more calls, by their logarithm. A click shows that time.")),
     places));
   const maps = [];
   const close = () => maps.splice(0).forEach((map) => map.close());
@@ -73,7 +73,7 @@ const heatMap = (answer) => {
     { title: name.toLowerCase(), cell: ({ place }) => between(bounds, place, format), value: ({ place }) => place },
     { title: "calls", number: true, cell: ({ n }) => count(n), value: ({ n }) => n },
   ];
-  const map = h("div", {}, frame, told, h("p", { class: "soft small" }, `A column is ${span(step)}; the darkest cell has ${count(most)} calls.`),
+  const map = h("div", {}, frame, told, h("p", { class: "soft small" }, `A column is ${span(step)}; the strongest cell has ${count(most)} calls.`),
     numbers(() => table(columns, rows, { label: `${name}: numbers` }), csv(answer, rows)));
   map.close = () => resized.disconnect();
   return map;

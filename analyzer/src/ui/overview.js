@@ -87,7 +87,7 @@ const whole = (answer, before) => {
     values: column(points, times.length, figure, without),
     before: before && column(before, times.length, figure, without),
   });
-  const common = { times, step: answer.step, choose, csv: csvLink("timeseries", question()) };
+  const common = { times, step: answer.step, choose, csv: () => csvLink("timeseries", question()) };
   return [
     chart({ ...common, title: `Calls ${per(answer.step)}`, format: short, series: [make("calls", (p) => p.calls, 0), make("errors", (p) => p.errors, 0)] }),
     chart({ ...common, title: "Time to first token", format: seconds, series: ["p50", "p95", "p99"].map((name) => make(name, (p) => p.ttft[name], null)) }),
@@ -100,7 +100,7 @@ const whole = (answer, before) => {
 
 const bySplit = (answer, split) => {
   const times = timesOf(answer);
-  const common = { times, step: answer.step, choose, csv: csvLink("timeseries", question({ group_by: split, limit: LINES })) };
+  const common = { times, step: answer.step, choose, csv: () => csvLink("timeseries", question({ group_by: split, limit: LINES })) };
   const make = (figure, without) => answer.series.map((one) => ({
     name: one[split] ?? "~none",
     values: column(one.points, times.length, figure, without),
