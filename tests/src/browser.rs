@@ -145,12 +145,18 @@ impl Browser {
                     .push(parameters["exceptionDetails"].to_string());
             }
             Some("Runtime.consoleAPICalled")
-                if matches!(parameters["type"].as_str(), Some("error" | "warning" | "assert")) =>
+                if matches!(
+                    parameters["type"].as_str(),
+                    Some("error" | "warning" | "assert")
+                ) =>
             {
                 self.complaints.push(parameters["args"].to_string());
             }
             Some("Log.entryAdded")
-                if matches!(parameters["entry"]["level"].as_str(), Some("error" | "warning")) =>
+                if matches!(
+                    parameters["entry"]["level"].as_str(),
+                    Some("error" | "warning")
+                ) =>
             {
                 self.complaints.push(parameters["entry"].to_string());
             }
@@ -218,7 +224,9 @@ impl Browser {
             if Instant::now() > deadline {
                 let text = self.value("document.body.innerText").unwrap_or_default();
                 let complaints = self.complaints();
-                bail!("never true: {expression}\n--- the page\n{text}\n--- complaints\n{complaints:#?}");
+                bail!(
+                    "never true: {expression}\n--- the page\n{text}\n--- complaints\n{complaints:#?}"
+                );
             }
             thread::sleep(LOOK);
         }
@@ -229,7 +237,10 @@ impl Browser {
     /// # Errors
     /// Where it does not come.
     pub fn text(&mut self, selector: &str) -> Result<String> {
-        let found = self.until(&format!("document.querySelector({})?.innerText", json!(selector)))?;
+        let found = self.until(&format!(
+            "document.querySelector({})?.innerText",
+            json!(selector)
+        ))?;
         Ok(found.as_str().unwrap_or_default().to_owned())
     }
 
@@ -343,7 +354,12 @@ mod tests {
 
     #[test]
     fn base64_is_read() {
-        for (text, bytes) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9vYmFy", "foobar")] {
+        for (text, bytes) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9vYmFy", "foobar"),
+        ] {
             assert_eq!(from_base64(text), bytes.as_bytes());
         }
     }

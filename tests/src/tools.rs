@@ -59,7 +59,12 @@ pub fn traefik() -> Result<PathBuf> {
 /// Where it was not installed.
 pub fn chromium() -> Result<PathBuf> {
     let folders = env::var_os("PATH").unwrap_or_default();
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ];
     let found = env::split_paths(&folders)
         .flat_map(|folder| names.map(|name| folder.join(name)))
         .find(|path| path.is_file());

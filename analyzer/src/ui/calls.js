@@ -1,12 +1,12 @@
 // Which calls: a list that can be ordered and paged, or a live tail that can be paused.
 
-import { change, here, link, question, shared } from "./address.js";
+import { change, filters, here, link, question, shared } from "./address.js";
 import { get } from "./api.js";
 import { button, h, select } from "./dom.js";
 import { follow } from "./feed.js";
 import { NOTHING, count, money, rate, seconds, text, time } from "./format.js";
 import { empty, loading } from "./states.js";
-import { csvLink, line } from "./table.js";
+import { csvLink, line, table } from "./table.js";
 
 // Rows of a page.
 const PAGE = 100;
@@ -91,7 +91,8 @@ const tail = (root) => {
     pauseButton.setAttribute("aria-pressed", String(paused));
     draw();
   }, { "aria-pressed": "false" });
-  root.replaceChildren(h("div", { class: "stack" }, bar(true, pauseButton, note),
+  const open = h("section", { class: "card", hidden: true, "aria-label": "Calls under way" });
+  root.replaceChildren(h("div", { class: "stack" }, bar(true, pauseButton, note), open,
     h("div", { class: "card scroll", tabindex: 0, role: "region", "aria-label": "Live calls" }, h("table", { class: "data calls" }, heads(shown), body))));
   const draw = () => {
     if (paused) {
@@ -113,8 +114,40 @@ const tail = (root) => {
   };
   const fail = (error) => { note.textContent = `${error.message}; asked again by itself.`; };
   follow(take, fail, stop.signal);
-  return { refresh: async () => {}, close: () => stop.abort(), every: 5000 };
+  const refresh = async ({ signal }) => {
+    if (!paused) await underWay(open, signal);
+  };
+  return { refresh, close: () => stop.abort(), every: 2000 };
 };
+
+// Filters that a call has a value for while it is under way.
+const KNOWN_EARLY = ["model", "operation", "client", "user", "key", "dialect", "stream", "server", "source"];
+
+const underWay = async (place, signal) => {
+  const parameters = new URLSearchParams(filters().filter(([name]) => KNOWN_EARLY.includes(name) || name.startsWith("label.")));
+  const answer = await get("inflight", parameters, signal).catch((error) => {
+    // Where nothing is captured, nothing is followed.
+    if (error.kind === "unavailable") return { calls: [], left_out: 0 };
+    throw error;
+  });
+  place.hidden = !answer.calls.length;
+  const shown = answer.calls.slice(0, OPEN);
+  place.replaceChildren(h("h2", {}, `${count(answer.calls.length)} under way`),
+    table(OPEN_COLUMNS, shown, { label: "Calls under way" }),
+    shown.length < answer.calls.length || answer.left_out ? h("p", { class: "soft small" }, `The oldest ${count(shown.length)} are shown.`) : "");
+};
+
+// Rows of calls under way.
+const OPEN = 20;
+
+const OPEN_COLUMNS = [
+  { title: "age", number: true, cell: (call) => seconds(call.age), value: (call) => call.age },
+  { title: "model", name: true, cell: (call) => text(call.request_model ?? call.response_model) },
+  { title: "operation", cell: (call) => `${text(call.operation)}${call.stream ? ", stream" : ""}` },
+  { title: "first token", number: true, cell: (call) => call.first_token == null ? "not yet" : call.request_start == null ? "seen" : seconds(call.first_token - call.request_start) },
+  { title: "client", cell: (call) => text(call.client ?? call.peer) },
+  { title: "user", name: true, cell: (call) => text(call.user) },
+];
 
 export const outcome = (call) => call.outcome === "ok" ? "ok" : `${call.outcome}${call.status == null || call.status === 200 ? "" : ` ${call.status}`}`;
 
