@@ -1,7 +1,7 @@
 //! `llmtap replay`: capture files in, rows out.
 
 use std::{
-    io::{self, BufWriter, ErrorKind, Write},
+    io::{self, ErrorKind, Write},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -18,12 +18,11 @@ use super::{
     args::{Format, ReplayArgs, Rows},
     places,
     print::Printer,
+    progress::Progress,
     storage::Storage,
     summary::Summary,
+    table,
 };
-
-/// Standard output is written in blocks of this size: rows are many and small.
-const OUT_BUFFER: usize = 64 * 1024;
 
 /// Runs the command.
 pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
@@ -46,9 +45,10 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut source = FileSource::open(&args.files)?;
 
     let stop = AtomicBool::new(false);
-    let stdout = BufWriter::with_capacity(OUT_BUFFER, io::stdout());
+    let progress = Progress::start(source.position());
     let mut sink = Sink {
-        printer: Printer::new(stdout, args.format, args.rows),
+        printer: Printer::new(progress.stdout(), args.format, args.rows),
+        progress: &progress,
         rows: args.rows,
         storage: storage.as_ref(),
         summary: Summary::default(),
@@ -71,6 +71,7 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         failed,
         ..
     } = sink;
+    drop(progress);
     // What was accepted is written, whatever happened to the file or to standard output.
     if let Some(storage) = storage {
         storage.close()?;
@@ -109,8 +110,8 @@ fn conclude<W: Write>(
     };
     if found > 0 && args.format == Format::Table {
         let text = match args.rows {
-            Rows::Calls => summary.of_calls(report),
-            Rows::Exchanges => summary.of_exchanges(report),
+            Rows::Calls => summary.of_calls(report, table::width()),
+            Rows::Exchanges => summary.of_exchanges(report, table::width()),
         };
         printer.text("\n")?;
         printer.text(&text)?;
@@ -123,6 +124,7 @@ fn conclude<W: Write>(
 /// Takes the outputs: prints, sums up, stores.
 struct Sink<'a, W: Write> {
     printer: Printer<W>,
+    progress: &'a Progress,
     rows: Rows,
     storage: Option<&'a Storage>,
     summary: Summary,
@@ -140,6 +142,7 @@ impl<W: Write> Sink<'_, W> {
                     self.attempt(|printer| printer.exchange(&row));
                 }
                 if let Some(record) = record {
+                    self.progress.call();
                     self.summary.call(&record.call);
                     if self.rows == Rows::Calls {
                         self.attempt(|printer| printer.call(&record.call));
