@@ -26,6 +26,7 @@ mod summary;
 mod table;
 mod terminal;
 mod tokenizers;
+mod top;
 mod whose;
 
 use std::{
@@ -88,6 +89,7 @@ fn start() -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::main(args, (reloader, log)),
         Command::Replay(args) => replay::main(args),
         Command::Serve(args) => serve::main(args, (reloader, log)),
+        Command::Top(args) => top::main(args),
         #[cfg(feature = "ebpf")]
         Command::Check(args) => check::main(args),
         Command::Calls(args) => questions::calls(args),

@@ -27,6 +27,15 @@ const BAR: usize = 20;
 /// Takes the line away: to its beginning, and clear to its end.
 const CLEAR: &[u8] = b"\r\x1b[K";
 
+/// Where the line is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// On standard error, where that is a terminal.
+    OnTerminal,
+    /// Nowhere: the terminal shows something else.
+    Never,
+}
+
 /// The line, drawn by a thread until it is dropped.
 pub(crate) struct Progress {
     shared: Arc<Shared>,
@@ -44,8 +53,8 @@ struct Shared {
 }
 
 impl Progress {
-    /// Shows the line where standard error is a terminal.
-    pub(crate) fn start(position: Position) -> Self {
+    /// Shows the line, or does not.
+    pub(crate) fn start(position: Position, where_shown: Shown) -> Self {
         let shared = Arc::new(Shared {
             position,
             calls: AtomicU64::new(0),
@@ -53,7 +62,8 @@ impl Progress {
             shown: Mutex::new(false),
         });
         let (ended, end) = bounded::<()>(0);
-        let thread = io::stderr().is_terminal().then(|| {
+        let shown = where_shown == Shown::OnTerminal && io::stderr().is_terminal();
+        let thread = shown.then(|| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let mut wait = FIRST;
