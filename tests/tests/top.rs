@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
     http,
+    pcap::{Capture, Conversation},
     process::{self, Daemon},
     pty::{OWN_TERMINAL, Streams, Terminal},
     tools,
@@ -108,6 +109,59 @@ fn a_replay_is_watched_and_then_reported() -> Result<()> {
         said.contains("21 calls (15 streamed) in 21 exchanges"),
         "the report comes after"
     );
+    Ok(())
+}
+
+/// A stream that goes on for an hour, an event every 50 ms.
+fn endless(file: &Path) -> Result<()> {
+    const T0: u64 = 1_754_000_000_000_000;
+    let at = |millis: u64| T0 + millis * 1_000;
+    let mut talk = Conversation::new(([10, 1, 0, 9], 40_001).into(), ([10, 0, 0, 1], 8000).into());
+    let body = json!({"model": "slow-model", "stream": true, "messages": [{"role": "user", "content": "Hi"}]});
+    let body = body.to_string();
+    let length = body.len();
+    let head = "Host: llm\r\nContent-Type: application/json\r\n";
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}"
+    );
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    talk.handshake(at(0))
+        .client(at(1), request)
+        .server(at(20), head);
+    let chunk = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "word "}}]});
+    let event = format!("data: {chunk}\n\n");
+    for number in 1..=72_000 {
+        talk.server(at(20 + number * 50), &event);
+    }
+    Ok(Capture::of(&talk).write(file)?)
+}
+
+#[test]
+fn calls_under_way_are_seen_while_a_capture_is_played() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let capture = folder.path().join("endless.pcap");
+    endless(&capture)?;
+    let mut command = on_terminal(&["replay", "--realtime"])?;
+    command.arg(&capture);
+    let mut terminal = Terminal::start(command, Streams::All, SMALL)?;
+    let tokens = |screen: &str| {
+        let line = screen.lines().find(|line| line.contains("slow-model"))?;
+        let tokens = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix('~'))?;
+        line.contains("streaming")
+            .then(|| tokens.parse::<u64>().ok())?
+    };
+    let screen = terminal.wait("call under way", |screen| tokens(screen).is_some())?;
+    ensure!(
+        screen.contains("in flight: 1 by age") && screen.contains("10.1.0.9"),
+        "{screen}"
+    );
+    let before = tokens(&screen);
+    terminal.wait("call with more tokens", |screen| tokens(screen) > before)?;
+    terminal.type_keys("q")?;
+    ensure!(terminal.end()?.success());
+    terminal.wait_for("incomplete")?;
     Ok(())
 }
 

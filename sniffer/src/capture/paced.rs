@@ -15,7 +15,7 @@ use super::{CaptureError, CaptureStats, Next, Packet, PacketSource};
 /// years ahead: what is beyond this is skipped.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// After so long a wait the source says that it is idle: how soon what was read so far is seen.
+/// The longest sleep: after it the source says again that it is idle, and can be stopped.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
 
 /// Hands on the packets of a source when they are due.
@@ -32,6 +32,8 @@ pub struct Paced<S> {
 struct Waiting {
     packet: Packet<'static>,
     due: Instant,
+    /// Whether it was said that nothing comes until then.
+    told: bool,
 }
 
 /// When which packet time was, or would have been.
@@ -102,10 +104,19 @@ impl<S: PacketSource> PacketSource for Paced<S> {
                 Waiting {
                     packet: head,
                     due: self.due(micros, Instant::now()),
+                    told: false,
                 }
             }
         };
         let left = waiting.due.saturating_duration_since(Instant::now());
+        if !left.is_zero() && !waiting.told {
+            // At once, so that the packets before are looked at now, and not when this one comes.
+            self.waits = Some(Waiting {
+                told: true,
+                ..waiting
+            });
+            return Ok(Next::Idle);
+        }
         thread::sleep(left.min(IDLE_AFTER));
         if left > IDLE_AFTER {
             self.waits = Some(waiting);

@@ -143,7 +143,9 @@ impl Daemon {
             .thread_name("api")
             .enable_all()
             .build()
-            .context("cannot start the API's threads")?;
+            .context(
+                "cannot start the API's threads: is the limit of processes (ulimit -u) reached?",
+            )?;
         let (stop, stopping) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
         {
             let _inside = runtime.enter();

@@ -47,7 +47,9 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let file = FileSource::open(&args.files)?;
     let rows_on_terminal = args.rows == Rows::Calls && args.format == Format::Table;
     let view = (args.realtime && rows_on_terminal && top::is_possible())
-        .then(|| top::Local::new(args.speed));
+        .then(|| top::Local::new(args.speed))
+        .transpose()
+        .context("cannot start a thread for the view")?;
     let shown = if view.is_some() {
         Shown::Never
     } else {
@@ -64,7 +66,7 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut sink = Sink {
         printer: Printer::new(progress.stdout(), args.format, args.rows),
         progress: &progress,
-        view: view.as_deref(),
+        view: view.as_ref(),
         rows: args.rows,
         at_once: args.realtime,
         storage: storage.as_ref(),
@@ -76,7 +78,8 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         sink.attempt(Printer::begin);
     }
     let ports = args.ports.clone();
-    let settings = setup.pipeline(Source::File, Pace::Replay, ports, &args.limits);
+    let mut settings = setup.pipeline(Source::File, Pace::Replay, ports, &args.limits);
+    settings.feed = view.as_ref().map(|view| view.feed().clone());
     let mut run = || {
         pipeline::run(
             &mut *source,

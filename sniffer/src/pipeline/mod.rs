@@ -296,6 +296,7 @@ impl<'s> Feeder<'s> {
             if due {
                 told = Instant::now();
                 let snapshot = Snapshot {
+                    now: self.now,
                     capture: source.stats(),
                     packets: self.decoder.counters(),
                     totals: totals.sum(),

@@ -1,18 +1,20 @@
 //! Pictures of a replay in this process.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    io,
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
-use analyzer::{api::Board, call::Call, metrics::Metrics};
+use analyzer::{api::Board, call::Call, feed::Feed, metrics::Metrics, time::Timestamp};
 use sniffer::{capture::CaptureStats, pipeline};
 
-use super::picture::{Calls, Loss, Picture, Status, UnderWay};
+use super::picture::{Calls, Loss, Picture, Status};
 
 /// What a replay tells of itself.
 pub(crate) struct Local {
     board: Board,
+    feed: Feed,
     state: Mutex<State>,
     started: Instant,
     speed: f64,
@@ -21,19 +23,31 @@ pub(crate) struct Local {
 #[derive(Default)]
 struct State {
     status: Status,
-    under_way: Option<Vec<UnderWay>>,
+    /// The time of the latest packet, and since when it has been that.
+    latest: Option<(Timestamp, Instant)>,
     note: Option<String>,
     ended: Option<f64>,
 }
 
 impl Local {
-    pub(crate) fn new(speed: f64) -> Arc<Self> {
-        Arc::new(Self {
-            board: Board::new(Metrics::new()),
+    /// For a replay at this speed.
+    ///
+    /// # Errors
+    /// Where there can be no thread.
+    pub(crate) fn new(speed: f64) -> io::Result<Self> {
+        let metrics = Metrics::new();
+        Ok(Self {
+            feed: Feed::start(&metrics, 0)?,
+            board: Board::new(metrics),
             state: Mutex::default(),
             started: Instant::now(),
             speed,
         })
+    }
+
+    /// What the pipeline's workers are asked by.
+    pub(crate) const fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// A call has ended.
@@ -44,6 +58,9 @@ impl Local {
     /// The sums so far.
     pub(crate) fn progress(&self, sums: &pipeline::Snapshot<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.latest.is_none_or(|(time, _)| time != sums.now) {
+            state.latest = Some((sums.now, Instant::now()));
+        }
         state.status.packets = sums.capture.packets;
         state.status.in_flight = i64::try_from(sums.totals.in_flight).unwrap_or(i64::MAX);
         state.status.losses = losses(&sums.capture, &sums.totals);
@@ -54,7 +71,6 @@ impl Local {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.note = Some(note);
         state.status.in_flight = 0;
-        state.under_way = None;
         state.ended = Some(self.now());
     }
 
@@ -66,13 +82,23 @@ impl Local {
     pub(super) fn picture(&self) -> Picture {
         let calls = Calls::of(self.board.json());
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = match (state.ended, state.latest) {
+            (None, Some((time, since))) => {
+                // Between two packets time goes on as well.
+                let passed = since.elapsed().as_secs_f64() * self.speed * 1e6;
+                let calls = self.feed.in_flight().peek(time.plus_micros(passed as i64));
+                let calls = calls.into_iter().map(serde_json::from_value);
+                calls.filter_map(Result::ok).collect()
+            }
+            _ => Vec::new(),
+        };
         Picture {
             at: state.ended.unwrap_or_else(|| self.now()),
             status: Status {
                 calls,
                 ..state.status.clone()
             },
-            under_way: state.under_way.clone(),
+            under_way: Some(under_way),
             note: state.note.clone(),
         }
     }
