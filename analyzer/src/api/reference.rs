@@ -31,7 +31,7 @@ follows. Rows that show a call a second time, from a relay's other side, are lef
 |---|---|---|
 ";
 
-const ENDS: &str = "
+const ENDS: &str = r#"
 ## Pages
 
 A page's `next` is the `cursor` of the page after it, `null` on the last. It continues after a call, not after a
@@ -84,7 +84,7 @@ Two questions are answered at a time, each from a snapshot and a connection of i
 up to 5 s for its turn, and then gets 503. Four long answers are sent at a time; one whose reader takes nothing for
 a minute is broken off. Neither holds up capture or writing, and no snapshot outlives a page. Text search (`q`)
 reads all stored texts, which retention bounds: an index of them would be paid for with each call that is written.
-";
+"#;
 
 /// Makes the page.
 pub fn page() -> String {
