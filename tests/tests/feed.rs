@@ -135,20 +135,10 @@ fn a_stream_is_told_while_it_is_under_way() -> Result<()> {
     let without: Json = serde_json::from_str(&without.context("never stored")?.text())?;
     assert_eq!(without["bodies"], Json::Null);
     let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
-    let with = with_token(api, &path, token.trim())?;
+    let with = http::get_as(api, &path, &token)?.text();
     assert!(with.contains(r#"\"user\":\"eve\""#), "{with}");
     llmtap.stop("INT")?;
     Ok(())
-}
-
-fn with_token(api: SocketAddr, path: &str, token: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(api)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {api}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
-    )?;
-    Ok(std::io::read_to_string(stream)?)
 }
 
 #[test]
@@ -173,16 +163,13 @@ fn bound_elsewhere_it_starts_with_a_token_alone_and_takes_a_new_one() -> Result<
     let api: SocketAddr = ([127, 0, 0, 1], port).into();
     assert_eq!(http::get(api, "/metrics")?.status, 401);
     assert_eq!(http::get(api, "/live")?.status, 200);
-    let status = |token: &str| -> Result<String> {
-        let answer = with_token(api, "/metrics", token)?;
-        Ok(answer.lines().next().unwrap_or_default().to_owned())
-    };
-    assert_eq!(status("the-first-token-0123")?, "HTTP/1.1 200 OK");
+    let status = |token: &str| Ok::<_, anyhow::Error>(http::get_as(api, "/metrics", token)?.status);
+    assert_eq!(status("the-first-token-0123")?, 200);
     fs::write(&file, "the-second-token-0123\n")?;
     llmtap.signal("HUP")?;
     llmtap.stderr_line(|line| line.contains("settings read again"))?;
-    assert_eq!(status("the-second-token-0123")?, "HTTP/1.1 200 OK");
-    assert_eq!(status("the-first-token-0123")?, "HTTP/1.1 401 Unauthorized");
+    assert_eq!(status("the-second-token-0123")?, 200);
+    assert_eq!(status("the-first-token-0123")?, 401);
     llmtap.stop("TERM")?;
     Ok(())
 }
