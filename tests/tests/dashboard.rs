@@ -298,8 +298,9 @@ fn the_live_tail_can_be_paused() -> Result<()> {
         "document.querySelector('[role=status].small')?.innerText.includes('No call yet') || null",
     )?;
     let report = |model: &str| -> Result<()> {
+        let request = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
         let body = json!({
-            "request_body": {"model": model, "messages": [{"role": "user", "content": "hello"}]},
+            "request_body": request.to_string(),
             "response_body": "{}", "elapsed_time": 0.5, "model": model,
         });
         let answer = http::post(api, "/api/report", &body.to_string())?;
