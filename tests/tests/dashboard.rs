@@ -287,6 +287,46 @@ fn a_replay_is_served_and_leaves_nothing() -> Result<()> {
     Ok(())
 }
 
+/// The live tail shows calls as they end, and stands still while it is paused.
+#[test]
+fn the_live_tail_can_be_paused() -> Result<()> {
+    let (_folder, _daemon, api) = demo()?;
+    let mut browser = Browser::start()?;
+    wide(&mut browser)?;
+    browser.open(api, "#/calls?live=1&model=tail*")?;
+    browser.until(
+        "document.querySelector('[role=status].small')?.innerText.includes('No call yet') || null",
+    )?;
+    let report = |model: &str| -> Result<()> {
+        let request = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
+        let body = json!({
+            "request_body": request.to_string(),
+            "response_body": "{}", "elapsed_time": 0.5, "model": model,
+        });
+        let answer = http::post(api, "/api/report", &body.to_string())?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        Ok(())
+    };
+    report("tail-1")?;
+    report("other")?;
+    browser.until("document.querySelector('table.calls tbody')?.innerText.includes('tail-1')")?;
+    browser.click("button[aria-pressed='false'].pause")?;
+    report("tail-2")?;
+    browser
+        .until("document.querySelector('[role=status].small')?.innerText.includes('1 newer')")?;
+    assert_eq!(cells(&mut browser, "table.calls")?.len(), 1);
+    browser.click("button.pause")?;
+    browser.until("document.querySelector('table.calls tbody')?.innerText.includes('tail-2')")?;
+    let rows = cells(&mut browser, "table.calls")?;
+    let models: Vec<_> = rows.iter().map(|row| row[1].as_str()).collect();
+    assert_eq!(models, ["tail-2", "tail-1"]);
+    // The row opens, by its key.
+    browser.click("table.calls tbody a")?;
+    ensure!(browser.text("h1")?.contains("tail-2"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
 /// What an attacker would have the page run; it marks the page where it is run.
 const ATTACK: &str = "<img src=x onerror=\"window.hit=1\"><script>window.hit=2</script>{{7*7}}\"'>";
 

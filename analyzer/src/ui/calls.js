@@ -82,7 +82,7 @@ const list = (root) => {
 const tail = (root) => {
   const shown = columns();
   const body = h("tbody");
-  const note = h("p", { class: "soft small", role: "status" }, "Waiting for calls \u2026");
+  const note = h("p", { class: "soft small", role: "status" }, "No call yet: as soon as one ends, it is shown here.");
   const stop = new AbortController();
   let waiting = [], paused = false, passed = 0;
   const pauseButton = button("Pause", () => {
@@ -90,13 +90,13 @@ const tail = (root) => {
     pauseButton.textContent = paused ? "Go on" : "Pause";
     pauseButton.setAttribute("aria-pressed", String(paused));
     draw();
-  }, { "aria-pressed": "false" });
+  }, { "aria-pressed": "false", class: "pause" });
   const open = h("section", { class: "card", hidden: true, "aria-label": "Calls under way" });
   root.replaceChildren(h("div", { class: "stack" }, bar(true, pauseButton, note), open,
     h("div", { class: "card scroll", tabindex: 0, role: "region", "aria-label": "Live calls" }, h("table", { class: "data calls" }, heads(shown), body))));
   const draw = () => {
     if (paused) {
-      note.textContent = `Paused: ${count(waiting.length)} newer calls wait${passed ? `, ${count(passed)} more were passed over` : ""}.`;
+      note.textContent = `Paused: ${count(waiting.length)} newer wait${passed ? `, ${count(passed)} more were passed over` : ""}.`;
       return;
     }
     body.prepend(...waiting.map((call) => line(shown, call)));
@@ -153,7 +153,7 @@ export const outcome = (call) => call.outcome === "ok" ? "ok" : `${call.outcome}
 
 const columns = () => {
   const rest = shared();
-  const open = (call) => h("a", { href: link(`call/${call.id}`, rest) }, time(call.ended ?? call.request_start));
+  const open = (call) => h("a", { href: link(`call/${call.id ?? call.call_key}`, rest) }, time(call.ended ?? call.request_start));
   return [
     { title: "ended", cell: open },
     { title: "model", name: true, cell: (call) => text(call.request_model ?? call.response_model) },

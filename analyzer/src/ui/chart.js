@@ -69,7 +69,7 @@ const drawn = ({ name, values, before }, place, format) => {
   const value = (_, v) => format(v);
   const line = { label: name, stroke, width: 2, dash: DASHES[place % DASHES.length], value, points: { show: alone, size: 5, fill: stroke }, spanGaps: false };
   if (!before) return [line];
-  return [line, { label: `${name}, before`, stroke, width: 1, dash: BEFORE_DASH, alpha: .65, value, points: { show: isSparse(before), size: 3 }, spanGaps: false }];
+  return [line, { label: `${name}, before`, stroke, width: 1.5, dash: BEFORE_DASH, alpha: .85, value, points: { show: isSparse(before), size: 3 }, spanGaps: false }];
 };
 
 const isSparse = (values) => values.filter((v) => v != null).length < values.length / 2;

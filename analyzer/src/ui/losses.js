@@ -43,5 +43,5 @@ const counters = (losses) => {
   ];
   return h("section", { class: "card" }, h("h2", {}, "Lost, left aside, or odd"),
     h("p", { class: "soft small" }, "Counted since the start of the process. A call that something of is missing says so in its own row."),
-    losses.length ? table(shown, losses, { label: "Losses" }) : empty("Nothing", "Every packet that came was read, and every row that was made was kept."));
+    losses.length ? table(shown, losses, { label: "Losses" }) : empty("Nothing", "Nothing that came was lost or left aside, and every row that was made was kept."));
 };

@@ -111,7 +111,8 @@ const turn = async (view, root, signal) => {
 const failed = (error, root) => {
   if (error.kind === "unauthorised") {
     refusedEntry = true;
-    const message = token() ? "The token that was given is not taken." : String(error.message);
+    const message = token() ? "The token that was given is not taken."
+      : "Whoever runs llmtap has it: in the file of --api-token-file, else in llmtap.token beside the database.";
     forget();
     mark("bad", "a token is needed");
     element("view").replaceChildren(unauthorised(message, open));

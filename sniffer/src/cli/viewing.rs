@@ -16,7 +16,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use analyzer::{exchange::Source, metrics::ExchangeKind};
+use analyzer::{exchange::Source, metrics::ExchangeKind, time::Timestamp};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use sniffer::{
@@ -124,6 +124,7 @@ fn read(args: &ReplayArgs, source: &mut FileSource, daemon: &Daemon) -> anyhow::
         daemon
             .setup()
             .pipeline(Source::File, Pace::Replay, args.ports.clone(), &args.limits);
+    let mut latest = Timestamp::default();
     let report = pipeline::run(
         source,
         &settings,
@@ -139,9 +140,13 @@ fn read(args: &ReplayArgs, source: &mut FileSource, daemon: &Daemon) -> anyhow::
                 let _ = writer.submit_blocking(*record);
             }
         },
-        |snapshot| watch.look(snapshot),
+        |snapshot| {
+            latest = snapshot.now;
+            watch.look(snapshot);
+        },
     )?;
     watch.look(&Snapshot {
+        now: latest,
         capture: report.capture.clone(),
         packets: &report.packets,
         totals: report.totals.clone(),

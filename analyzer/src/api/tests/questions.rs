@@ -228,7 +228,10 @@ fn the_document_tells_of_what_there_is() {
     for endpoint in endpoints::ENDPOINTS {
         let described = &document["paths"][endpoint.path][endpoint.method.to_ascii_lowercase()];
         assert!(described["responses"].is_object(), "{}", endpoint.path);
-        let path = endpoint.path.replace("{id}", "1");
+        let path = endpoint
+            .path
+            .replace("{id}", "1")
+            .replace("{file}", "main.js");
         let status = match endpoint.method {
             "POST" => server.post(&path, &report(1)).status,
             // It has no end.
