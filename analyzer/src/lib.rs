@@ -15,6 +15,7 @@ pub mod columns;
 pub mod cost;
 pub mod dialect;
 pub mod exchange;
+pub mod feed;
 #[cfg(test)]
 mod fixtures;
 pub mod json;

@@ -107,6 +107,11 @@ impl Timeline {
         self.start = start;
     }
 
+    /// How many events there were.
+    pub fn events(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.events).sum()
+    }
+
     /// Whether there was no event.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

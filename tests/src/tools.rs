@@ -53,6 +53,20 @@ pub fn traefik() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The folder of a tokenizer and its template, as a hub publishes them, by the name of its package.
+///
+/// # Errors
+/// Where it was not fetched.
+pub fn tokenizer(name: &str) -> Result<PathBuf> {
+    let path = target_folder().join("xtask/tokenizers").join(name);
+    ensure!(
+        path.join("tokenizer_config.json").is_file(),
+        "{} is not there: `cargo xtask test` fetches it",
+        path.display()
+    );
+    Ok(path)
+}
+
 /// Prometheus's checker of metrics.
 pub fn promtool() -> PathBuf {
     of_prometheus("promtool")

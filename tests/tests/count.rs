@@ -124,6 +124,7 @@ fn by_threads(name: &str, workers: usize, counter: &Arc<Counter>) -> Result<Vec<
     let settings = Settings {
         source: Source::File,
         pace: Pace::Replay,
+        feed: None,
         ports: Vec::new(),
         workers,
         tcp: TcpSettings::default(),

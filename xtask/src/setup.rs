@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell::{self, command, must, on_path, say};
+use crate::{
+    prompts,
+    shell::{self, command, must, on_path, say},
+};
 
 /// One thing of the system.
 pub(crate) struct Need {
@@ -90,6 +93,7 @@ pub(crate) fn for_test() -> Result<()> {
     packages(TO_BUILD.iter().chain(&TO_TEST).chain(&TO_TEST_LIVE))?;
     rust_components()?;
     virtual_environment()?;
+    prompts::for_test()?;
     prometheus()
 }
 

@@ -383,7 +383,7 @@ impl Open {
 
     /// See [`call_key`]. Where the request was lost, the answer's first byte stands in for its
     /// start, and where both are, the end; a letter tells the three apart.
-    fn key(&self, end: Timestamp) -> CallKey {
+    pub(super) fn key(&self, end: Timestamp) -> CallKey {
         let (mark, time) = match (self.marks.request_start, self.first_answer) {
             (Some(start), _) => (b'q', start),
             (None, Some(answer)) => (b'a', answer),

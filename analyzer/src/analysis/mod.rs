@@ -12,6 +12,7 @@ mod leg;
 mod open;
 mod outcome;
 mod output;
+mod progress;
 mod report;
 mod settings;
 mod stored;
@@ -25,6 +26,7 @@ use std::{collections::HashMap, sync::Arc};
 pub use count::Uncounted;
 pub use finish::Finished;
 pub use header_rules::{HeaderError, HeaderName, Label};
+pub use progress::{News, Stage, UnderWay};
 pub use report::analyze_report;
 pub use settings::{HashKey, KeepBodies, Settings};
 pub use stored::{STORED_HEAD, STORED_TAIL};
@@ -153,6 +155,20 @@ impl Analyzer {
     /// where it was not, or is no call's.
     pub fn leg(&self, id: ExchangeId) -> Option<Leg> {
         self.open.get(&id)?.open.leg()
+    }
+
+    /// What is new of an exchange in flight, and is to be told of it: each stage once. Nothing of one that is no
+    /// call, or not known to be one yet.
+    pub fn news(&mut self, id: ExchangeId) -> Option<News> {
+        self.open.get_mut(&id)?.open.news()
+    }
+
+    /// The calls in flight, at most so many, and how many more exchanges were not looked at.
+    pub fn under_way(&mut self, most: usize) -> (Vec<(ExchangeId, UnderWay)>, usize) {
+        let more = self.open.len().saturating_sub(most);
+        let open = self.open.iter_mut().take(most);
+        let calls = open.filter_map(|(id, followed)| Some((*id, followed.open.under_way()?)));
+        (calls.collect(), more)
     }
 
     /// What was done and seen so far.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     leg::LegReader,
+    progress::Stage,
     settings::Settings,
     stored::Keeper,
     whose::{MAX_TARGET, Sender, cut, server_request_id},
@@ -44,6 +45,8 @@ pub(super) struct Open {
     pub(super) leg: LegReader,
     /// Bytes of text and bodies held.
     pub(super) held: usize,
+    /// What was told of it while it is under way.
+    pub(super) told: Option<Stage>,
     keeping: bool,
     stall_threshold: i64,
     pub(super) redactor: Arc<Redactor>,
@@ -102,6 +105,7 @@ impl Open {
             first_answer: None,
             leg: LegReader::default(),
             held: 0,
+            told: None,
             keeping: true,
             stall_threshold: settings.stall_threshold,
             redactor: Arc::clone(&settings.redactor),

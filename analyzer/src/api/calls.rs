@@ -10,8 +10,9 @@ use axum::{
 
 use super::{
     ApiState,
+    access::may_see_bodies,
     error::Refusal,
-    parameters::{Question, may_see_bodies},
+    parameters::Question,
     pieces::{self, Sender},
     queries::Queries,
 };

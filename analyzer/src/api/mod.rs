@@ -2,6 +2,7 @@
 //!
 //! [`bind`] first, so that a port in use is known before anything else starts; then [`serve`].
 
+pub mod access;
 mod answers;
 mod board;
 mod calls;
@@ -9,6 +10,8 @@ mod counted;
 mod endpoints;
 mod error;
 mod held;
+mod inflight;
+mod live;
 mod openapi;
 mod parameters;
 mod patient;
@@ -94,7 +97,7 @@ pub async fn serve(
 ) -> Result<(), ApiError> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = TowerToHyperService::new(routes::router(state));
+    let router = TowerToHyperService::new(routes::router(Arc::clone(&state)));
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut shutdown = pin!(shutdown);
@@ -135,6 +138,7 @@ pub async fn serve(
         });
     }
     drop(listener);
+    state.ending.send_replace(true);
     if tokio::time::timeout(LAST_REQUESTS, graceful.shutdown())
         .await
         .is_err()

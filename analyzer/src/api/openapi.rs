@@ -16,7 +16,7 @@ use crate::{
     query::{
         Key, Parameter,
         figures::{PERCENTILES, SKETCHES, SUMS},
-        filter::FILTERS,
+        filter::{FILTERS, of_live},
         parameter::Takes,
     },
 };
@@ -58,8 +58,10 @@ fn operation(endpoint: &Endpoint) -> Json_ {
             "schema": {"type": "string", "pattern": "^([0-9]{1,18}|[0-9a-f]{32})$"},
         }));
     }
-    if endpoint.filters == Filters::Taken {
-        parameters.extend(FILTERS.iter().map(parameter));
+    match endpoint.filters {
+        Filters::Taken => parameters.extend(FILTERS.iter().map(parameter)),
+        Filters::Live => parameters.extend(of_live().map(parameter)),
+        Filters::No => {}
     }
     let others = endpoint.parameters.iter().copied().flatten();
     parameters.extend(others.map(parameter));
@@ -147,6 +149,7 @@ fn responses(endpoint: &Endpoint) -> Json_ {
             let both = good("application/json", reference("Readiness"));
             json!({"200": both, "503": both})
         }
+        Answer::Events => json!({"200": good("text/event-stream", text)}),
         Answer::Metrics => {
             let plain = good("text/plain", text.clone());
             let mut both = plain.clone();
@@ -200,6 +203,12 @@ fn schemas() -> Json_ {
             ("timeline", json!({"type": ["array", "null"]})),
             ("losses", json!({"type": "object"})),
             ("bodies", json!({"anyOf": [bodies, {"type": "null"}]})),
+        ]),
+        "InFlight": object(&[
+            ("time", json!({"type": "number", "description": "when they were written down"})),
+            ("complete", json!({"type": "boolean", "description": "whether all workers told in time of theirs"})),
+            ("left_out", json!({"type": "integer", "description": "exchanges that there was no room for"})),
+            ("calls", json!({"type": "array", "items": {"type": "object"}})),
         ]),
         "Figures": figures(),
         "Summary": object(&[

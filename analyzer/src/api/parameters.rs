@@ -5,9 +5,9 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 
-use super::error::Refusal;
+use super::{access::may_see_bodies, error::Refusal};
 use crate::{
-    query::{BadParameter, Filter, Parameter},
+    query::{BadParameter, Filter, Parameter, filter::of_live},
     store::system_clock,
 };
 
@@ -24,10 +24,24 @@ impl Question {
         let others = others.concat();
         let filter = Filter::parse(&pairs, &others, system_clock())?;
         if pairs.iter().any(|(name, _)| name == "q") && !may_see_bodies(parts) {
-            let error = "q looks into bodies, and this request may not see them";
-            return Err(Refusal::new(StatusCode::FORBIDDEN, error));
+            let error = "q looks into what was said, and a token is needed for that: send the header \
+                         Authorization: Bearer TOKEN, with the token of --api-token-file, or else of the file \
+                         llmtap.token beside the database";
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, error));
         }
         Ok(Self { pairs, filter })
+    }
+
+    /// Reads the filters of calls that are not stored yet.
+    pub(super) fn of_live(parts: &Parts) -> Result<Filter, Refusal> {
+        let pairs = pairs(parts)?;
+        let known: Vec<Parameter> = of_live().copied().collect();
+        for (name, _) in &pairs {
+            if !known.iter().any(|known| known.is_named(name)) {
+                return Err(BadParameter::unknown(name, &known).into());
+            }
+        }
+        Ok(Filter::parse(&pairs, &[], system_clock())?)
     }
 
     /// Refuses any parameter.
@@ -40,11 +54,6 @@ impl Question {
             }
         }
     }
-}
-
-/// Whether a request may see what was said. All may, for now.
-pub(super) const fn may_see_bodies(_: &Parts) -> bool {
-    true
 }
 
 fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, Refusal> {

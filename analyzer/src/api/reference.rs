@@ -89,7 +89,11 @@ pub fn page() -> String {
 }
 
 fn parameters(endpoint: &Endpoint) -> String {
-    let filters = (endpoint.filters == Filters::Taken).then(|| "filters".to_owned());
+    let filters = match endpoint.filters {
+        Filters::Taken => Some("filters".to_owned()),
+        Filters::Live => Some("filters but `from`, `to` and `q`".to_owned()),
+        Filters::No => None,
+    };
     let others = endpoint.parameters.concat();
     let others = others
         .iter()

@@ -168,6 +168,9 @@ async fn store(state: &ApiState, record: Record) -> Result<Accepted, Refusal> {
     if receipt.id.is_some() {
         state.metrics.observe_call(&call);
         state.board.observe(&call);
+        if let Some(feed) = &state.feed {
+            feed.ended(&call);
+        }
         if let Some((stored, record)) = told {
             stored(&record);
         }

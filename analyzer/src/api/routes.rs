@@ -13,8 +13,8 @@ use axum::{
 use serde_json::{Value as Json_, json};
 
 use super::{
-    ApiState, answers, calls, counted::counted, endpoints, error::Refusal, openapi, record, report,
-    scrape::scrape,
+    ApiState, access::guarded, answers, calls, counted::counted, endpoints, error::Refusal,
+    inflight, live, openapi, record, report, scrape::scrape,
 };
 use crate::{metrics::Format, store::Health, ui};
 
@@ -34,14 +34,17 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/timeseries.ndjson", get(answers::timeseries_ndjson))
         .route("/api/heatmap", get(answers::heatmap))
         .route("/api/openapi.json", get(openapi::document))
+        .route("/api/inflight", get(inflight::inflight))
+        .route("/api/live", get(live::live))
         .route("/api/metrics", get(metrics))
         .route("/metrics", get(metrics))
         .route("/api/report", post(report::handler))
         .route("/api/status", get(status))
-        .route("/live", get(live))
+        .route("/live", get(alive))
         .route("/ready", get(ready))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&state), guarded))
         .layer(from_fn_with_state(Arc::clone(&state), counted))
         .with_state(state)
 }
@@ -95,7 +98,7 @@ async fn record_page(state: &ApiState, offset: u64) -> Result<Response, Refusal>
 }
 
 /// The process answers.
-async fn live() -> Json<Json_> {
+async fn alive() -> Json<Json_> {
     Json(json!({"status": "live"}))
 }
 

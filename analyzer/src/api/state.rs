@@ -6,14 +6,18 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::{
+    access::{Access, Denied, Throttle},
     board::Board,
     queries::Queries,
     report::{Analyse, ReportLimits},
     scrape::ScrapeLimits,
 };
 use crate::{
+    feed::Feed,
+    live::Live,
     metrics::Metrics,
     record::Record,
     store::{Health, Reader, WriterHandle},
@@ -35,6 +39,11 @@ pub struct ApiState {
     pub(super) reports: ReportLimits,
     pub(super) scrapes: ScrapeLimits,
     pub(super) started: Instant,
+    pub(super) feed: Option<Feed>,
+    /// Set when the API is to end.
+    pub(super) ending: watch::Sender<bool>,
+    pub(super) access: Live<Access>,
+    pub(super) throttle: Throttle,
 }
 
 impl ApiState {
@@ -47,6 +56,9 @@ impl ApiState {
         reader: Reader,
         analyse: Analyse,
     ) -> Self {
+        for reason in Denied::REASONS {
+            metrics.api().refused.inc_by(reason, 0);
+        }
         Self {
             metrics,
             board,
@@ -59,6 +71,10 @@ impl ApiState {
             reports: ReportLimits::new(),
             scrapes: ScrapeLimits::new(),
             started: Instant::now(),
+            feed: None,
+            ending: watch::Sender::new(false),
+            access: Live::default(),
+            throttle: Throttle::default(),
         }
     }
 
@@ -66,6 +82,20 @@ impl ApiState {
     #[must_use]
     pub fn telling(mut self, stored: OnStored) -> Self {
         self.stored = Some(stored);
+        self
+    }
+
+    /// The same with calls as they happen.
+    #[must_use]
+    pub fn feeding(mut self, feed: Feed) -> Self {
+        self.feed = Some(feed);
+        self
+    }
+
+    /// The same by these rules of who may ask; else all may that reach it, and nobody sees what was said.
+    #[must_use]
+    pub fn guarded(mut self, access: Live<Access>) -> Self {
+        self.access = access;
         self
     }
 

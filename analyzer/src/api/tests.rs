@@ -1,3 +1,4 @@
+mod access;
 mod questions;
 
 use std::{
@@ -11,7 +12,10 @@ use std::{
 use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
-use super::*;
+use super::{
+    access::{Access, Tokens},
+    *,
+};
 use crate::{
     fixtures,
     metrics::Metrics,
@@ -22,6 +26,9 @@ use crate::{
         WriterSettings, WriterThread, Written,
     },
 };
+
+/// What the API's owner sends.
+const TOKEN: &str = "the-owners-token-0123456789";
 
 /// An API on a port of its own, with a store behind it.
 struct Server {
@@ -61,6 +68,14 @@ impl Server {
     }
 
     fn with_store(wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) -> Self {
+        let access = Access {
+            tokens: Tokens::parse(TOKEN).unwrap(),
+            ..Access::default()
+        };
+        Self::with(access, wrap)
+    }
+
+    fn with(access: Access, wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("llmtap.db");
         let store = SqliteStore::open(&path, SqliteSettings::default()).unwrap();
@@ -69,14 +84,15 @@ impl Server {
         let (writer, thread) =
             crate::store::start(wrap(Box::new(store)), settings, &metrics).unwrap();
         let capture = Arc::new(CaptureStatus::new(CaptureState::None));
-        let state = Arc::new(ApiState::new(
+        let state = ApiState::new(
             metrics.clone(),
             Arc::new(Board::new(metrics.clone())),
             Arc::clone(&capture),
             writer.clone(),
             Reader::open(&path).unwrap(),
             Arc::new(row_of),
-        ));
+        );
+        let state = Arc::new(state.guarded(access.into()));
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -109,14 +125,16 @@ impl Server {
 
     fn get(&self, path: &str) -> Answer {
         self.send(
-            &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+            &format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            ),
             b"",
         )
     }
 
     fn post(&self, path: &str, body: &str) -> Answer {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.send(&head, body.as_bytes())
@@ -304,11 +322,11 @@ fn a_report_that_is_too_large_gets_its_answer() {
         let _ = write!(chunked, "{:x}\r\n{chunk}\r\n", chunk.len());
     }
     chunked.push_str("0\r\n\r\n");
-    let head = "POST /api/report HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST /api/report HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(server.send(head, chunked.as_bytes()).status, 413);
 
     // Who asks first is told before sending.
-    let head = "POST /api/report HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n";
+    let head = "POST /api/report HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n";
     assert_eq!(server.send(head, b"").status, 413);
 }
 
@@ -449,7 +467,7 @@ fn both_formats_of_the_aggregates_are_served() {
         )
     );
     assert!(plain.body.contains("llmtap_build_info{version=\""));
-    let head = "GET /api/metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: application/openmetrics-text\r\n\r\n";
+    let head = "GET /api/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: application/openmetrics-text\r\n\r\n";
     let open = server.send(head, b"");
     assert!(
         open.header("content-type")
@@ -468,7 +486,7 @@ fn a_scrape_is_coded_for_those_who_take_that() {
     let ask = |coding: &str| {
         let mut stream = TcpStream::connect(server.address).unwrap();
         let head = format!(
-            "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {coding}\r\n\r\n"
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept-Encoding: {coding}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         let mut bytes = Vec::new();
@@ -587,7 +605,7 @@ fn the_end_lets_a_request_finish() {
     let body = report(1);
     let mut stream = TcpStream::connect(server.address).unwrap();
     let head = format!(
-        "POST /api/report HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        "POST /api/report HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();

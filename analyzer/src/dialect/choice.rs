@@ -6,6 +6,8 @@
 
 use super::{
     AnswerHead, AnswerReader, Answered, Dialect, Expected, KeptHeaders, RequestReader,
+    StreamClocks,
+    answer::AnswerFacts,
     read::{JsonAnswer, JsonRequest},
     request::RequestFacts,
     shape::Shape,
@@ -122,6 +124,18 @@ impl RequestChoice {
     /// The dialect that it is taken for until more is known.
     pub(crate) fn likely(&self) -> Option<&'static Dialect> {
         self.claimed().or(self.preferred.first().copied())
+    }
+
+    /// What was read so far. At the body's end (`whole`), what its beginning leaves open is read as all that it
+    /// may be, as it is in [`RequestChoice::finish`].
+    pub(crate) fn so_far(&mut self, whole: bool) -> Option<&RequestFacts> {
+        if self.readers.is_none() && whole {
+            self.decide();
+        }
+        let likely = self.likely().map(|dialect| dialect.name);
+        let mut readers = self.readers.iter_mut().flatten();
+        let (_, reader) = readers.find(|(dialect, _)| Some(dialect.name) == likely)?;
+        Some(reader.so_far())
     }
 
     /// The request's dialect and facts, given what the answer bears a sign of: between dialects that
@@ -307,6 +321,14 @@ impl AnswerChoice {
                 ..
             } => Some(*dialect),
             _ => None,
+        }
+    }
+
+    /// What was read so far, and its clocks where it is a stream.
+    pub(crate) fn so_far(&mut self) -> Option<(&AnswerFacts, Option<&StreamClocks>)> {
+        match &mut self.state {
+            State::Reading { reader, .. } => Some(reader.so_far()),
+            State::Probing(_) | State::GivenUp => None,
         }
     }
 

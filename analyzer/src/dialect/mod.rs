@@ -150,6 +150,8 @@ pub trait RequestReader: Send {
     fn held(&mut self) -> usize;
     /// Keeps no more text.
     fn stop_keeping(&mut self);
+    /// What was read so far.
+    fn so_far(&mut self) -> &RequestFacts;
     /// The body is over, at its end or before: what was read.
     fn finish(self: Box<Self>) -> RequestFacts;
 }
@@ -166,6 +168,8 @@ pub trait AnswerReader: Send {
     fn held(&mut self) -> usize;
     /// Keeps no more text.
     fn stop_keeping(&mut self);
+    /// What was read so far, and its clocks where it is a stream.
+    fn so_far(&mut self) -> (&AnswerFacts, Option<&StreamClocks>);
     /// The body is over, at its end or before: what was read.
     fn finish(self: Box<Self>, asked: &RequestFacts) -> Answered;
 }

@@ -3,7 +3,11 @@
 
 use super::{
     Answer, AnswerHead, AnswerReader, Answered, Expected, Final, Form, Request, RequestReader,
-    StreamClocks, answer::Carried, clocks::Gaps, form::FormRequest, request::RequestFacts,
+    StreamClocks,
+    answer::{AnswerFacts, Carried},
+    clocks::Gaps,
+    form::FormRequest,
+    request::RequestFacts,
 };
 use crate::{
     json::{self, State, Visitor},
@@ -77,6 +81,10 @@ impl<V: Request + Send> RequestReader for JsonRequest<V> {
 
     fn stop_keeping(&mut self) {
         self.visitor.facts().prompt.room.close();
+    }
+
+    fn so_far(&mut self) -> &RequestFacts {
+        self.visitor.facts()
     }
 
     fn finish(mut self: Box<Self>) -> RequestFacts {
@@ -254,6 +262,11 @@ impl<V: Answer + Send> AnswerReader for JsonAnswer<V> {
 
     fn stop_keeping(&mut self) {
         self.read.visitor.facts().room.close();
+    }
+
+    fn so_far(&mut self) -> (&AnswerFacts, Option<&StreamClocks>) {
+        let clocks = self.form.is_stream().then_some(&self.read.clocks);
+        (self.read.visitor.facts(), clocks)
     }
 
     fn finish(mut self: Box<Self>, asked: &RequestFacts) -> Answered {

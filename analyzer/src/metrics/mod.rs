@@ -105,6 +105,8 @@ pub struct CountingMetrics {
     pub bytes: ReasonCounters,
     /// Counts remembered.
     pub entries: Gauge,
+    /// Prompts that a chat template could not render: `refused` and `too_long`.
+    pub template_failures: ReasonCounters,
 }
 
 /// Whether an exchange was an LLM call.
@@ -187,6 +189,12 @@ pub(crate) struct ApiMetrics {
     seconds: Family<Histogram>,
     /// Requests under way.
     pub(crate) in_flight: Gauge,
+    /// Requests that were turned away, by reason.
+    pub(crate) refused: ReasonCounters,
+    /// Readers of the live feed.
+    pub(crate) feed_readers: Gauge,
+    /// Events that the live feed had no room for, by where.
+    pub(crate) feed_shed: ReasonCounters,
 }
 
 impl ApiMetrics {
@@ -196,6 +204,9 @@ impl ApiMetrics {
             requests: family(r, &names::API_REQUESTS, &[], Counter::default),
             seconds: family(r, &names::API_SECONDS, &[], seconds),
             in_flight: register(r, &names::API_IN_FLIGHT, Gauge::default()),
+            refused: reasons(r, &names::API_REFUSED),
+            feed_readers: register(r, &names::FEED_READERS, Gauge::default()),
+            feed_shed: reasons(r, &names::FEED_SHED).begin(&["queue", "reader"]),
         }
     }
 
@@ -268,6 +279,8 @@ impl Metrics {
                 lookups: reasons(r, &names::COUNT_LOOKUPS),
                 bytes: reasons(r, &names::COUNT_BYTES),
                 entries: register(r, &names::COUNT_ENTRIES, Gauge::default()),
+                template_failures: reasons(r, &names::TEMPLATE_FAILURES)
+                    .begin(&["refused", "too_long"]),
             },
             capture: CaptureMetrics::new(r),
             store: StoreMetrics::new(r),

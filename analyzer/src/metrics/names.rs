@@ -140,6 +140,9 @@ metrics! {
     /// Counts remembered.
     COUNT_ENTRIES = "llmtap_count_cache_entries", Gauge, None, &[],
         "Texts whose count is remembered";
+    /// Templates that failed.
+    TEMPLATE_FAILURES = "llmtap_prompt_template_failures", Counter, None, &["reason"],
+        "Prompts that a model's own chat template could not render, so that its family's rule counted them: refused by the template (refused), or longer than is rendered (too_long)";
     /// What the analysis met.
     ANALYSIS_EVENTS = "llmtap_analysis_events", Counter, None, &["event"],
         "What the analysis met and counted, such as durations below zero";
@@ -252,6 +255,15 @@ metrics! {
     /// Requests under way.
     API_IN_FLIGHT = "llmtap_api_requests_in_flight", Gauge, None, &[],
         "Such requests whose answer has not begun, that of this scrape among them";
+    /// Requests that were turned away.
+    API_REFUSED = "llmtap_api_refused", Counter, None, &["reason"],
+        "Requests turned away by the rules of who may ask: without a token that they need (no_token), with one that is not known (wrong_token) or after too many such (too_many_attempts), by another name than llmtap's (host, no_host), or from a page of another origin (origin)";
+    /// Readers of the live feed.
+    FEED_READERS = "llmtap_feed_readers", Gauge, None, &[],
+        "Readers of /api/live now";
+    /// Events that were left out of the live feed.
+    FEED_SHED = "llmtap_feed_shed_events", Counter, None, &["reason"],
+        "Events that readers of /api/live did not get: more came than could be made ready (queue), or a reader was too slow (reader)";
     /// Totals that were not kept.
     KEEP_ERRORS = "llmtap_metrics_keep_errors", Counter, None, &["reason"],
         "Times that the totals of the metrics could not be kept for the next start: the file cannot be written (failed), or not soon enough for a scrape (slow)";

@@ -41,6 +41,15 @@ pub const FILTERS: &[Parameter] = &[
     Parameter::once("outer", "no|yes|only", Takes::OneOf(OUTER), "Whether rows that show a call a second time, from a relay's other side, are left out, taken in, or alone (default: no)"),
 ];
 
+/// Those of them that look at what was stored: what is told before, they cannot be asked of.
+const OF_STORED: [&str; 3] = ["from", "to", "q"];
+
+/// The filters that calls under way can be asked by.
+pub fn of_live() -> impl Iterator<Item = &'static Parameter> {
+    let all = FILTERS.iter();
+    all.filter(|filter| !OF_STORED.contains(&filter.name))
+}
+
 const OUTER: &[&str] = &["no", "yes", "only"];
 
 /// Which calls are asked for. All that is set must hold.

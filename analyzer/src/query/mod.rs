@@ -9,6 +9,7 @@
 mod cursor;
 pub mod details;
 pub mod filter;
+pub mod glance;
 mod group;
 mod matching;
 pub mod nearest;

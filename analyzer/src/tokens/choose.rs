@@ -8,7 +8,7 @@ use super::{
     family::Family,
     given::{self, GivenError},
     models,
-    prompt::Template,
+    prompt::{Template, TemplateFailures},
     tokenizer::Tokenizer,
     vocabulary::Vocabulary,
 };
@@ -158,6 +158,13 @@ impl Tokenizers {
     /// The tokenizers that were given, each with the pattern of its models.
     pub fn given(&self) -> impl Iterator<Item = (&str, &Tokenizer)> {
         (self.given.iter()).map(|given| (given.pattern.as_str(), &given.tokenizer))
+    }
+
+    /// Conversations that the templates of those that were given could not render so far.
+    pub fn template_failures(&self) -> TemplateFailures {
+        let templates = (self.given.iter()).filter_map(|given| given.tokenizer.template());
+        let failures = templates.map(Template::failures);
+        failures.fold(TemplateFailures::default(), std::ops::Add::add)
     }
 
     /// What counts a call: the first of its models for which a tokenizer is given or whose name is known decides,

@@ -40,14 +40,22 @@ pub enum Family {
     Mistral,
     /// Mistral's v3 template with the tekken vocabulary: Nemo, Ministral, Pixtral.
     MistralTekken,
-    /// Mistral's v7 and later, with a system prompt of its own: Small 3, Devstral, Magistral.
+    /// Mistral's v7, with control tokens for the system: Small 3 and 3.1, Codestral, the first Devstral.
     MistralV7,
+    /// Mistral's v11, which has a control token before each call: Small 3.2, the first Magistral.
+    MistralV11,
+    /// Mistral's v13, which leaves the calls' ids out: Devstral, Magistral, Ministral 3, Large 3.
+    MistralV13,
     /// GLM-4.
     Glm4,
-    /// GLM-4.5 and later.
+    /// GLM-4.5 and 4.6.
     Glm45,
-    /// Kimi K2 and later.
+    /// GLM-4.7 and later.
+    Glm47,
+    /// Kimi K2.
     Kimi,
+    /// Kimi K2 Thinking and later.
+    KimiThinking,
     /// Gemma 1, 2 and 3.
     Gemma,
     /// Phi-3 and 3.5.

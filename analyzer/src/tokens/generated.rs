@@ -222,6 +222,16 @@ const GLM_XML: Tools = Tools {
     ..OBJECT
 };
 
+/// The same without line ends, from GLM-4.7 on.
+const GLM_XML_47: Tools = Tools {
+    before_name: "<tool_call>",
+    arguments: Arguments::Each(["<arg_key>", "</arg_key><arg_value>", "</arg_value>"]),
+    after_name: "",
+    after_call: "</tool_call>",
+    between: "",
+    ..OBJECT
+};
+
 /// GLM-4: name and arguments, a line each.
 const GLM_LINES: Tools = Tools {
     before_name: "",
@@ -269,14 +279,15 @@ const KIMI: Tools = Tools {
     ..OBJECT
 };
 
-/// Mistral until v7: one list.
+/// Mistral up to v7: one list.
 const MISTRAL_LIST: Tools = Tools {
     open: "[TOOL_CALLS][",
     close: "]",
     ..OBJECT
 };
 
-/// Mistral from v11 on.
+/// Mistral from v11 on. v11 writes an id of nine letters into each call, too; servers make up ids of their own, so
+/// that it is not known whether the model wrote one, and it is left out.
 const MISTRAL_ARGS: Tools = Tools {
     before_name: "[TOOL_CALLS]",
     after_name: "[ARGS]",
@@ -315,9 +326,13 @@ const fn rule(family: Family) -> Option<Rule> {
         F::DeepSeekR1 => ("deepseek_r1", DEEPSEEK_TAGS, BEGUN, Some(&DEEPSEEK_V3)),
         F::Mistral => ("mistral", MISTRAL_TAGS, None, Some(&MISTRAL_LIST)),
         F::MistralTekken => ("mistral_tekken", MISTRAL_TAGS, None, Some(&MISTRAL_LIST)),
-        F::MistralV7 => ("mistral_v7", MISTRAL_TAGS, Some(think("[THINK]", "[/THINK]")), Some(&MISTRAL_ARGS)),
+        F::MistralV7 => ("mistral_v7", MISTRAL_TAGS, None, Some(&MISTRAL_LIST)),
+        F::MistralV11 => ("mistral_v11", MISTRAL_TAGS, None, Some(&MISTRAL_ARGS)),
+        F::MistralV13 => ("mistral_v13", MISTRAL_TAGS, Some(think("[THINK]", "[/THINK]")), Some(&MISTRAL_ARGS)),
         F::Glm4 => ("glm4", THINK_TAGS, Some(think("<think>", "</think>\n")), Some(&GLM_LINES)),
         F::Glm45 => ("glm4.5", GLM_TAGS, Some(think("\n<think>", "</think>\n")), Some(&GLM_XML)),
+        F::Glm47 => ("glm4.7", GLM_TAGS, Some(think("", "</think>")), Some(&GLM_XML_47)),
+        F::KimiThinking => ("kimi_thinking", KIMI_TAGS, Some(think("<think>", "</think>")), Some(&KIMI)),
         F::Kimi => ("kimi", KIMI_TAGS, Some(think("<think>", "</think>")), Some(&KIMI)),
         F::Gemma => ("gemma", &[] as &[&str], None, None),
         F::Phi3 => ("phi3", &[] as &[&str], None, None),

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 
 use super::{
-    engine::{Engine, split::Splitter},
+    engine::{Engine, MOST_TOKENS, split::Splitter},
     family::Family,
     loaded::Loaded,
     models,
@@ -38,6 +38,9 @@ pub enum GivenError {
         "its expression for splitting a text is not known: {0}; give the model's tokenizer.json"
     )]
     Expression(String),
+    /// It has more tokens than our engine has numbers for.
+    #[error("it has {0} tokens, more than {MOST_TOKENS}; give the model's tokenizer.json")]
+    Tokens(usize),
 }
 
 /// Makes a tokenizer of a file's bytes. `names` may tell the model that it is of: the pattern, then the names of
@@ -174,7 +177,8 @@ impl File {
         let composed = self.composed()?;
         let splitter = self.splitter()?;
         let tokens = self.tokens()?;
-        let engine = Engine::new(splitter, tokens.iter().map(Vec::as_slice));
+        let tokens: Vec<&[u8]> = tokens.iter().map(Vec::as_slice).collect();
+        let engine = Engine::new(splitter, &tokens)?;
         let whole = self.model.ignore_merges;
         let engine = if whole {
             engine
@@ -323,20 +327,26 @@ fn tekken(file: Tekken) -> Result<Loaded, GivenError> {
         .map_err(|error| damaged(error.to_string()))?;
     let specials = file.special_tokens.unwrap_or_default();
     let specials = specials.into_iter().map(|special| special.token_str);
-    Ok(own(splitter, &tokens, specials.collect()))
+    own(splitter, &tokens, specials.collect())
 }
 
-fn own(splitter: Splitter, tokens: &[Vec<u8>], specials: Vec<String>) -> Loaded {
+fn own(
+    splitter: Splitter,
+    tokens: &[Vec<u8>],
+    specials: Vec<String>,
+) -> Result<Loaded, GivenError> {
+    let tokens: Vec<&[u8]> = tokens.iter().map(Vec::as_slice).collect();
+    let engine = Engine::new(splitter, &tokens).ok_or(GivenError::Tokens(tokens.len()))?;
     let special = |text| Special {
         text,
         takes_before: false,
         takes_after: false,
     };
-    Loaded::Own {
-        engine: Engine::new(splitter, tokens.iter().map(Vec::as_slice)),
+    Ok(Loaded::Own {
+        engine,
         specials: Specials::new(specials.into_iter().map(special).collect()),
         composed: false,
-    }
+    })
 }
 
 /// Lines of a token in base64 and its rank.
@@ -375,7 +385,7 @@ fn tiktoken(data: &[u8], names: &[&str]) -> Result<Loaded, GivenError> {
         .find_map(|name| model(name))
         .ok_or(GivenError::Splitter)?;
     let tokens: Vec<Vec<u8>> = ranked.into_iter().map(|(_, token)| token).collect();
-    Ok(own(splitter, &tokens, specials))
+    own(splitter, &tokens, specials)
 }
 
 /// The special tokens of Llama 3's templates; its tiktoken file has none.

@@ -160,7 +160,7 @@ impl Vocabulary {
             });
         };
         let files = read(&stored);
-        let tokens = files.iter().flat_map(File::tokens);
+        let tokens: Vec<&[u8]> = files.iter().flat_map(File::tokens).collect();
         let specials = files.iter().flat_map(|file| &file.specials);
         let specials = specials.map(|text| Special {
             text: text.clone(),
@@ -168,7 +168,7 @@ impl Vocabulary {
             takes_after: false,
         });
         Loaded::Own {
-            engine: Engine::new(stored.splitter, tokens),
+            engine: engine(stored.splitter, &tokens),
             specials: Specials::new(specials.collect()),
             composed: stored.composed,
         }
@@ -182,6 +182,14 @@ impl Vocabulary {
         let tokens = files.iter().flat_map(File::tokens).map(<[u8]>::to_vec);
         Some((stored.splitter, tokens.collect()))
     }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the files are part of the program, and a test loads each"
+)]
+fn engine(splitter: Splitter, tokens: &[&[u8]]) -> Engine {
+    Engine::new(splitter, tokens).expect("a vocabulary that is built in is not too large")
 }
 
 #[expect(

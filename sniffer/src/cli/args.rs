@@ -4,15 +4,18 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use analyzer::{
     analysis::{HeaderName, Label, Network, NetworkError},
+    api::access::Access,
     redact::{Expression, JsonPath},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
+    access::AccessArgs,
     config::{CommonArgs, CompletionsArgs, ConfigCommand, DocsArgs},
     counting::CountArgs,
     limits::{CaptureLimits, TextLimits},
     metrics::MetricArgs,
+    places,
     questions::{CallsArgs, ExportArgs, StatsArgs},
     storage::StorageArgs,
     tokenizers::TokenizerArgs,
@@ -67,6 +70,15 @@ impl Command {
         match self {
             Self::Run(args) => Some(&args.storage),
             Self::Serve(args) => Some(&args.storage),
+            _ => None,
+        }
+    }
+
+    /// Where rows are stored and served, in commands that run for long.
+    pub(crate) const fn serving(&self) -> Option<&Serving> {
+        match self {
+            Self::Run(args) => Some(&args.serving),
+            Self::Serve(args) => Some(&args.serving),
             _ => None,
         }
     }
@@ -220,6 +232,9 @@ pub(crate) struct Serving {
     pub(crate) bodies: Bodies,
 
     #[command(flatten)]
+    pub(crate) access: AccessArgs,
+
+    #[command(flatten)]
     pub(crate) metrics: MetricArgs,
 
     #[cfg(feature = "otlp")]
@@ -313,6 +328,14 @@ pub(crate) enum TrustedProxy {
     None,
     /// Everybody.
     Any,
+}
+
+impl Serving {
+    /// Who may ask the API.
+    pub(crate) fn access(&self) -> anyhow::Result<Access> {
+        let db = self.db.clone().map_or_else(places::default_db, Ok)?;
+        self.access.rules(self.listen, &db)
+    }
 }
 
 impl FromStr for TrustedProxy {

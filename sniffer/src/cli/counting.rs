@@ -67,13 +67,18 @@ impl CountArgs {
 pub(crate) struct Counting {
     counter: Live<Counter>,
     metrics: Metrics,
-    publishers: Mutex<[Publisher; 2]>,
+    publishers: Mutex<[Publisher; 3]>,
 }
 
 impl Counting {
     pub(crate) fn new(counter: &Live<Counter>, metrics: &Metrics) -> Self {
         let counting = metrics.counting();
-        let publishers = [&counting.lookups, &counting.bytes].map(ReasonCounters::publisher);
+        let publishers = [
+            &counting.lookups,
+            &counting.bytes,
+            &counting.template_failures,
+        ];
+        let publishers = publishers.map(ReasonCounters::publisher);
         Self {
             counter: counter.clone(),
             metrics: metrics.clone(),
@@ -84,12 +89,18 @@ impl Counting {
     pub(crate) fn publish(&self) {
         let publishers = self.publishers.lock();
         let mut publishers = publishers.unwrap_or_else(PoisonError::into_inner);
-        let totals = self.counter.current().cache().totals();
-        let [lookups, bytes] = &mut *publishers;
+        let counter = self.counter.current();
+        let totals = counter.cache().totals();
+        let [lookups, bytes, templates] = &mut *publishers;
         lookups.publish(&[("hit", totals.hits), ("miss", totals.misses)]);
         bytes.publish(&[
             ("cache", totals.saved_bytes),
             ("tokenizer", totals.counted_bytes),
+        ]);
+        let failures = counter.tokenizers().template_failures();
+        templates.publish(&[
+            ("refused", failures.refused),
+            ("too_long", failures.too_long),
         ]);
         let entries = i64::try_from(totals.entries).unwrap_or(i64::MAX);
         self.metrics.counting().entries.set(entries);

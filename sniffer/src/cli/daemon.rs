@@ -16,6 +16,8 @@ use analyzer::otlp::Exporter;
 use analyzer::{
     analysis::analyze_report,
     api::{self, ApiState, Board, CaptureState, CaptureStatus},
+    feed::Feed,
+    live::Live,
     metrics::{Found, Kept, Metrics, Publisher},
     record::Record,
     redact::Redactor,
@@ -63,6 +65,7 @@ pub(crate) enum Capturing {
 pub(crate) struct Daemon {
     metrics: Metrics,
     board: Arc<Board>,
+    feed: Feed,
     capture: Arc<CaptureStatus>,
     storage: Storage,
     totals: Option<Kept>,
@@ -89,6 +92,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
         let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
+        let access = Live::from(serving.access()?);
         let listener = api::bind(serving.listen)?;
         let address = listener
             .local_addr()
@@ -108,6 +112,8 @@ impl Daemon {
         });
         let counting = Arc::new(Counting::new(&setup.counter, &metrics));
         let board = Arc::new(Board::new(metrics.clone()));
+        let run = system_clock().as_micros().unsigned_abs();
+        let feed = Feed::start(&metrics, run).context("cannot start the live feed's thread")?;
         let capture = Arc::new(CaptureStatus::new(match capturing {
             Capturing::Yes => CaptureState::Starting,
             Capturing::No => CaptureState::None,
@@ -123,7 +129,9 @@ impl Daemon {
             storage.handle(),
             Reader::open(&db)?,
             analyse(&setup, Arc::clone(&redactions), Arc::clone(&counting)),
-        );
+        )
+        .guarded(access.clone())
+        .feeding(feed.clone());
         #[cfg(feature = "otlp")]
         let state = match otlp.as_ref().and_then(Exporter::queue) {
             Some(queue) => state.telling(Arc::new(move |record| queue.submit(record))),
@@ -156,6 +164,7 @@ impl Daemon {
                 analysis: setup.analysis.clone(),
                 counter: setup.counter.clone(),
                 retention: storage.retention(),
+                access,
                 log,
                 reloads: metrics.reloads().clone(),
             };
@@ -171,6 +180,7 @@ impl Daemon {
         Ok(Self {
             metrics,
             board,
+            feed,
             capture,
             storage,
             totals,
@@ -207,6 +217,11 @@ impl Daemon {
 
     pub(crate) fn board(&self) -> &Arc<Board> {
         &self.board
+    }
+
+    /// Who is told of calls as they happen.
+    pub(crate) const fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     pub(crate) fn writer(&self) -> WriterHandle {

@@ -1,5 +1,6 @@
 //! The command line: settings in, one of the commands run, an exit code out.
 
+mod access;
 mod args;
 mod backend;
 #[cfg(feature = "ebpf")]
@@ -197,6 +198,7 @@ impl Setup {
             },
             analysis: self.analysis.clone(),
             counter: self.counter.clone(),
+            feed: None,
         }
     }
 }

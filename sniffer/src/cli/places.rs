@@ -2,8 +2,9 @@
 
 use std::{
     env,
+    fmt::Write as _,
     fs::{self, OpenOptions},
-    io::{ErrorKind, Write as _},
+    io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process,
@@ -19,6 +20,9 @@ const KEY_BYTES: usize = 32;
 
 /// The name of the secret's file beside the store.
 const KEY_NAME: &str = "llmtap.key";
+
+/// The name of the token's file beside the store.
+const TOKEN_NAME: &str = "llmtap.token";
 
 /// The store's file where none was named.
 pub(crate) fn default_db() -> anyhow::Result<PathBuf> {
@@ -55,11 +59,43 @@ pub(crate) fn totals_beside(db: &Path) -> PathBuf {
 
 /// The secret beside a store; made when missing.
 pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
+    let path = beside(db, KEY_NAME)?;
+    if !path.exists() {
+        make(&path, &random()?).with_context(|| {
+            format!(
+                "cannot make the key file {}: name another with --key-file",
+                path.display()
+            )
+        })?;
+    }
+    read_key(&path)
+}
+
+/// The file beside a store with the token that shows what was said; made when missing.
+pub(crate) fn token_beside(db: &Path) -> anyhow::Result<PathBuf> {
+    let path = beside(db, TOKEN_NAME)?;
+    if !path.exists() {
+        let mut token = String::with_capacity(2 * KEY_BYTES + 1);
+        for byte in random()? {
+            let _ = write!(token, "{byte:02x}");
+        }
+        token.push('\n');
+        make(&path, token.as_bytes()).with_context(|| {
+            format!(
+                "cannot make the token file {}: name another with --api-token-file",
+                path.display()
+            )
+        })?;
+    }
+    Ok(path)
+}
+
+/// A file's path in a store's folder, which is made when missing.
+fn beside(db: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let folder = db
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let path = folder.join(KEY_NAME);
     if !folder.exists() {
         fs::DirBuilder::new()
             .recursive(true)
@@ -67,39 +103,39 @@ pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
             .create(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    match read_key(&path) {
-        Err(_) if !path.exists() => {}
-        known => return known,
-    }
-    // Written whole under another name, then given its own: whoever else starts now reads all of it.
-    let draft = folder.join(format!("{KEY_NAME}.{}", process::id()));
-    let made = new_key(&draft).and_then(|key| match fs::hard_link(&draft, &path) {
-        Ok(()) => Ok(key),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => read_key(&path),
-        Err(error) => Err(error.into()),
-    });
-    let _ = fs::remove_file(&draft);
-    made.with_context(|| {
-        format!(
-            "cannot make the key file {}: name another with --key-file",
-            path.display()
-        )
-    })
+    Ok(folder.join(name))
 }
 
-/// A new secret in a new file.
-fn new_key(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut key = [0; KEY_BYTES];
-    getrandom::fill(&mut key).context("the system gives no random bytes")?;
+fn random() -> anyhow::Result<[u8; KEY_BYTES]> {
+    let mut bytes = [0; KEY_BYTES];
+    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    Ok(bytes)
+}
+
+/// Makes a secret's file, unless somebody else does. It is written whole under another name, then given its own:
+/// whoever else starts now reads all of it.
+fn make(path: &Path, secret: &[u8]) -> anyhow::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", process::id()));
+    let made =
+        write_secret(Path::new(&draft), secret).and_then(|()| match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
+    let _ = fs::remove_file(&draft);
+    Ok(made?)
+}
+
+/// A file that its owner alone reads.
+fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    Ok(key.to_vec())
+    file.write_all(secret)?;
+    file.sync_all()
 }
 
 /// The secret in a file.

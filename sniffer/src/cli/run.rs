@@ -10,6 +10,7 @@ use std::{
 
 use analyzer::{
     api::Board,
+    feed::Feed,
     metrics::{ExchangeKind, Follower, Gauge, Metrics, Publisher},
     record::Record,
     store::WriterHandle,
@@ -66,12 +67,16 @@ pub(crate) fn main(args: &RunArgs, reload: (Reloader, LogHandle)) -> anyhow::Res
         board: Arc::clone(daemon.board()),
         writer: daemon.writer(),
         export: daemon.exporting(),
+        feed: daemon.feed().clone(),
         named: BTreeSet::new(),
     };
     sink.print(Printer::begin);
     let mut watch = Watch::new(&daemon);
     let setup = daemon.setup();
-    let settings = setup.pipeline(source, Pace::Live, targets.ports, &args.limits);
+    let settings = pipeline::Settings {
+        feed: Some(daemon.feed().clone()),
+        ..setup.pipeline(source, Pace::Live, targets.ports, &args.limits)
+    };
     let result = pipeline::run(
         packets.as_mut(),
         &settings,
@@ -108,6 +113,7 @@ struct Sink<W: Write, E: Fn(&Record)> {
     board: Arc<Board>,
     writer: WriterHandle,
     export: E,
+    feed: Feed,
     named: BTreeSet<Protocol>,
 }
 
@@ -125,6 +131,7 @@ impl<W: Write, E: Fn(&Record)> Sink<W, E> {
                     printer.flush()
                 });
                 (self.export)(&record);
+                self.feed.ended(&record.call);
                 // Never waits. What is shed is counted, and logged by the writer.
                 let _ = self.writer.submit(*record);
             }

@@ -32,8 +32,8 @@ use std::{
 };
 
 use analyzer::{
-    analysis, call::ExchangeRow, exchange::Source, live::Live, record::Record, time::Timestamp,
-    tokens::Counter,
+    analysis, call::ExchangeRow, exchange::Source, feed::Feed, live::Live, record::Record,
+    time::Timestamp, tokens::Counter,
 };
 use crossbeam_channel::bounded;
 
@@ -127,6 +127,8 @@ pub struct Settings {
     pub analysis: Live<analysis::Settings>,
     /// Counts tokens; the counting threads share it.
     pub counter: Live<Counter>,
+    /// Who is told of calls under way; the end of a call is left to whoever takes the outputs.
+    pub feed: Option<Feed>,
 }
 
 /// What comes out, in the order of the packets that caused it, or, for a call that may be the outer leg of
@@ -183,6 +185,9 @@ where
     };
     let workers = settings.workers.clamp(1, SHARDS);
     let totals = observe::Board::new(workers + 1);
+    if let Some(feed) = &settings.feed {
+        feed.in_flight().workers(workers);
+    }
     thread::scope(|scope| {
         let queues = Queues::of(settings.pace);
         let (merged, outputs) = bounded(queues.exchanges);
@@ -214,6 +219,12 @@ where
     .map(|mut report| {
         report.totals = totals.sum();
         report
+    })
+    .inspect(|_| {
+        // Nobody follows calls any more.
+        if let Some(feed) = &settings.feed {
+            feed.in_flight().workers(0);
+        }
     })
 }
 

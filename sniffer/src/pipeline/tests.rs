@@ -79,6 +79,7 @@ fn settings(pace: Pace, workers: usize) -> Settings {
     Settings {
         source: Source::File,
         pace,
+        feed: None,
         ports: Vec::new(),
         workers,
         tcp: TcpSettings::default(),

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use analyzer::{
-    analysis::{Analyzer, Finished},
+    analysis::{Analyzer, Finished, UnderWay},
     exchange::{Event, EventKind, ExchangeId},
+    feed::{Feed, SHOWN},
     legs::Leg,
     time::Timestamp,
 };
@@ -93,6 +94,37 @@ struct ShardSink {
     correction: i64,
     /// Those under way that are to be shifted; bounded like the exchanges themselves.
     shifted: HashMap<ExchangeId, i64>,
+    feed: Option<Feed>,
+}
+
+impl ShardSink {
+    /// Tells of a call that has begun, or got its first token, where somebody wants to know.
+    fn tell(&mut self, event: &Event<'_>) {
+        let Some(feed) = self.feed.as_ref().filter(|feed| feed.is_wanted()) else {
+            return;
+        };
+        if let EventKind::RequestEnd { .. } | EventKind::ResponseBody { .. } = event.kind
+            && let Some(mut news) = self.analyzer.news(event.id)
+        {
+            if let Some(micros) = self.shifted.get(&event.id) {
+                news.call.shift(*micros);
+            }
+            feed.news(news);
+        }
+    }
+
+    /// The calls under way, at most so many.
+    fn under_way(&mut self, most: usize) -> (Vec<UnderWay>, usize) {
+        let (calls, left_out) = self.analyzer.under_way(most);
+        let shifted = &self.shifted;
+        let calls = calls.into_iter().map(|(id, mut call)| {
+            if let Some(micros) = shifted.get(&id) {
+                call.shift(*micros);
+            }
+            call
+        });
+        (calls.collect(), left_out)
+    }
 }
 
 impl EventSink for ShardSink {
@@ -106,6 +138,7 @@ impl EventSink for ShardSink {
             }
             self.found.push(Found::Exchange(Box::new(finished)));
         }
+        self.tell(&event);
         if let EventKind::RequestEnd { .. } = event.kind
             && let Some(leg) = self.analyzer.leg(event.id)
         {
@@ -135,6 +168,9 @@ pub(super) struct Worker<'s> {
     exchanges: u64,
     calls: u64,
     uncounted: u64,
+    feed: Option<Feed>,
+    /// The last asking for calls under way that was answered.
+    answered: u64,
 }
 
 impl<'s> Worker<'s> {
@@ -150,6 +186,7 @@ impl<'s> Worker<'s> {
                     found: Vec::new(),
                     correction: 0,
                     shifted: HashMap::new(),
+                    feed: settings.feed.clone(),
                 },
             ),
         });
@@ -162,6 +199,8 @@ impl<'s> Worker<'s> {
             exchanges: 0,
             calls: 0,
             uncounted: 0,
+            feed: settings.feed.clone(),
+            answered: 0,
         }
     }
 
@@ -197,6 +236,7 @@ impl<'s> Worker<'s> {
                             shard.table.tick(*now, &mut shard.handler);
                         });
                         self.publish();
+                        self.show_calls();
                         reached = Some(Order::after(order.saturating_sub(1)));
                     }
                     Item::Finish { now } => {
@@ -271,6 +311,23 @@ impl<'s> Worker<'s> {
                 }
             }
         }
+    }
+
+    /// Writes down the calls under way, if somebody asked since.
+    fn show_calls(&mut self) {
+        let Some(feed) = &self.feed else { return };
+        let asked = feed.in_flight().asked();
+        if asked == self.answered {
+            return;
+        }
+        self.answered = asked;
+        let (mut calls, mut left_out) = (Vec::new(), 0);
+        for shard in &mut self.shards {
+            let (more, without) = shard.handler.sink_mut().under_way(SHOWN / SHARDS);
+            calls.extend(more);
+            left_out += without;
+        }
+        feed.in_flight().answer(self.number, asked, calls, left_out);
     }
 
     /// Puts this worker's sums where others can read them.

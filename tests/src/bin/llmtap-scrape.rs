@@ -201,7 +201,7 @@ impl Scraper {
 
     /// The bytes of the body.
     fn scrape(&mut self, headers: &str) -> Result<usize> {
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: llmtap\r\n{headers}\r\n");
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
         self.0.get_mut().write_all(request.as_bytes())?;
         let (mut line, mut length) = (String::new(), None);
         self.0.read_line(&mut line)?;

@@ -83,6 +83,7 @@ fn replay(files: &[&[u8]]) -> Result<(Vec<ExchangeRow>, Report)> {
     let settings = Settings {
         source: Source::File,
         pace: Pace::Replay,
+        feed: None,
         ports: Vec::new(),
         workers: 1,
         tcp: TcpSettings::default(),

@@ -1,131 +1,155 @@
-//! Byte-pair encoding of one piece: of all neighbours whose join is a token, the one of lowest rank is joined,
-//! the leftmost of equals, until none is left. Only the number of tokens is wanted.
+//! Byte-pair encoding of one piece: of all neighbours that merge, those of the lowest rank do, the leftmost of
+//! equals, until none is left.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use super::ranks::{NONE, Ranks};
+use super::pairs::{NONE, Pairs};
 
-/// Bytes up to which looking through all neighbours for the lowest is faster than a heap.
+/// Tokens up to which looking through all neighbours for the lowest is faster than a heap.
 const SHORT: usize = 128;
+
+/// Tokens of a piece up to which the room that it took is kept.
+pub(super) const KEPT: usize = 1 << 14;
 
 /// Room for merging that is used again and again.
 #[derive(Default)]
 pub(super) struct Bench {
-    ranks: Vec<u32>,
-    starts: Vec<u32>,
+    tokens: Vec<u32>,
+    joins: Vec<u32>,
     next: Vec<u32>,
     previous: Vec<u32>,
     heap: BinaryHeap<Reverse<u64>>,
+    /// Entries that were taken from the heap: what a test holds the work on long pieces by.
+    #[cfg(test)]
+    pub(super) steps: u64,
 }
 
 impl Bench {
-    /// How many tokens these bytes have, in time of n log n.
-    pub(super) fn count(&mut self, ranks: &Ranks, piece: &[u8]) -> u64 {
-        match piece.len() {
-            0 | 1 => piece.len() as u64,
-            2..=SHORT => self.count_short(ranks, piece),
-            _ => self.count_long(ranks, piece),
-        }
+    /// The tokens of these bytes, in time of n log n.
+    pub(super) fn merge_bytes(&mut self, pairs: &Pairs, piece: &[u8]) -> &[u32] {
+        self.tokens.clear();
+        self.tokens
+            .extend(piece.iter().map(|byte| pairs.byte(*byte)));
+        self.joins.clear();
+        self.joins
+            .extend((piece.windows(2)).map(|two| pairs.of_bytes(two[0], two[1])));
+        self.merge(pairs)
     }
 
-    /// Looks through all neighbours for each join.
-    fn count_short(&mut self, ranks: &Ranks, piece: &[u8]) -> u64 {
-        let Self {
-            ranks: joins,
-            starts,
-            ..
-        } = self;
-        // Part i begins at starts[i] and ends at starts[i + 1]; joins[i] is the rank of it and the next.
-        starts.clear();
-        starts.extend(0..=piece.len() as u32);
-        joins.clear();
-        joins.extend(piece.windows(2).map(|pair| ranks.of_pair(pair[0], pair[1])));
-        let join = |starts: &[u32], part: usize| {
-            starts.get(part + 2).map_or(NONE, |end| {
-                ranks.of(&piece[starts[part] as usize..*end as usize])
-            })
-        };
+    /// The same of bytes that are merged in part.
+    pub(super) fn merge_tokens(&mut self, pairs: &Pairs, tokens: &[u32]) -> &[u32] {
+        self.tokens.clear();
+        self.tokens.extend_from_slice(tokens);
+        self.joins.clear();
+        self.joins
+            .extend((tokens.windows(2)).map(|two| pairs.of(two[0], two[1])));
+        self.merge(pairs)
+    }
+
+    fn merge(&mut self, pairs: &Pairs) -> &[u32] {
+        if self.tokens.len() <= SHORT {
+            self.merge_short(pairs);
+        } else {
+            self.merge_long(pairs);
+        }
+        &self.tokens
+    }
+
+    /// Looks through all neighbours for each merge; `joins[i]` is what the tokens i and i + 1 become.
+    fn merge_short(&mut self, pairs: &Pairs) {
+        let Self { tokens, joins, .. } = self;
         loop {
             let lowest = joins.iter().copied().min().unwrap_or(NONE);
             if lowest == NONE {
-                return starts.len() as u64 - 1;
+                return;
             }
-            let part = joins.iter().position(|rank| *rank == lowest).unwrap_or(0);
-            starts.remove(part + 1);
-            joins.remove(part);
-            if part < joins.len() {
-                joins[part] = join(starts, part);
+            let at = joins.iter().position(|join| *join == lowest).unwrap_or(0);
+            tokens[at] = lowest;
+            tokens.remove(at + 1);
+            joins.remove(at);
+            if at < joins.len() {
+                joins[at] = pairs.of(lowest, tokens[at + 1]);
             }
-            if part > 0 {
-                joins[part - 1] = join(starts, part - 1);
+            if at > 0 {
+                joins[at - 1] = pairs.of(tokens[at - 1], lowest);
             }
         }
     }
 
-    /// A heap of joins and a list of parts.
-    fn count_long(&mut self, ranks: &Ranks, piece: &[u8]) -> u64 {
+    /// A heap of joins and a list of tokens.
+    fn merge_long(&mut self, pairs: &Pairs) {
         let Self {
-            ranks: joins,
+            tokens,
+            joins,
             next,
             previous,
             heap,
             ..
         } = self;
-        let length = piece.len() as u32;
-        // By the byte that a part begins with; `length` is the end, and joins of parts that are gone are NONE.
+        let length = tokens.len() as u32;
+        // By the place that a token began at; `length` is the end, and joins of tokens that are gone are NONE.
         next.clear();
         next.extend(1..=length);
         previous.clear();
         previous.extend((0..length).map(|at| at.wrapping_sub(1)));
-        joins.clear();
-        joins.extend(piece.windows(2).map(|pair| ranks.of_pair(pair[0], pair[1])));
         joins.push(NONE);
-        let entry = |rank: u32, at: usize| Reverse(u64::from(rank) << 32 | at as u64);
+        let entry = |join: u32, at: usize| Reverse(u64::from(join) << 32 | at as u64);
         let mut entries = std::mem::take(heap).into_vec();
         entries.clear();
         entries.extend(
             (joins.iter().enumerate())
-                .filter(|(_, rank)| **rank != NONE)
-                .map(|(at, rank)| entry(*rank, at)),
+                .filter(|(_, join)| **join != NONE)
+                .map(|(at, join)| entry(*join, at)),
         );
         *heap = entries.into();
-        let mut parts = u64::from(length);
         while let Some(Reverse(lowest)) = heap.pop() {
-            let (rank, at) = ((lowest >> 32) as u32, lowest as u32 as usize);
-            if joins[at] != rank {
+            #[cfg(test)]
+            {
+                self.steps += 1;
+            }
+            let (join, at) = ((lowest >> 32) as u32, lowest as u32 as usize);
+            if joins[at] != join {
                 continue;
             }
             let gone = next[at] as usize;
             let after = next[gone];
             joins[gone] = NONE;
             next[at] = after;
+            tokens[at] = join;
             if after < length {
                 previous[after as usize] = at as u32;
             }
-            parts -= 1;
             let before = previous[at];
-            for part in [Some(at), (before != u32::MAX).then_some(before as usize)] {
-                let Some(part) = part else { continue };
-                let second = next[part];
-                joins[part] = if second < length {
-                    ranks.of(&piece[part..next[second as usize] as usize])
+            for left in [Some(at), (before != u32::MAX).then_some(before as usize)] {
+                let Some(left) = left else { continue };
+                let right = next[left];
+                joins[left] = if right < length {
+                    pairs.of(tokens[left], tokens[right as usize])
                 } else {
                     NONE
                 };
-                if joins[part] != NONE {
-                    heap.push(entry(joins[part], part));
+                if joins[left] != NONE {
+                    heap.push(entry(joins[left], left));
                 }
             }
         }
-        self.shrink();
-        parts
+        let (mut at, mut count) = (0, 0);
+        while at < length {
+            tokens[count] = tokens[at as usize];
+            count += 1;
+            at = next[at as usize];
+        }
+        tokens.truncate(count);
     }
 
     /// Gives back what one freak of a piece took.
-    fn shrink(&mut self) {
-        const KEPT: usize = 1 << 14;
-        if self.next.capacity() > KEPT {
-            *self = Self::default();
+    pub(super) fn shrink(&mut self) {
+        if self.tokens.capacity() > KEPT {
+            *self = Self {
+                #[cfg(test)]
+                steps: self.steps,
+                ..Self::default()
+            };
         }
     }
 }

@@ -1,32 +1,37 @@
 //! The counting engine: splits a text, and counts the tokens of each piece.
 //!
 //! It gives the figures of the reference implementations and nothing else that they give, which is why it is
-//! faster: no token is named, nearly every piece is found among those met before (`words.rs`), scripts without
-//! spaces are cut into parts that repeat (`seams.rs`), and no regular expression is run (`split/`). Nothing
-//! in it takes more than n log n time or keeps more than it began with.
+//! faster: nearly every piece is found among those met before (`words.rs`), tokens are merged by one table of
+//! pairs (`pairs.rs`), scripts of many characters are cut into words and merged from characters on
+//! (`characters.rs`), and no regular expression is run (`split/`). Nothing in it takes more than n log n time or
+//! keeps more than it began with.
 
+mod characters;
 mod merge;
+mod pairs;
 mod ranks;
-mod seams;
 pub(super) mod split;
 mod words;
 
 use std::sync::{Mutex, PoisonError};
 
+use characters::{Characters, Part};
 use merge::Bench;
-use ranks::{NONE, Ranks};
-use seams::Seams;
+pub(super) use pairs::MOST_TOKENS;
+use pairs::{Learned, NONE, Pairs};
+use ranks::Ranks;
 use split::Splitter;
 use words::Words;
 
 /// A vocabulary, ready to count.
 pub(super) struct Engine {
     splitter: Splitter,
-    ranks: Ranks,
-    seams: Seams,
-    /// Whether a piece that is a token is looked up before anything is merged, as tiktoken does. Merging comes to
-    /// nearly every token by itself.
-    whole: bool,
+    pairs: Pairs,
+    /// `None` where merges within characters may have to wait for others.
+    characters: Option<Characters>,
+    /// Tokens that merging never makes. A piece that is a token is one all the same, as tiktoken has it: it looks
+    /// pieces up before it merges.
+    unmade: Ranks,
     /// As many as there are threads that count at a time.
     rooms: Mutex<Vec<Room>>,
 }
@@ -35,25 +40,31 @@ pub(super) struct Engine {
 struct Room {
     words: Words,
     bench: Bench,
+    tokens: Vec<u32>,
 }
 
 impl Engine {
-    /// Of tokens in the order of their ranks.
-    pub(super) fn new<'a>(splitter: Splitter, tokens: impl Iterator<Item = &'a [u8]>) -> Self {
-        let ranks = Ranks::new(tokens);
-        Self {
+    /// Of tokens in the order of their ranks. `None` for more than [`MOST_TOKENS`].
+    pub(super) fn new(splitter: Splitter, tokens: &[&[u8]]) -> Option<Self> {
+        let Learned {
+            pairs,
+            unmade,
+            early,
+        } = Pairs::learn(tokens)?;
+        let characters = Characters::new(tokens, &pairs, &early);
+        Some(Self {
             splitter,
-            seams: Seams::new(&ranks),
-            whole: true,
-            ranks,
+            pairs,
+            characters,
+            unmade: Ranks::new(&unmade),
             rooms: Mutex::default(),
-        }
+        })
     }
 
     /// The same engine without looking pieces up: merging alone makes tokens.
     pub(super) fn merging_alone(self) -> Self {
         Self {
-            whole: false,
+            unmade: Ranks::new(&[]),
             ..self
         }
     }
@@ -65,6 +76,7 @@ impl Engine {
         let mut room = room.unwrap_or_else(|| Room {
             words: Words::new(),
             bench: Bench::default(),
+            tokens: Vec::new(),
         });
         let bytes = text.as_bytes();
         let mut sum = 0;
@@ -79,38 +91,63 @@ impl Engine {
         if end - at > words::LONGEST {
             return self.long(&text[at..end], room);
         }
-        let Room { words, bench } = room;
+        let Room { words, bench, .. } = room;
         words.count(Words::key(text, at, end), || {
             let piece = &text[at..end];
-            if self.is_token(piece) {
+            if self.is_unmade(piece) {
                 1
             } else {
-                bench.count(&self.ranks, piece)
+                self.bytes(piece, bench)
             }
         })
     }
 
     fn long(&self, piece: &[u8], room: &mut Room) -> u64 {
-        if self.is_token(piece) {
+        if self.is_unmade(piece) {
             return 1;
         }
-        let Room { words, bench } = room;
-        if piece.is_ascii() {
-            return bench.count(&self.ranks, piece);
-        }
+        let Room {
+            words,
+            bench,
+            tokens,
+        } = room;
+        let characters = match &self.characters {
+            Some(characters) if !piece.is_ascii() => characters,
+            _ => {
+                let count = self.bytes(piece, bench);
+                bench.shrink();
+                return count;
+            }
+        };
         let mut sum = 0;
-        self.seams.cut(piece, |part| {
-            sum += if part.len() <= words::LONGEST {
-                let key = Words::key(part, 0, part.len());
-                words.count(key | words::PART, || bench.count(&self.ranks, part))
-            } else {
-                bench.count(&self.ranks, part)
+        characters.cut(piece, tokens, |part| {
+            sum += match part {
+                Part::Character(count) => count,
+                Part::Tokens(_, &[left, right]) => {
+                    1 + u64::from(self.pairs.of(left, right) == NONE)
+                }
+                Part::Tokens(bytes, tokens) => words.part(bytes, || {
+                    bench.merge_tokens(&self.pairs, tokens).len() as u64
+                }),
+                Part::Bytes(bytes) => words.part(bytes, || self.bytes(bytes, bench)),
             };
         });
+        bench.shrink();
+        if tokens.capacity() > merge::KEPT {
+            *tokens = Vec::new();
+        }
         sum
     }
 
-    fn is_token(&self, piece: &[u8]) -> bool {
-        self.whole && self.ranks.of(piece) != NONE
+    fn bytes(&self, bytes: &[u8], bench: &mut Bench) -> u64 {
+        bench.merge_bytes(&self.pairs, bytes).len() as u64
+    }
+
+    #[inline]
+    fn is_unmade(&self, piece: &[u8]) -> bool {
+        self.unmade.of(piece) != NONE
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ pub(super) const LONGEST: usize = 15;
 const KEY_BITS: u32 = 124;
 
 /// What the key of a part has, which is never looked up whole.
-pub(super) const PART: u128 = 1 << 122;
+const PART: u128 = 1 << 122;
 
 /// The table. A place holds a piece and its count; 0 is empty.
 pub(super) struct Words(Box<[u128]>);
@@ -40,6 +40,15 @@ impl Words {
         };
         let one = 1u128 << (8 * length);
         bytes & (one - 1) | one
+    }
+
+    /// The count of a part of a piece; where it is not known, it is found out, and kept if it is short.
+    #[inline]
+    pub(super) fn part(&mut self, part: &[u8], find: impl FnOnce() -> u64) -> u64 {
+        if part.len() > LONGEST {
+            return find();
+        }
+        self.count(Self::key(part, 0, part.len()) | PART, find)
     }
 
     /// The count of this piece; where it is not known, it is found out and kept.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const EVERY: [Family; 26] = [
+const EVERY: [Family; 30] = [
     Family::OpenAi,
     Family::Harmony,
     Family::Claude,
@@ -22,9 +22,13 @@ const EVERY: [Family; 26] = [
     Family::Mistral,
     Family::MistralTekken,
     Family::MistralV7,
+    Family::MistralV11,
+    Family::MistralV13,
     Family::Glm4,
     Family::Glm45,
+    Family::Glm47,
     Family::Kimi,
+    Family::KimiThinking,
     Family::Gemma,
     Family::Phi3,
     Family::Phi4,
@@ -108,7 +112,7 @@ fn it_is_what_the_chat_template_writes() {
             "[TOOL_CALLS][{\"name\": \"w\", \"arguments\": {\"c\": \"Paris\"}}, {\"name\": \"t\", \"arguments\": {}}]",
         ),
         (
-            Family::MistralV7,
+            Family::MistralV13,
             shown("", "", two, end),
             "[TOOL_CALLS]w[ARGS]{\"c\": \"Paris\"}[TOOL_CALLS]t[ARGS]{}",
         ),

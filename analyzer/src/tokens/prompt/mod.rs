@@ -16,7 +16,9 @@ mod tests;
 
 pub use chat::MAX_TURNS;
 pub use sink::{Specials, Strip};
-pub use template::{MAX_FUEL, MAX_RENDERED, MAX_TO_RENDER, Template, TemplateError};
+pub use template::{
+    MAX_FUEL, MAX_RENDERED, MAX_TO_RENDER, Template, TemplateError, TemplateFailures,
+};
 
 use super::{Choice, Family, Fit};
 use crate::{
@@ -130,10 +132,13 @@ fn tokens(
         return plain();
     }
     // Vectors and rankings: the special tokens of such models are not known.
-    if !asked.dialect.is_completion() || asked.choice.fit == Fit::Guess || family == Family::Unknown
-    {
-        return plain();
-    }
+    let is_known = asked.choice.fit != Fit::Guess && family != Family::Unknown;
+    let around = match asked.template {
+        _ if !asked.dialect.is_completion() => return plain(),
+        Some(template) => template.around_text(),
+        None if is_known => rules::before_text(family),
+        None => return plain(),
+    };
     counted.rule = PromptRule::Family;
     let texts = prompt.texts().count() as u64;
     let has_gap = prompt.tape().any(|(part, _)| part == Part::Suffix);
@@ -143,6 +148,6 @@ fn tokens(
         0
     };
     plain()
-        .saturating_add(texts.saturating_mul(rules::before_text(family)))
+        .saturating_add(texts.saturating_mul(around))
         .saturating_add(gap)
 }

@@ -25,14 +25,6 @@ impl Default for Style<'_> {
 }
 
 impl Style<'_> {
-    /// Without white space.
-    pub(super) const COMPACT: Self = Self {
-        item: ",",
-        key: ":",
-        indent: None,
-        sorted: false,
-    };
-
     /// Each value on its line, so many spaces a level.
     pub(super) const fn indented(indent: usize) -> Self {
         Self {
@@ -162,7 +154,14 @@ mod tests {
         );
         let small = super::value(r#"{"b":[1,{"c":[]}],"a":{}}"#);
         assert_eq!(
-            dumps(&small, Style::COMPACT),
+            dumps(
+                &small,
+                Style {
+                    item: ",",
+                    key: ":",
+                    ..Style::default()
+                }
+            ),
             r#"{"b":[1,{"c":[]}],"a":{}}"#
         );
         assert_eq!(

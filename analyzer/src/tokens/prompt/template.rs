@@ -94,9 +94,31 @@ pub struct Template {
     /// It asks whether there is a content, where others take an empty one.
     takes_null: bool,
     has_tools: bool,
+    around_text: u64,
     /// What it is called where it fails.
     name: String,
-    failures: AtomicU64,
+    too_long: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Conversations that a template could not render, so that the family's rule counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TemplateFailures {
+    /// Longer than [`MAX_TO_RENDER`].
+    pub too_long: u64,
+    /// The template refused them, went wrong on them, or took too much.
+    pub refused: u64,
+}
+
+impl std::ops::Add for TemplateFailures {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            too_long: self.too_long.saturating_add(other.too_long),
+            refused: self.refused.saturating_add(other.refused),
+        }
+    }
 }
 
 const CHAT: &str = "chat";
@@ -164,8 +186,10 @@ impl Template {
             takes_parts: sources.iter().any(|source| goes_through_parts(source)),
             takes_null: sources.iter().any(|source| asks_for_null(source)),
             has_tools,
+            around_text: around_text(config, tokenizer),
             name: name.to_owned(),
-            failures: AtomicU64::new(0),
+            too_long: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -181,8 +205,12 @@ impl Template {
         match self.render(chat, time, familys, text) {
             Ok(sink) => Ok(sink.finish()),
             Err(failed) => {
-                let before = self.failures.fetch_add(1, Ordering::Relaxed);
-                if before == 0 {
+                let counter = match failed {
+                    Failed::TooLong => &self.too_long,
+                    Failed::Rendering(_) => &self.refused,
+                };
+                // Once a template and reason: whoever sends prompts must not fill the log.
+                if counter.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::warn!(
                         "{}: the chat template failed: {failed}; such prompts are counted by the rule of \
                          the model's family (said once)",
@@ -194,9 +222,17 @@ impl Template {
         }
     }
 
+    /// Special tokens that the tokenizer puts around a plain text.
+    pub(super) const fn around_text(&self) -> u64 {
+        self.around_text
+    }
+
     /// Conversations that it could not render so far.
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    pub fn failures(&self) -> TemplateFailures {
+        TemplateFailures {
+            too_long: self.too_long.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn render<'a>(
@@ -473,7 +509,7 @@ fn readable(source: &str) -> String {
 /// Whether the template goes through the parts of a content itself, as servers find out.
 fn goes_through_parts(source: &str) -> bool {
     static LOOP: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content|\w+\[['"]content['"]\]|content)\b"#).ok()
+        Regex::new(r#"for\s+\w+\s+in\s+(\w+\.content\b|\w+\[['"]content['"]\]|content\b)"#).ok()
     });
     LOOP.as_ref()
         .is_some_and(|pattern| pattern.is_match(source))
@@ -506,6 +542,26 @@ fn specials(config: &Json, tokenizer: &Json) -> Specials {
         };
         Some((token.get("content")?.as_str()?, strip))
     }))
+}
+
+/// What a tokenizer puts around a text: by the configuration, else by the tokenizer's own step after splitting.
+fn around_text(config: &Json, tokenizer: &Json) -> u64 {
+    let said = |key: &str| config.get(key).and_then(Json::as_bool);
+    if let Some(begins) = said("add_bos_token") {
+        return u64::from(begins) + u64::from(said("add_eos_token") == Some(true));
+    }
+    let Some(step) = tokenizer.get("post_processor") else {
+        return 0;
+    };
+    let steps = step.get("processors").and_then(Json::as_array);
+    let steps = steps.map_or(std::slice::from_ref(step), Vec::as_slice);
+    let parts = steps
+        .iter()
+        .filter_map(|step| step.get("single")?.as_array())
+        .flatten();
+    parts
+        .filter(|part| part.get("SpecialToken").is_some())
+        .count() as u64
 }
 
 /// A file of the folder, where it is there.

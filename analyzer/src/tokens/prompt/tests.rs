@@ -84,13 +84,28 @@ fn written(model: &str, body: &[u8]) -> String {
 #[test]
 fn the_families_rules_write_what_the_reference_writes() {
     let cases = cases();
+    let mut wrong = Vec::new();
     for (name, model) in [
         ("qwen2_5", "Qwen2.5-7B-Instruct"),
         ("qwen3", "Qwen3-8B"),
+        ("qwen3_5", "Qwen3.5-4B"),
+        ("qwq", "QwQ-32B"),
         ("llama3_1", "Meta-Llama-3-8B-Instruct"),
+        ("llama3_3", "Llama-3.3-70B-Instruct"),
         ("deepseek_v3", "DeepSeek-V3"),
+        ("deepseek_v3_1", "DeepSeek-V3.1"),
+        ("deepseek_r1", "DeepSeek-R1-Distill-Llama-8B"),
         ("gemma3", "gemma-3-27b-it"),
+        ("glm4_6", "GLM-4.6"),
+        ("glm4_7", "GLM-4.7-Flash"),
+        ("kimi_k2", "Kimi-K2-Instruct"),
+        ("kimi_k2_thinking", "Kimi-K2-Thinking"),
+        ("gpt_oss", "gpt-oss-120b"),
+        ("phi3_5", "Phi-3.5-mini-instruct"),
         ("mistral_tekken", "Mistral-Nemo-Instruct-2407"),
+        ("mistral_v7", "Mistral-Small-24B-Instruct-2501"),
+        ("mistral_v11", "Mistral-Small-3.2-24B-Instruct-2506"),
+        ("mistral_v13", "Devstral-Small-2507"),
     ] {
         let mut compared = 0;
         for reference in references(name) {
@@ -98,16 +113,14 @@ fn the_families_rules_write_what_the_reference_writes() {
                 continue;
             };
             let text = written(model, &body(model, &cases[&reference.case]));
-            assert_eq!(
-                sha256(&text),
-                expected,
-                "{name}, {}:\n{text}",
-                reference.case
-            );
+            if sha256(&text) != expected {
+                wrong.push(format!("{name}, {}:\n{text}", reference.case));
+            }
             compared += 1;
         }
         assert!(compared >= 18, "{name}: {compared} cases");
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 /// Of the tokenizers whose vocabularies are built in: the whole way, from the request to the figure.
@@ -118,9 +131,14 @@ fn prompts_count_what_the_reference_counts() {
         ("qwen2_5", "Qwen2.5-7B-Instruct"),
         ("qwen3", "Qwen3-8B"),
         ("deepseek_v3", "DeepSeek-V3"),
+        ("gpt_oss", "gpt-oss-20b"),
         ("mistral_tekken", "Mistral-Nemo-Instruct-2407"),
+        ("mistral_v7", "Mistral-Small-24B-Instruct-2501"),
+        ("mistral_v11", "Mistral-Small-3.2-24B-Instruct-2506"),
+        ("mistral_v13", "Devstral-Small-2507"),
     ] {
-        let template = (name != "mistral_tekken").then(|| template(name));
+        let has_template = std::path::Path::new(DATA).join(name).is_dir();
+        let template = has_template.then(|| template(name));
         let choice = choice(model);
         assert_eq!(choice.fit, Fit::Exact, "{model} has its own vocabulary");
         for reference in references(name) {
@@ -343,10 +361,51 @@ fn where_a_template_fails_the_familys_rule_counts_and_the_failure_is_told() {
         (PromptRule::Family, true)
     );
     assert_eq!(failed.tokens, rule.tokens);
-    assert_eq!(failing.failures(), 1);
+    let once = TemplateFailures {
+        too_long: 0,
+        refused: 1,
+    };
+    assert_eq!(failing.failures(), once);
     let counted = count(Some(&working));
     assert_eq!((counted.rule, counted.tokens), (PromptRule::Template, 2));
-    assert_eq!(working.failures(), 0);
+    assert_eq!(working.failures(), TemplateFailures::default());
+}
+
+#[test]
+fn a_plain_text_has_what_its_tokenizer_puts_around_it() {
+    let chat = json!({"chat_template": "{{ messages[0].content }}"});
+    let begins = json!({"chat_template": "", "add_bos_token": true});
+    let begins_and_ends =
+        json!({"chat_template": "", "add_bos_token": true, "add_eos_token": true});
+    let never = json!({"chat_template": "", "add_bos_token": false});
+    let step = json!({"type": "TemplateProcessing", "single": [
+        {"SpecialToken": {"id": "<bos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]});
+    let one = json!({"post_processor": step});
+    let among_others = json!({"post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel"}, step]}});
+    let none = json!({"post_processor": {"type": "ByteLevel"}});
+    for (config, tokenizer, around) in [
+        (&chat, &Value::Null, 0),
+        (&chat, &none, 0),
+        (&chat, &one, 1),
+        (&chat, &among_others, 1),
+        (&begins, &none, 1),
+        (&begins_and_ends, &none, 2),
+        (&never, &one, 0),
+    ] {
+        let template = Template::new("given", None, config, tokenizer).unwrap();
+        let (dialect, facts) = read("/v1/completions", br#"{"prompt":["hello","hello"]}"#, 9);
+        let choice = choice("somebody-elses");
+        let asked = Asked {
+            dialect,
+            choice: &choice,
+            template: Some(&template),
+            models: &[],
+            time: Timestamp::default(),
+        };
+        let counted = count(&facts.prompt, asked, &|text| choice.tokenizer.count(text));
+        assert_eq!(counted.rule, PromptRule::Family);
+        assert_eq!(counted.tokens, 2 * (1 + around), "{config} {tokenizer}");
+    }
 }
 
 /// A tape in a line.
@@ -468,7 +527,8 @@ fn chat_tokens(model: &str, request: &Value) -> Counted {
 
 #[test]
 fn openais_rule_gives_the_cookbooks_figures() {
-    // "How to count tokens with tiktoken": what the API reported for these.
+    // "How to count tokens with tiktoken": for the first conversation and gpt-4, what the API reported stands there (129). The
+    // figures with a function are those of the guide's own rule; what the API reported for it was not seen.
     let jargon = json!({"messages": [
         {"role": "system", "content": "You are a helpful, pattern-following assistant that translates corporate jargon into plain English."},
         {"role": "system", "name": "example_user", "content": "New synergies will help drive top-line growth."},

@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use analyzer::{analysis, live::Live, metrics::ReasonCounters, store::Retention, tokens::Counter};
+use analyzer::{
+    analysis, api::access::Access, live::Live, metrics::ReasonCounters, store::Retention,
+    tokens::Counter,
+};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -25,6 +28,8 @@ pub(crate) struct Running {
     pub(crate) counter: Live<Counter>,
     /// How long rows and bodies are kept.
     pub(crate) retention: Live<Retention>,
+    /// Who may ask the API.
+    pub(crate) access: Live<Access>,
     /// What is logged.
     pub(crate) log: LogHandle,
     /// Counts the reloads.
@@ -98,6 +103,17 @@ const PARTS: &[Part] = &[
         prepare: |_, cli| Ok(retention_part(cli)),
     },
     Part {
+        keys: &[
+            "api-token-file",
+            "report-token-file",
+            "metrics-public",
+            "allowed-host",
+            "cors-origin",
+        ],
+        read: Read::Always,
+        prepare: access_part,
+    },
+    Part {
         keys: &["log"],
         read: Read::Changed,
         prepare: |_, cli| Ok(log_part(cli)),
@@ -142,6 +158,17 @@ fn retention_part(cli: &Cli) -> Swap {
     })
 }
 
+fn access_part(running: &Running, cli: &Cli) -> anyhow::Result<Swap> {
+    let Some(serving) = cli.command.serving() else {
+        return Ok(Box::new(|_| {}));
+    };
+    let fresh = serving.access()?;
+    // Where it listens takes a restart.
+    let reach = running.access.current().reach;
+    let fresh = Access { reach, ..fresh };
+    Ok(Box::new(move |running| running.access.replace(fresh)))
+}
+
 fn log_part(cli: &Cli) -> Swap {
     let filter = cli.common.log.filter();
     Box::new(move |running| (running.log.0)(filter))
@@ -152,6 +179,9 @@ pub(super) fn rehearse(cli: &Cli) -> anyhow::Result<()> {
     if let Some((args, bodies)) = cli.command.analysis() {
         analysis_settings(args, None, bodies)?;
         counter(args)?;
+    }
+    if let Some(serving) = cli.command.serving() {
+        serving.access.named(serving.listen)?;
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ fn settings(workers: usize) -> Settings {
     Settings {
         source: Source::File,
         pace: Pace::Replay,
+        feed: None,
         ports: Vec::new(),
         workers,
         tcp: TcpSettings::default(),

@@ -95,6 +95,21 @@ fn ranges(expression: &str) -> Vec<(char, char)> {
     }
 }
 
+/// The character of several bytes at this place, and its length.
+#[inline]
+pub(in crate::tokens::engine) fn wide(text: &[u8], at: usize) -> (u32, usize) {
+    let byte = |n: usize| u32::from(text.get(at + n).copied().unwrap_or(0));
+    let low = |n: usize| byte(n) & 0x3f;
+    match byte(0) {
+        0xf0.. => (
+            ((byte(0) & 7) << 18 | low(1) << 12 | low(2) << 6 | low(3)).min(0x10_ffff),
+            4,
+        ),
+        0xe0.. => ((byte(0) & 15) << 12 | low(1) << 6 | low(2), 3),
+        _ => ((byte(0) & 31) << 6 | low(1), 2),
+    }
+}
+
 /// A text, and the place of its characters.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
@@ -140,16 +155,7 @@ impl<'a> Text<'a> {
     /// The character of several bytes at this place, and its length.
     #[inline]
     pub(super) fn wide(self, at: usize) -> (u32, usize) {
-        let byte = |n: usize| u32::from(self.byte(at + n));
-        let low = |n: usize| byte(n) & 0x3f;
-        match byte(0) {
-            0xf0.. => (
-                ((byte(0) & 7) << 18 | low(1) << 12 | low(2) << 6 | low(3)).min(0x10_ffff),
-                4,
-            ),
-            0xe0.. => ((byte(0) & 15) << 12 | low(1) << 6 | low(2), 3),
-            _ => ((byte(0) & 31) << 6 | low(1), 2),
-        }
+        wide(self.bytes, at)
     }
 
     /// Where a run of characters of these classes, and of none of those, ends.

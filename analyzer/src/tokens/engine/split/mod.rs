@@ -10,6 +10,7 @@ mod letters;
 mod words;
 
 use classes::Text;
+pub(super) use classes::wide;
 
 /// A known splitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -34,6 +34,9 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
         sink.text("<|im_start|>system\n");
         if let Some(system) = system {
             sink.text(system);
+        }
+        // QwQ's template leaves the room for one.
+        if system.is_some() || matches!(kind, Kind::Qwq) {
             sink.text("\n\n");
         }
         sink.text(TOOLS_BEFORE);
@@ -52,7 +55,7 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     for (at, turn) in rest.iter().enumerate() {
         match turn.role {
             Role::Assistant => assistant(kind, turn, at, last_query, rest.len(), sink),
-            Role::Tool => result(rest, at, sink),
+            Role::Tool => result(rest, at, &turn.text(), sink),
             role => {
                 sink.text("<|im_start|>");
                 sink.text(role.as_str());
@@ -74,7 +77,7 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
 }
 
 /// The user's last turn that is no tool's answer: the thoughts before it are dropped.
-fn last_query(turns: &[Turn<'_>]) -> usize {
+pub(super) fn last_query(turns: &[Turn<'_>]) -> usize {
     let is_query = |turn: &Turn<'_>| {
         let text = turn.text();
         let is_answer = text.starts_with("<tool_response>") && text.ends_with("</tool_response>");
@@ -95,21 +98,13 @@ fn assistant(
     sink: &mut Sink<'_>,
 ) {
     let text = turn.text();
+    let thoughts = turn.thoughts();
     let mut content: &str = &text;
     sink.text("<|im_start|>assistant");
     match kind {
         Kind::Qwen3 | Kind::Qwq => {
-            let thoughts = turn.thoughts();
-            let mut thoughts: &str = &thoughts;
-            if thoughts.is_empty()
-                && let Some((before, _)) = text.split_once("</think>")
-            {
-                content = text.rsplit("</think>").next().unwrap_or_default();
-                content = content.trim_start_matches('\n');
-                thoughts = before.trim_end_matches('\n');
-                thoughts = thoughts.rsplit("<think>").next().unwrap_or_default();
-                thoughts = thoughts.trim_start_matches('\n');
-            }
+            let (thoughts, after) = split(&thoughts, &text);
+            content = after;
             sink.text("\n");
             let is_kept = at > last_query && (at + 1 == turns || !thoughts.is_empty());
             if is_kept && matches!(kind, Kind::Qwen3) {
@@ -142,16 +137,30 @@ fn assistant(
     sink.text("<|im_end|>\n");
 }
 
+/// The thoughts of an answer, and what it says: where it has none of their own, they may stand in its text.
+pub(super) fn split<'a>(thoughts: &'a str, text: &'a str) -> (&'a str, &'a str) {
+    match text.split_once("</think>") {
+        Some((before, _)) if thoughts.is_empty() => {
+            let content = text.rsplit("</think>").next().unwrap_or_default();
+            let thoughts = before.trim_end_matches('\n');
+            let thoughts = thoughts.rsplit("<think>").next().unwrap_or_default();
+            (
+                thoughts.trim_start_matches('\n'),
+                content.trim_start_matches('\n'),
+            )
+        }
+        _ => (thoughts, text),
+    }
+}
+
 /// What tools gave: those that follow one another share a user's turn.
-fn result(turns: &[Turn<'_>], at: usize, sink: &mut Sink<'_>) {
+pub(super) fn result(turns: &[Turn<'_>], at: usize, text: &str, sink: &mut Sink<'_>) {
     let is_tool = |turn: Option<&Turn<'_>>| turn.is_some_and(|turn| turn.role == Role::Tool);
     if at == 0 || !is_tool(turns.get(at - 1)) {
         sink.text("<|im_start|>user");
     }
     sink.text("\n<tool_response>\n");
-    if let Some(turn) = turns.get(at) {
-        sink.text(&turn.text());
-    }
+    sink.text(text);
     sink.text("\n</tool_response>");
     if !is_tool(turns.get(at + 1)) {
         sink.text("<|im_end|>\n");

@@ -1,4 +1,4 @@
-//! GLM-4, and 4.5 and later with thoughts and tools in tags.
+//! GLM-4, and 4.5 and later with thoughts and tools in tags. From 4.7 on, no line ends stand between them.
 
 use serde_json::Value;
 
@@ -11,6 +11,10 @@ const TOOLS_BEFORE: &str = "<|system|>\n# Tools\n\nYou may call one or more func
 const TOOLS_AFTER: &str = "</tools>\n\nFor each function call, output the function name and arguments within the \
     following XML format:\n<tool_call>{function-name}\n<arg_key>{arg-key-1}</arg_key>\n<arg_value>{arg-value-1}</arg_value>\n\
     <arg_key>{arg-key-2}</arg_key>\n<arg_value>{arg-value-2}</arg_value>\n...\n</tool_call>";
+
+const TOOLS_AFTER_47: &str = "</tools>\n\nFor each function call, output the function name and arguments within the \
+    following XML format:\n<tool_call>{function-name}<arg_key>{arg-key-1}</arg_key><arg_value>{arg-value-1}</arg_value>\
+    <arg_key>{arg-key-2}</arg_key><arg_value>{arg-value-2}</arg_value>...</tool_call>";
 
 /// GLM-4.
 pub(super) fn write_4(chat: &Chat<'_>, sink: &mut Sink<'_>) {
@@ -44,8 +48,28 @@ pub(super) fn write_4(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     }
 }
 
+/// Which of those with tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// 4.5 and 4.6.
+    V45,
+    /// 4.7 and later: the answer's thoughts are begun.
+    V47,
+}
+
+impl Kind {
+    /// The line end that stands between the parts of older ones.
+    const fn line(self) -> &'static str {
+        match self {
+            Self::V45 => "\n",
+            Self::V47 => "",
+        }
+    }
+}
+
 /// GLM-4.5 and later.
-pub(super) fn write_45(chat: &Chat<'_>, sink: &mut Sink<'_>) {
+pub(super) fn write_45(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
+    let line = kind.line();
     let no_thoughts = chat.thinking() == Some(false);
     sink.text("[gMASK]<sop>");
     if !chat.tools.is_empty() {
@@ -54,32 +78,44 @@ pub(super) fn write_45(chat: &Chat<'_>, sink: &mut Sink<'_>) {
             sink.text(tool);
             sink.text("\n");
         }
-        sink.text(TOOLS_AFTER);
+        match kind {
+            Kind::V45 => sink.text(TOOLS_AFTER),
+            Kind::V47 => sink.text(TOOLS_AFTER_47),
+        }
     }
     let last_user = chat.turns.iter().rposition(|turn| turn.role == Role::User);
     let mut after_tool = false;
     for (at, turn) in chat.turns.iter().enumerate() {
-        let text = turn.text();
+        let text = turn.text_by("");
         match turn.role {
             Role::System | Role::Other(_) => {
-                sink.text("<|system|>\n");
+                sink.text("<|system|>");
+                sink.text(line);
                 sink.text(&text);
             }
             Role::User => {
-                sink.text("<|user|>\n");
+                sink.text("<|user|>");
+                sink.text(line);
                 sink.text(&text);
-                if no_thoughts && !text.ends_with("/nothink") {
+                if kind == Kind::V45 && no_thoughts && !text.ends_with("/nothink") {
                     sink.text("/nothink");
                 }
             }
             Role::Assistant => {
-                assistant(turn, last_user.is_none_or(|last| at > last), sink);
+                assistant(kind, turn, last_user.is_none_or(|last| at > last), sink);
             }
             Role::Tool => {
                 sink.text(if after_tool { "" } else { "<|observation|>" });
-                sink.text("\n<tool_response>\n");
-                sink.text(&text);
-                sink.text("\n</tool_response>");
+                for part in [
+                    line,
+                    "<tool_response>",
+                    line,
+                    &text,
+                    line,
+                    "</tool_response>",
+                ] {
+                    sink.text(part);
+                }
             }
         }
         after_tool = turn.role == Role::Tool;
@@ -87,12 +123,18 @@ pub(super) fn write_45(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     }
     if chat.opening == Opening::Generation {
         sink.text("<|assistant|>");
-        sink.text(if no_thoughts { "\n<think></think>" } else { "" });
+        sink.text(match (kind, no_thoughts) {
+            (Kind::V45, false) => "",
+            (Kind::V45, true) => "\n<think></think>",
+            (Kind::V47, false) => "<think>",
+            (Kind::V47, true) => "</think>",
+        });
     }
 }
 
-fn assistant(turn: &Turn<'_>, is_recent: bool, sink: &mut Sink<'_>) {
-    let text = turn.text();
+fn assistant(kind: Kind, turn: &Turn<'_>, is_recent: bool, sink: &mut Sink<'_>) {
+    let line = kind.line();
+    let text = turn.text_by("");
     let thoughts = turn.thoughts();
     let (thoughts, content) = match text.rsplit_once("</think>") {
         Some((before, after)) if thoughts.is_empty() => {
@@ -100,27 +142,36 @@ fn assistant(turn: &Turn<'_>, is_recent: bool, sink: &mut Sink<'_>) {
         }
         _ => (&*thoughts, &*text),
     };
-    sink.text("<|assistant|>\n<think>");
-    sink.text(if is_recent { thoughts.trim() } else { "" });
+    let kept = if is_recent { thoughts.trim() } else { "" };
+    sink.text("<|assistant|>");
+    sink.text(line);
+    // Without thoughts, a later one only ends them.
+    let begins = kind == Kind::V45 || (is_recent && !thoughts.is_empty());
+    sink.text(if begins { "<think>" } else { "" });
+    sink.text(kept);
     sink.text("</think>");
     if !content.trim().is_empty() {
-        sink.text("\n");
+        sink.text(line);
         sink.text(content.trim());
     }
     for call in &turn.calls {
-        sink.text("\n<tool_call>");
+        sink.text(line);
+        sink.text("<tool_call>");
         sink.text(call.name);
-        sink.text("\n");
+        sink.text(line);
         if let Value::Object(arguments) = python::value(call.arguments) {
             for (key, value) in &arguments {
                 sink.text("<arg_key>");
                 sink.text(key);
-                sink.text("</arg_key>\n<arg_value>");
+                sink.text("</arg_key>");
+                sink.text(line);
+                sink.text("<arg_value>");
                 match value {
                     Value::String(text) => sink.text(text),
                     value => sink.text(&python::dumps(value, python::Style::default())),
                 }
-                sink.text("</arg_value>\n");
+                sink.text("</arg_value>");
+                sink.text(line);
             }
         }
         sink.text("</tool_call>");

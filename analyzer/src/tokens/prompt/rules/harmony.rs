@@ -1,8 +1,6 @@
 //! gpt-oss: the harmony format. The system's message is the server's own; what the client calls system is
 //! the developer's.
 
-use serde_json::Value;
-
 use super::{Chat, Role, Sink, Turn, typescript};
 use crate::dialect::prompt::Opening;
 
@@ -56,7 +54,7 @@ pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
                 sink.text("<|start|>functions.");
                 sink.text(turn.name.unwrap_or(called));
                 sink.text(" to=assistant<|channel|>commentary<|message|>");
-                sink.text(&Value::from(turn.text()).to_string());
+                sink.text(&turn.text());
                 sink.text("<|end|>");
             }
             role => {
@@ -91,7 +89,7 @@ fn assistant(turn: &Turn<'_>, is_recent: bool, sink: &mut Sink<'_>) {
         sink.text("<|start|>assistant to=functions.");
         sink.text(call.name);
         sink.text("<|channel|>commentary json<|message|>");
-        sink.text(&super::python::arguments(call.arguments));
+        sink.text(call.arguments);
         sink.text("<|call|>");
     }
     if turn.calls.is_empty() {

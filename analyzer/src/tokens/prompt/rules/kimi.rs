@@ -1,23 +1,36 @@
-//! Kimi K2: each turn says whose it is twice, in a token and by name.
+//! Kimi K2: each turn says whose it is twice, in a token and by name. Those that think have tags around their thoughts.
 
 use super::{Chat, Role, Sink, Turn, python};
 use crate::dialect::prompt::Opening;
 
-pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// K2.
+    Plain,
+    /// K2 Thinking.
+    Thinks,
+}
+
+pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     if !chat.tools.is_empty() {
         let tools = chat.tools.iter().map(|tool| python::value(tool)).collect();
         sink.text("<|im_system|>tool_declare<|im_middle|>");
         sink.text(&python::dumps(
             &serde_json::Value::Array(tools),
-            python::Style::COMPACT,
+            python::Style::default(),
         ));
         sink.text("<|im_end|>");
     }
     let (system, _) = chat.system();
     if system.is_none() {
-        sink.text("<|im_system|>system<|im_middle|>You are a helpful assistant<|im_end|>");
+        sink.text("<|im_system|>system<|im_middle|>You are Kimi, an AI assistant created by Moonshot AI.<|im_end|>");
+        // What K2's template writes there, since its text goes on in the next line.
+        sink.text(if kind == Kind::Plain { "\n" } else { "" });
     }
-    for turn in &chat.turns {
+    let is_answer = |turn: &Turn<'_>| turn.role == Role::Assistant && turn.calls.is_empty();
+    let last_answer = chat.turns.iter().rposition(is_answer);
+    for (at, turn) in chat.turns.iter().enumerate() {
         let (token, role) = match turn.role {
             Role::System => ("<|im_system|>", "system"),
             Role::User => ("<|im_user|>", "user"),
@@ -32,6 +45,14 @@ pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
             sink.text("## Return of ");
             sink.text(turn.result_of.unwrap_or_default());
             sink.text("\n");
+        }
+        if kind == Kind::Thinks && turn.role == Role::Assistant {
+            // Thoughts up to the last answer are dropped, their tags are not.
+            let is_recent = last_answer.is_none_or(|last| at > last);
+            let thoughts = turn.thoughts();
+            sink.text("<think>");
+            sink.text(if is_recent { &thoughts } else { "" });
+            sink.text("</think>");
         }
         sink.text(&turn.text());
         calls(turn, sink);

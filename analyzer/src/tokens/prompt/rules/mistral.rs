@@ -1,4 +1,4 @@
-//! Mistral with the tekken vocabulary, v3 and v7, as mistral-common encodes it.
+//! Mistral with the tekken vocabulary, v3 to v13, as mistral-common encodes it.
 //!
 //! Texts are encoded one by one between control tokens, and no text becomes a control token.
 
@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use super::{Chat, Role, Sink, Turn, python};
 
 /// Which of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// The system's text stands before the user's last, and a call is JSON with its id.
     V3,
     /// The system has control tokens of its own.
     V7,
+    /// Each call has its own, too: its name, id and arguments stand between them.
+    V11,
+    /// Calls and results have no ids, and the tools stand before the user's first.
+    V13,
 }
 
 pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
@@ -26,6 +30,11 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     let system = systems.join("\n\n");
     let is_user = |turn: &Turn<'_>| matches!(turn.role, Role::User | Role::Other(_));
     let last_user = chat.turns.iter().rposition(is_user);
+    let with_tools = if kind == Kind::V13 {
+        chat.turns.iter().position(is_user)
+    } else {
+        last_user
+    };
     for (at, turn) in chat.turns.iter().enumerate() {
         match turn.role {
             Role::System if kind == Kind::V3 => {}
@@ -35,7 +44,7 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
                 sink.special("[/SYSTEM_PROMPT]");
             }
             Role::User | Role::Other(_) => {
-                if last_user == Some(at) {
+                if with_tools == Some(at) {
                     tools(chat, sink);
                 }
                 sink.special("[INST]");
@@ -48,10 +57,7 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
             }
             Role::Assistant => {
                 sink.text(&turn.text_by("\n\n"));
-                if !turn.calls.is_empty() {
-                    sink.special("[TOOL_CALLS]");
-                    sink.text(&python::dumps(&calls(turn), python::Style::default()));
-                }
+                calls(kind, turn, sink);
                 // The end of the answer.
                 if at + 1 < chat.turns.len() {
                     sink.special("</s>");
@@ -68,11 +74,12 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
                         sink.text(&python::dumps(&result, python::Style::default()));
                     }
                     // The id, a control token, and the content as it stands.
-                    Kind::V7 => {
+                    Kind::V7 | Kind::V11 => {
                         sink.text(turn.result_of.unwrap_or(""));
                         sink.special("[TOOL_CONTENT]");
                         sink.text(&text);
                     }
+                    Kind::V13 => sink.text(&text),
                 }
                 sink.special("[/TOOL_RESULTS]");
             }
@@ -98,7 +105,28 @@ fn tools(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     sink.special("[/AVAILABLE_TOOLS]");
 }
 
-fn calls(turn: &Turn<'_>) -> Value {
+fn calls(kind: Kind, turn: &Turn<'_>, sink: &mut Sink<'_>) {
+    if turn.calls.is_empty() {
+        return;
+    }
+    if kind <= Kind::V7 {
+        sink.special("[TOOL_CALLS]");
+        sink.text(&python::dumps(&list(turn), python::Style::default()));
+        return;
+    }
+    for call in &turn.calls {
+        sink.special("[TOOL_CALLS]");
+        sink.text(call.name);
+        if let (Kind::V11, Some(id)) = (kind, call.id) {
+            sink.special("[CALL_ID]");
+            sink.text(id);
+        }
+        sink.special("[ARGS]");
+        sink.text(&python::arguments(call.arguments));
+    }
+}
+
+fn list(turn: &Turn<'_>) -> Value {
     let calls = turn.calls.iter().map(|call| {
         let mut value = json!({
             "name": call.name,

@@ -2,7 +2,8 @@
 //! the answer, defaults of the system's, tools, thoughts. A file a family.
 //!
 //! Each writes what its template would. Templates of a family differ from release to release; these are the
-//! ones that most servers run. Where exactness matters, the operator gives the model's own template.
+//! ones that most servers run; docs/tokens.md says which of them are held to a reference, and by what. Where
+//! exactness matters, the operator gives the model's own template.
 
 mod chatml;
 mod deepseek;
@@ -14,6 +15,7 @@ mod llama;
 mod mistral;
 mod openai;
 mod phi;
+mod qwen35;
 mod typescript;
 
 use std::sync::LazyLock;
@@ -32,7 +34,8 @@ pub(super) fn write(choice: &Choice, chat: &Chat<'_>, sink: &mut Sink<'_>) -> bo
     match choice.family {
         Family::ChatMl => chatml::write(chatml::Kind::Plain, chat, sink),
         Family::Qwen2 => chatml::write(chatml::Kind::Qwen2, chat, sink),
-        Family::Qwen3 | Family::Qwen35 => chatml::write(chatml::Kind::Qwen3, chat, sink),
+        Family::Qwen3 => chatml::write(chatml::Kind::Qwen3, chat, sink),
+        Family::Qwen35 => qwen35::write(chat, sink),
         Family::Qwq => chatml::write(chatml::Kind::Qwq, chat, sink),
         Family::Llama3 => llama::write_3(chat, sink),
         Family::Llama31 => llama::write_31(chat, sink),
@@ -41,10 +44,14 @@ pub(super) fn write(choice: &Choice, chat: &Chat<'_>, sink: &mut Sink<'_>) -> bo
         Family::DeepSeekR1 => deepseek::write(deepseek::Kind::R1, chat, sink),
         Family::MistralTekken => mistral::write(mistral::Kind::V3, chat, sink),
         Family::MistralV7 => mistral::write(mistral::Kind::V7, chat, sink),
+        Family::MistralV11 => mistral::write(mistral::Kind::V11, chat, sink),
+        Family::MistralV13 => mistral::write(mistral::Kind::V13, chat, sink),
         Family::Gemma => gemma::write(chat, sink),
         Family::Glm4 => glm::write_4(chat, sink),
-        Family::Glm45 => glm::write_45(chat, sink),
-        Family::Kimi => kimi::write(chat, sink),
+        Family::Glm45 => glm::write_45(glm::Kind::V45, chat, sink),
+        Family::Glm47 => glm::write_45(glm::Kind::V47, chat, sink),
+        Family::Kimi => kimi::write(kimi::Kind::Plain, chat, sink),
+        Family::KimiThinking => kimi::write(kimi::Kind::Thinks, chat, sink),
         Family::Phi3 => phi::write_3(chat, sink),
         Family::Phi4 => phi::write_4(chat, sink),
         Family::Phi4Mini => phi::write_4_mini(chat, sink),
@@ -81,8 +88,10 @@ pub(super) const fn before_text(family: Family) -> u64 {
         | Family::Mistral
         | Family::MistralTekken
         | Family::MistralV7
+        | Family::MistralV11
+        | Family::MistralV13
         | Family::Gemma => 1,
-        Family::Glm4 | Family::Glm45 => 2,
+        Family::Glm4 | Family::Glm45 | Family::Glm47 => 2,
         Family::OpenAi
         | Family::Harmony
         | Family::Claude
@@ -93,6 +102,7 @@ pub(super) const fn before_text(family: Family) -> u64 {
         | Family::Qwen35
         | Family::Qwq
         | Family::Kimi
+        | Family::KimiThinking
         | Family::Phi3
         | Family::Phi4
         | Family::Phi4Mini
@@ -104,7 +114,11 @@ pub(super) const fn before_text(family: Family) -> u64 {
 pub(super) const fn around_gap(family: Family) -> u64 {
     match family {
         Family::Qwen2 | Family::Qwen3 | Family::Qwen35 | Family::DeepSeekV3 | Family::Glm4 => 3,
-        Family::MistralTekken | Family::MistralV7 | Family::Mistral => 2,
+        Family::Mistral
+        | Family::MistralTekken
+        | Family::MistralV7
+        | Family::MistralV11
+        | Family::MistralV13 => 2,
         _ => 0,
     }
 }
@@ -126,6 +140,8 @@ pub(super) fn specials(family: Family) -> &'static Specials {
     static GLM45: LazyLock<Specials> =
         LazyLock::new(|| Specials::of(GLM4_TOKENS.iter().chain(GLM45_TOKENS).copied()));
     static KIMI: LazyLock<Specials> = LazyLock::new(|| Specials::of(KIMI_TOKENS.iter().copied()));
+    static KIMI_THINKING: LazyLock<Specials> =
+        LazyLock::new(|| Specials::of(KIMI_TOKENS.iter().chain(THINK_TOKENS).copied()));
     static PHI: LazyLock<Specials> = LazyLock::new(|| Specials::of(PHI_TOKENS.iter().copied()));
     static HARMONY: LazyLock<Specials> =
         LazyLock::new(|| Specials::of(HARMONY_TOKENS.iter().copied()));
@@ -137,8 +153,9 @@ pub(super) fn specials(family: Family) -> &'static Specials {
         Family::DeepSeekV31 | Family::DeepSeekR1 => &DEEPSEEK_R1,
         Family::Gemma => &GEMMA,
         Family::Glm4 => &GLM4,
-        Family::Glm45 => &GLM45,
+        Family::Glm45 | Family::Glm47 => &GLM45,
         Family::Kimi => &KIMI,
+        Family::KimiThinking => &KIMI_THINKING,
         Family::Phi3 | Family::Phi4 | Family::Phi4Mini => &PHI,
         Family::Harmony => &HARMONY,
         _ => &NONE,

@@ -8,8 +8,15 @@ use crate::dialect::prompt::Opening;
 /// Phi-3 and 3.5: its tokens take in the line ends after them.
 pub(super) fn write_3(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     for turn in &chat.turns {
+        let text = turn.text();
+        // It knows of no tools, and leaves out what it does not know.
+        match turn.role {
+            Role::Tool | Role::Other(_) => continue,
+            Role::System if text.is_empty() => continue,
+            _ => {}
+        }
         open(turn.role, sink);
-        sink.text(turn.text().trim_start());
+        sink.text(text.trim_start());
         sink.text("<|end|>");
         sink.look_through();
     }

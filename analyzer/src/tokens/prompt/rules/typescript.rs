@@ -24,7 +24,7 @@ pub(super) fn namespace(functions: impl Iterator<Item = Function>) -> String {
             .as_ref()
             .and_then(|schema| schema.get("properties"))
         {
-            Some(Value::Object(properties)) if !properties.is_empty() => {
+            Some(Value::Object(_)) => {
                 text += "(_: {\n";
                 let schema = function.parameters.as_ref().unwrap_or(&Value::Null);
                 fields(&mut text, schema, 0);
