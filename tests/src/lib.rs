@@ -9,11 +9,12 @@
 //! [`canary`] plants secrets.
 //! [`process`] runs the binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
 //! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
-//! [`metrics`] reads a scrape, [`prometheus`] scrapes and is asked, and [`tools`] finds the programs that `cargo xtask test` put in place.
+//! [`browser`] drives a real browser, [`metrics`] reads a scrape, [`prometheus`] scrapes and is asked, and [`tools`] finds the programs that `cargo xtask test` put in place.
 //! [`fuzz`] feeds the library what nobody would send, and [`attacks`] the binary what would fill its memory.
 #![forbid(unsafe_code)]
 
 pub mod attacks;
+pub mod browser;
 pub mod canary;
 pub mod clients;
 pub mod fuzz;

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 /// The binary under test: `LLMTAP_BIN`, else the release build.
 ///
@@ -65,6 +65,29 @@ pub fn tokenizer(name: &str) -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+/// Chromium: the first of its names that is on the PATH.
+///
+/// # Errors
+/// Where it was not installed.
+pub fn chromium() -> Result<PathBuf> {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ];
+    let found = env::split_paths(&folders)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|path| path.is_file());
+    found.context("chromium is not there: `cargo xtask test` installs it")
+}
+
+/// Where pictures of pages are kept.
+pub fn screenshots() -> PathBuf {
+    target_folder().join("screenshots")
 }
 
 /// Prometheus's checker of metrics.

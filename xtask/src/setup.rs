@@ -42,7 +42,12 @@ const TO_BUILD: [Need; 3] = [
     },
 ];
 
-const TO_TEST: [Need; 4] = [
+const TO_TEST: [Need; 5] = [
+    Need {
+        package: "chromium",
+        purpose: "opens the dashboard",
+        is_there: || on_path("chromium") || on_path("chromium-browser") || on_path("google-chrome"),
+    },
     Need {
         package: "tcpdump",
         purpose: "records what the live tests tap",

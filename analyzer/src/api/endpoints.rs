@@ -66,7 +66,7 @@ use Shows::{Figures, Metrics, Nothing, Reports};
 /// All endpoints.
 #[rustfmt::skip]
 pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint { method: "GET", path: "/", shows: Nothing, summary: "The status page", filters: No, parameters: &[], answer: Answer::Text("text/html") },
+    Endpoint { method: "GET", path: "/", shows: Nothing, summary: "The dashboard", filters: No, parameters: &[], answer: Answer::Text("text/html") },
     Endpoint { method: "GET", path: "/api/calls", shows: Figures, summary: "Calls, page by page", filters: Taken, parameters: &[ORDERING, PAGING], answer: Answer::Json("CallPage") },
     Endpoint { method: "GET", path: "/api/calls.csv", shows: Figures, summary: "All calls as CSV", filters: Taken, parameters: &[ORDERING, WHOLE], answer: CSV },
     Endpoint { method: "GET", path: "/api/calls.ndjson", shows: Figures, summary: "All calls as NDJSON", filters: Taken, parameters: &[ORDERING, WHOLE], answer: NDJSON },
@@ -86,6 +86,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: "GET", path: "/live", shows: Nothing, summary: "Whether the process answers", filters: No, parameters: &[], answer: Answer::Json("Object") },
     Endpoint { method: "GET", path: "/metrics", shows: Metrics, summary: "The aggregates, for Prometheus", filters: No, parameters: &[OFFSET], answer: Answer::Metrics },
     Endpoint { method: "GET", path: "/ready", shows: Nothing, summary: "Whether it captures and stores", filters: No, parameters: &[], answer: Answer::Readiness },
+    Endpoint { method: "GET", path: "/ui/{file}", shows: Nothing, summary: "A file of the dashboard's", filters: No, parameters: &[], answer: Answer::Text("text/javascript") },
     Endpoint { method: "POST", path: "/api/report", shows: Reports, summary: "Takes a report of the old plugin", filters: No, parameters: &[], answer: Answer::Accepted },
 ];
 

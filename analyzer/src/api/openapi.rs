@@ -58,6 +58,13 @@ fn operation(endpoint: &Endpoint) -> Json_ {
             "schema": {"type": "string", "pattern": "^([0-9]{1,18}|[0-9a-f]{32})$"},
         }));
     }
+    if endpoint.path.contains("{file}") {
+        parameters.push(json!({
+            "name": "file", "in": "path", "required": true,
+            "description": "Its name, as the dashboard's page and its scripts say",
+            "schema": {"type": "string", "pattern": "^[a-z]{1,16}\\.js$"},
+        }));
+    }
     match endpoint.filters {
         Filters::Taken => parameters.extend(FILTERS.iter().map(parameter)),
         Filters::Live => parameters.extend(of_live().map(parameter)),

@@ -4,7 +4,10 @@ use std::sync::{Arc, PoisonError};
 
 use axum::{
     Json, Router,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, Method, StatusCode, Uri, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
@@ -22,6 +25,7 @@ use crate::{metrics::Format, store::Health, ui};
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/", get(ui::page))
+        .route("/ui/{file}", get(page_file))
         .route("/api/calls", get(calls::list))
         .route("/api/calls.csv", get(calls::csv))
         .route("/api/calls.ndjson", get(calls::ndjson))
@@ -149,6 +153,18 @@ async fn status(State(state): State<Arc<ApiState>>) -> impl IntoResponse {
         "calls": state.board.snapshot(),
     });
     ([(header::CACHE_CONTROL, "no-store")], Json(body))
+}
+
+/// A file of the dashboard's.
+async fn page_file(
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    match ui::file(name, headers).await {
+        Some(file) => Ok(file),
+        None => Err(not_found(uri).await),
+    }
 }
 
 async fn not_found(uri: Uri) -> Refusal {

@@ -102,7 +102,7 @@ impl ApiState {
     /// Why llmtap is not ready; empty when it is.
     pub(super) fn obstacles(&self) -> Vec<String> {
         let capture = match self.capture.get() {
-            CaptureState::None | CaptureState::Capturing(_) => None,
+            CaptureState::None | CaptureState::Capturing(_) | CaptureState::Replayed(_) => None,
             CaptureState::Starting => Some("capture: not started yet".to_owned()),
             CaptureState::Stopped(why) => Some(format!("capture: {why}")),
         };
@@ -124,6 +124,8 @@ pub enum CaptureState {
     Starting,
     /// They are; where and how, for people.
     Capturing(String),
+    /// Files were read to their end; which, for people.
+    Replayed(String),
     /// No longer; why.
     Stopped(String),
 }

@@ -1,102 +1,87 @@
-//! The status page, embedded in the binary.
+//! The dashboard, embedded in the binary: plain files, each served as it stands in the source.
+//!
+//! There is no build step. `index.html` is served at `/`, all else under `/ui/`. The browser is told to run and
+//! load what comes from here and nothing else, and that no text may become markup.
 
-use std::sync::OnceLock;
+mod asset;
 
 use axum::{
-    http::{HeaderName, header},
-    response::IntoResponse,
+    extract::{Path, rejection::PathRejection},
+    http::{HeaderMap, HeaderName, header},
+    response::{IntoResponse as _, Response},
 };
-use sha2::{Digest as _, Sha256};
 
-const PAGE: &str = include_str!("status.html");
+use self::asset::Asset;
 
-/// The page. Its policy lets it run its own script and style, by their hashes, and ask its own server; nothing
-/// else. (Its icon is an empty `data:`, so that browsers ask for none.)
-pub(crate) async fn page() -> impl IntoResponse {
-    static POLICY: OnceLock<String> = OnceLock::new();
-    let policy = POLICY.get_or_init(policy).as_str();
-    let headers: [(HeaderName, &str); 5] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, PAGE)
+/// The browser's orders: scripts and styles come from files of this server; whatever would make markup of text
+/// (`innerHTML` and the like) is refused. The icon is a `data:` picture. Files that are saved come from memory,
+/// which needs no leave.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+     trusted-types 'none'";
+
+static PAGE: Asset = Asset::html(include_str!("index.html"));
+
+/// All files under `/ui/`.
+#[rustfmt::skip]
+static FILES: [(&str, Asset); 27] = [
+    ("style.css", Asset::css(include_str!("style.css"))),
+    ("views.css", Asset::css(include_str!("views.css"))),
+    ("main.js", Asset::script(include_str!("main.js"))),
+    ("address.js", Asset::script(include_str!("address.js"))),
+    ("api.js", Asset::script(include_str!("api.js"))),
+    ("call.js", Asset::script(include_str!("call.js"))),
+    ("calls.js", Asset::script(include_str!("calls.js"))),
+    ("chart.js", Asset::script(include_str!("chart.js"))),
+    ("conversation.js", Asset::script(include_str!("conversation.js"))),
+    ("dom.js", Asset::script(include_str!("dom.js"))),
+    ("feed.js", Asset::script(include_str!("feed.js"))),
+    ("filters.js", Asset::script(include_str!("filters.js"))),
+    ("format.js", Asset::script(include_str!("format.js"))),
+    ("groups.js", Asset::script(include_str!("groups.js"))),
+    ("health.js", Asset::script(include_str!("health.js"))),
+    ("heat.js", Asset::script(include_str!("heat.js"))),
+    ("losses.js", Asset::script(include_str!("losses.js"))),
+    ("messages.js", Asset::script(include_str!("messages.js"))),
+    ("overview.js", Asset::script(include_str!("overview.js"))),
+    ("states.js", Asset::script(include_str!("states.js"))),
+    ("streamed.js", Asset::script(include_str!("streamed.js"))),
+    ("table.js", Asset::script(include_str!("table.js"))),
+    ("theme.js", Asset::script(include_str!("theme.js"))),
+    ("token.js", Asset::script(include_str!("token.js"))),
+    ("waterfall.js", Asset::script(include_str!("waterfall.js"))),
+    ("uplot.js", Asset::script(include_str!("vendor/uplot.js"))),
+    ("uplot.css", Asset::css(include_str!("vendor/uplot.css"))),
+];
+
+/// The page. What it shows it asks of the API.
+pub(crate) async fn page(headers: HeaderMap) -> Response {
+    PAGE.answer(&headers)
 }
 
-fn policy() -> String {
-    let hash = |element| base64(&Sha256::digest(content(PAGE, element)));
-    format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; img-src data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash("script"),
-        hash("style")
-    )
+/// One of its files; `None` where there is no such.
+pub(crate) async fn file(
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Option<Response> {
+    let Path(name) = name.ok()?;
+    let (_, asset) = FILES.iter().find(|(known, _)| *known == name)?;
+    Some(asset.answer(&headers))
 }
 
-/// What stands in the first element of this name, as the browser hashes it.
-fn content<'a>(page: &'a str, element: &str) -> &'a str {
-    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
-    let rest = page.split_once(&open).map_or("", |(_, rest)| rest);
-    rest.split_once(&close).map_or("", |(content, _)| content)
-}
+/// What every answer says beside its content.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    // Asked for again each time, and answered with 304: a new version is there with its first load.
+    (header::CACHE_CONTROL, "no-cache"),
+    (header::VARY, "accept-encoding"),
+];
 
-/// RFC 4648 §4.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = (0..3).fold(0_u32, |group, i| {
-            group << 8 | u32::from(chunk.get(i).copied().unwrap_or(0))
-        });
-        for i in 0..4 {
-            let index = (group >> (18 - 6 * i) & 63) as usize;
-            let digit = ALPHABET.get(index).copied().map_or('=', char::from);
-            text.push(if i <= chunk.len() { digit } else { '=' });
-        }
-    }
-    text
+fn with_headers(answer: impl axum::response::IntoResponse) -> Response {
+    (HEADERS, answer).into_response()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_follows_its_rfc() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
-
-    #[test]
-    fn the_page_needs_nothing_from_elsewhere_and_builds_no_html_from_data() {
-        for word in [
-            "http://",
-            "https://",
-            "innerHTML",
-            "outerHTML",
-            "insertAdjacentHTML",
-            "document.write",
-            "eval(",
-            " src=",
-            " style=",
-            " onclick=",
-        ] {
-            assert!(!PAGE.contains(word), "{word}");
-        }
-        for element in ["script", "style"] {
-            assert!(content(PAGE, element).len() > 100, "{element}");
-            assert_eq!(PAGE.matches(&format!("<{element}")).count(), 1, "{element}");
-        }
-    }
-}
+mod tests;

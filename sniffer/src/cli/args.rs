@@ -19,6 +19,7 @@ use super::{
     questions::{CallsArgs, ExportArgs, StatsArgs},
     storage::StorageArgs,
     tokenizers::TokenizerArgs,
+    viewing::ViewArgs,
 };
 
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
@@ -201,6 +202,9 @@ pub(crate) struct ReplayArgs {
     /// What of request and response bodies is stored (with --db)
     #[arg(long, value_enum, default_value = "full", env = "LLMTAP_BODIES")]
     pub(crate) bodies: Bodies,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
 
     #[command(flatten)]
     pub(crate) analysis: AnalysisArgs,

@@ -24,6 +24,7 @@ mod storage;
 mod summary;
 mod terminal;
 mod tokenizers;
+mod viewing;
 mod whose;
 
 use std::{
@@ -84,6 +85,9 @@ fn start() -> anyhow::Result<ExitCode> {
     let reloader = Reloader::new(arguments, &resolved);
     match &resolved.cli.command {
         Command::Run(args) => run::main(args, (reloader, log)),
+        Command::Replay(args) if args.view.serve => {
+            viewing::main(args, resolved.cli.common.config.as_deref(), log)
+        }
         Command::Replay(args) => replay::main(args),
         Command::Serve(args) => serve::main(args, (reloader, log)),
         #[cfg(feature = "ebpf")]

@@ -170,7 +170,7 @@ impl<W: Write, E: Fn(&Record)> Sink<W, E> {
 }
 
 /// Publishes what the pipeline counts, and notices when nothing comes of the packets.
-struct Watch {
+pub(crate) struct Watch {
     metrics: Metrics,
     seen: Follower,
     packets: Follower,
@@ -192,7 +192,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(daemon: &Daemon) -> Self {
+    pub(crate) fn new(daemon: &Daemon) -> Self {
         let metrics = daemon.metrics();
         let capture = metrics.capture();
         Self {
@@ -217,7 +217,7 @@ impl Watch {
         }
     }
 
-    fn look(&mut self, seen: &Snapshot<'_>) {
+    pub(crate) fn look(&mut self, seen: &Snapshot<'_>) {
         let (capture, totals) = (&seen.capture, &seen.totals);
         self.seen.follow(capture.seen);
         self.packets.follow(capture.packets);

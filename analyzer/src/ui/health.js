@@ -1,0 +1,48 @@
+// Is it healthy now? One row of figures, all of one window of time.
+
+import { filters, isMoving, question, range } from "./address.js";
+import { get } from "./api.js";
+import { h } from "./dom.js";
+import { count, percent, rate, seconds, short, span } from "./format.js";
+
+// What "now" is: long enough for a percentile, short enough to be now.
+const WINDOW = 300;
+
+// The answers that the strip shows: a summary, and the state of the process.
+export const ask = async (status, signal) => {
+  const now = isMoving();
+  const more = now ? { from: `-${WINDOW}s` } : {};
+  const summary = await get("summary", question(more), signal);
+  return { summary: summary.total, window: now ? WINDOW : widthOf(summary), now, status };
+};
+
+const widthOf = ({ from, to }) => from != null && to != null ? to - from : null;
+
+// `calls`: the first and the last time that there are calls, where the range itself has no bounds.
+export const strip = ({ summary, window, now, status }, series) => {
+  const seconds_ = window ?? (series ? series.points * series.step : null);
+  const perSecond = (n) => seconds_ ? n / seconds_ : null;
+  const errors = summary.calls ? summary.errors / summary.calls : null;
+  const lost = status.losses.filter(isLoss).reduce((sum, loss) => sum + loss.count, 0);
+  const when = now ? `calls that began in the last ${span(WINDOW)} and have ended`
+    : range().from === "all" && !range().to ? "all calls" : "the range above";
+  return h("section", { "aria-label": "Health" },
+    h("dl", { class: "strip" },
+      tile("calls/s", rate(perSecond(summary.calls)), `${count(summary.calls)} calls`, "calls"),
+      tile("in flight", count(status.in_flight), "now", "in_flight"),
+      tile("errors", percent(errors), `${count(summary.errors)} of ${count(summary.calls)}`, "errors", errors > .05 ? "bad" : errors > 0 ? "warn" : null),
+      tile("first token p50", seconds(summary.ttft.p50), null, "ttft_p50"),
+      tile("p95", seconds(summary.ttft.p95), null, "ttft_p95"),
+      tile("p99", seconds(summary.ttft.p99), `${count(summary.ttft.count)} streams`, "ttft_p99"),
+      tile("output tokens/s", rate(perSecond(summary.output_tokens)), `${short(summary.output_tokens)} in all`, "output_rate"),
+      tile("capture losses", count(lost), lost ? "since the start" : "none", "losses", lost ? "warn" : "good", "#/losses")),
+    h("p", { class: "soft small" }, `Of ${when}${filters().length ? ", filtered" : ""}. In flight and losses are those of the process.`));
+};
+
+// Counters that say that something was not seen; others tell what is odd, and lost nothing.
+export const isLoss = ({ family }) => /dropped|lost|missing|shed|gap/.test(family);
+
+const tile = (name, value, note, key, mark, href) => h("div", { class: "tile", "data-figure": key },
+  h("dt", {}, href ? h("a", { href }, name) : name),
+  h("dd", { class: mark ?? null }, value),
+  note ? h("dd", { class: "note" }, note) : null);

@@ -1,0 +1,446 @@
+//! The dashboard in a real Chromium: what it shows is what the API says, and nothing in it becomes markup.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use llmtap_tests::{
+    browser::{Browser, Theme},
+    http,
+    pcap::{Capture, Conversation},
+    process::{self, Daemon},
+    tools,
+};
+use serde_json::{Value, json};
+
+/// A desktop's page and a phone's.
+const WIDE: (u32, u32) = (1280, 900);
+const PHONE: (u32, u32) = (390, 844);
+
+fn replay(capture: &Path, store: &Path) -> Result<()> {
+    let mut command = process::llmtap(&["replay", "--format", "ndjson"])?;
+    let done = process::run(command.arg(capture).arg("--db").arg(store))?;
+    ensure!(done.code == Some(0), "{done:?}");
+    Ok(())
+}
+
+fn serve(store: &Path, more: &[&str]) -> Result<(Daemon, SocketAddr)> {
+    let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
+    command.arg(store).args(more);
+    let daemon = Daemon::start(command)?;
+    let api = daemon.ready()?;
+    Ok((daemon, api))
+}
+
+/// The demonstration's calls, served.
+fn demo() -> Result<(tempfile::TempDir, Daemon, SocketAddr)> {
+    let folder = tempfile::tempdir()?;
+    let store = folder.path().join("llmtap.db");
+    replay(&tools::file("data/demo.pcap.gz"), &store)?;
+    let (daemon, api) = serve(&store, &[])?;
+    Ok((folder, daemon, api))
+}
+
+fn json(api: SocketAddr, path: &str) -> Result<Value> {
+    let answer = http::get(api, path)?;
+    ensure!(answer.status == 200, "{path}: {}", answer.text());
+    serde_json::from_str(&answer.text()).with_context(|| path.to_owned())
+}
+
+fn wide(browser: &mut Browser) -> Result<()> {
+    browser.screen(WIDE.0, WIDE.1, Theme::Light)
+}
+
+/// 1,234,567, as the page writes it.
+fn count(value: &Value) -> String {
+    let digits = value.as_u64().unwrap_or_default().to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The cells of a table's body, row by row.
+fn cells(browser: &mut Browser, table: &str) -> Result<Vec<Vec<String>>> {
+    let found = browser.until(&format!(
+        "(() => {{ const rows = [...document.querySelectorAll({})].map((row) => [...row.cells].map((cell) => cell.innerText)); \
+         return rows.length ? rows : null; }})()",
+        json!(format!("{table} tbody tr"))
+    ))?;
+    serde_json::from_value(found).context("no table")
+}
+
+#[test]
+fn the_overview_says_what_the_api_says() -> Result<()> {
+    let (_folder, _daemon, api) = demo()?;
+    let mut browser = Browser::start()?;
+    wide(&mut browser)?;
+    browser.open(api, "#/overview?from=all")?;
+    let total = &json(api, "/api/summary")?["total"];
+    let errors = browser.text("[data-figure=errors]")?;
+    let expected = format!("{} of {}", count(&total["errors"]), count(&total["calls"]));
+    ensure!(errors.contains(&expected), "{errors}");
+    let p95 = browser.text("[data-figure=ttft_p95] dd")?;
+    let millis = total["ttft"]["p95"].as_f64().context("ttft")? * 1e3;
+    assert_eq!(p95, format!("{millis:.0} ms"));
+
+    // The first chart's numbers are those of the series.
+    browser.until("!!document.querySelector('.chart canvas')")?;
+    browser.click(".chart details summary")?;
+    let rows = cells(&mut browser, ".chart .numbers")?;
+    let series = json(api, "/api/timeseries")?;
+    let points = series["series"][0]["points"].as_array().context("points")?;
+    let expected: Vec<_> = points
+        .iter()
+        .map(|point| (count(&point["calls"]), count(&point["errors"])))
+        .collect();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (row[1].clone(), row[2].clone()))
+        .collect();
+    assert_eq!(shown, expected);
+    let csv = browser.value("document.querySelector('.chart a.csv').getAttribute('href')")?;
+    ensure!(http::get(api, &format!("/{}", csv.as_str().unwrap_or_default()))?.status == 200);
+
+    // Dragging over a chart chooses that time, in the address.
+    browser.drag(".chart .u-over", 0.25, 0.75)?;
+    browser.until("/from=[0-9]+&to=[0-9]+/.test(location.hash)")?;
+    browser.until("!!document.querySelector('.chart canvas')")?;
+    let bounds = browser.value("location.hash.split('?')[1]")?;
+    let narrowed = json(
+        api,
+        &format!("/api/summary?{}", bounds.as_str().unwrap_or_default()),
+    )?;
+    ensure!(narrowed["total"]["calls"].as_u64() < total["calls"].as_u64());
+    let expected = format!("{} calls", count(&narrowed["total"]["calls"]));
+    browser.until(&format!(
+        "document.querySelector('[data-figure=calls]')?.innerText.includes({})",
+        json!(expected)
+    ))?;
+
+    // The period before stands beside it, and lines by model.
+    browser.open(api, "#/overview?from=all&compare=before")?;
+    browser.until("document.querySelector('.u-legend')?.innerText.includes('before')")?;
+    browser.open(api, "#/overview?from=all&split=model")?;
+    browser.until("document.querySelector('.u-legend')?.innerText.includes('qwen3-32b')")?;
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn groups_calls_and_one_call_say_what_the_api_says() -> Result<()> {
+    let (folder, _daemon, api) = demo()?;
+    let mut browser = Browser::start()?;
+    wide(&mut browser)?;
+    browser.open(api, "#/groups?from=all")?;
+    let rows = cells(&mut browser, "#view table.data")?;
+    let groups = json(api, "/api/summary?group_by=model&limit=200")?;
+    let groups = groups["groups"].as_array().context("groups")?;
+    assert_eq!(rows.len(), groups.len());
+    for (row, group) in rows.iter().zip(groups) {
+        assert_eq!(row[0], group["model"].as_str().unwrap_or("~none"));
+        assert_eq!(row[1], count(&group["calls"]));
+        assert_eq!(row[2], count(&group["errors"]));
+        assert_eq!(row[4], count(&group["input_tokens"]));
+        assert_eq!(row[6], count(&group["output_tokens"]));
+    }
+
+    // A click on a name is a filter, which the next view keeps.
+    browser.click("#view td.name button")?;
+    browser.until("!!document.querySelector('.chip[data-filter=model]')")?;
+    let model = groups[0]["model"].as_str().context("model")?;
+    browser.click("nav a[href^='#/calls']")?;
+    let rows = cells(&mut browser, "table.calls")?;
+    let calls = json(api, &format!("/api/calls?model={model}"))?;
+    let calls = calls["calls"].as_array().context("calls")?;
+    assert_eq!(rows.len(), calls.len());
+    for (row, call) in rows.iter().zip(calls) {
+        assert_eq!(row[1], model);
+        let outcome = call["outcome"].as_str().context("outcome")?;
+        ensure!(row[3].starts_with(outcome), "{row:?}");
+        assert_eq!(row[5], count(&call["output_tokens"]));
+    }
+
+    // One call: without the token its clocks and tokens, with it what was said.
+    let reasoning = json(api, "/api/calls?model=deepseek-reasoner&outcome=ok")?;
+    let call = &reasoning["calls"][0];
+    browser.open(api, &format!("#/call/{}", call["id"]))?;
+    let input = browser.text("[data-side=input]")?;
+    ensure!(input.contains(&count(&call["input_tokens"])), "{input}");
+    ensure!(browser.text(".waterfall")?.contains("wait"));
+    let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
+    browser.click("section[aria-label='What was said'] button")?;
+    browser.click("input[name=token]")?;
+    browser.write(token.trim())?;
+    browser.click(".token button[type=submit]")?;
+    let said = browser.text(".conversation")?;
+    ensure!(
+        said.contains("user") && said.contains("assistant"),
+        "{said}"
+    );
+    browser.text("[data-kind=reasoning]")?;
+    browser.text("[data-role=assistant] [data-kind=text]")?;
+
+    // The heat maps.
+    browser.open(api, "#/heat?from=all")?;
+    browser.click("[data-heat=output_tokens] details summary")?;
+    let rows = cells(&mut browser, "[data-heat=output_tokens] .numbers")?;
+    let shown: u64 = rows
+        .iter()
+        .filter_map(|row| row[2].parse::<u64>().ok())
+        .sum();
+    let heat = json(api, "/api/heatmap?of=output_tokens")?;
+    let columns = heat["counts"].as_array().context("counts")?.iter();
+    let counted: u64 = columns
+        .flat_map(|column| column.as_array().into_iter().flatten())
+        .filter_map(Value::as_u64)
+        .sum();
+    assert_eq!(shown, counted);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+/// Pictures of each view, on a desktop in both themes and on a phone: nothing is wider than the screen.
+#[test]
+fn every_view_fits_a_desktop_and_a_phone_in_both_themes() -> Result<()> {
+    let (folder, _daemon, api) = demo()?;
+    let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
+    let mut browser = Browser::start()?;
+    browser.open(api, "")?;
+    browser.until("document.readyState === 'complete'")?;
+    browser.value(&format!(
+        "sessionStorage.setItem('llmtap.token', {})",
+        json!(token.trim())
+    ))?;
+    for (screen, (width, height), theme) in [
+        ("light", WIDE, Theme::Light),
+        ("dark", WIDE, Theme::Dark),
+        ("phone", PHONE, Theme::Dark),
+        ("phone-light", PHONE, Theme::Light),
+    ] {
+        browser.screen(width, height, theme)?;
+        for (name, place, there) in [
+            ("overview", "#/overview?from=all", ".chart canvas"),
+            ("groups", "#/groups?from=all", "table.data tbody td"),
+            ("calls", "#/calls?from=all", "table.calls tbody td"),
+            ("live", "#/calls?live=1&from=all", "table.calls tbody td"),
+            ("call", "#/call/2?from=all", ".conversation"),
+            ("heat", "#/heat?from=all", ".heat canvas"),
+            ("losses", "#/losses", ".facts dd"),
+            ("empty", "#/overview?from=-1m", ".empty"),
+        ] {
+            browser.open(api, place)?;
+            browser.until(&format!("!!document.querySelector('{there}')"))?;
+            let wide = browser.value("document.documentElement.scrollWidth")?;
+            ensure!(
+                wide.as_u64() <= Some(width.into()),
+                "{name}, {screen}: {wide}"
+            );
+            browser.picture(&format!("{name}-{screen}"))?;
+        }
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+/// A capture is looked at as a store is, and nothing of it is left.
+#[test]
+fn a_replay_is_served_and_leaves_nothing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = process::llmtap(&["replay", "--serve", "--listen", "127.0.0.1:0"])?;
+    command
+        .arg(tools::file("data/demo.pcap.gz"))
+        .current_dir(folder.path());
+    let daemon = Daemon::start(command)?;
+    let line = daemon.stderr_line(|line| line.contains("ready:"))?;
+    ensure!(line.contains("21 calls of"), "{line}");
+    let api = daemon.ready()?;
+    let token = daemon.stderr_line(|line| line.contains("llmtap.token"))?;
+    let token = token
+        .split_whitespace()
+        .find(|word| word.contains("llmtap.token"));
+    let token = Path::new(token.context("a path")?.trim_end_matches([';', ','])).to_owned();
+    ensure!(token.is_file(), "{}", token.display());
+    let mut browser = Browser::start()?;
+    wide(&mut browser)?;
+    // Of a capture, all is shown, whenever it was.
+    browser.open(api, "")?;
+    let errors = browser.text("[data-figure=errors]")?;
+    ensure!(errors.contains("7 of 21"), "{errors}");
+    let state = browser.text("#state")?;
+    ensure!(state.contains("21 calls of"), "{state}");
+    browser.open(api, "#/losses")?;
+    let status = json(api, "/api/status")?;
+    let packets = format!("packets\n{}", count(&status["packets"]));
+    ensure!(status["packets"].as_u64() > Some(100));
+    browser.until(&format!(
+        "document.querySelector('.facts')?.innerText.includes({})",
+        json!(packets)
+    ))?;
+    let done = daemon.stop("TERM")?;
+    ensure!(done.code == Some(0), "{done:?}");
+    ensure!(!token.exists() && !token.parent().is_some_and(Path::exists));
+    ensure!(fs::read_dir(folder.path())?.next().is_none());
+    Ok(())
+}
+
+/// What an attacker would have the page run; it marks the page where it is run.
+const ATTACK: &str = "<img src=x onerror=\"window.hit=1\"><script>window.hit=2</script>{{7*7}}\"'>";
+
+/// A capture of a call that attacks by every text that it has.
+fn attack() -> Result<Conversation> {
+    let attack = json!(ATTACK);
+    let body = json!({
+        "model": format!("m{ATTACK}"), "user": format!("u{ATTACK}"), "stream": false,
+        "messages": [{"role": format!("user{ATTACK}"), "content": ATTACK}, {"role": "user", "content": [{"type": "text", "text": ATTACK}]}],
+        "tools": [{"type": "function", "function": {"name": ATTACK, "description": ATTACK}}],
+    })
+    .to_string();
+    let answer = json!({
+        "id": ATTACK, "object": "chat.completion", "model": ATTACK,
+        "choices": [{"index": 0, "finish_reason": ATTACK, "message": {
+            "role": "assistant", "content": attack, "reasoning_content": attack,
+            "tool_calls": [{"id": "1", "type": "function", "function": {"name": ATTACK, "arguments": ATTACK}}],
+        }}],
+        "error": {"message": ATTACK, "type": ATTACK, "code": ATTACK},
+    })
+    .to_string();
+    let mut tcp = Conversation::new("10.0.0.1:40000".parse()?, "10.0.0.2:8000".parse()?);
+    tcp.handshake(0);
+    tcp.client(
+        1_000,
+        format!(
+            "POST /<img/src=x/onerror=window.hit=3>/v1/chat/completions HTTP/1.1\r\nHost: x\r\nUser-Agent: {ATTACK}\r\n\
+             X-Request-Id: {ATTACK}\r\nX-Forwarded-For: {ATTACK}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    );
+    tcp.server(
+        9_000,
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: {ATTACK}\r\nContent-Length: {}\r\n\r\n{answer}",
+            answer.len()
+        ),
+    );
+    tcp.close(10_000);
+    Ok(tcp)
+}
+
+#[test]
+fn an_attack_in_any_text_is_shown_as_text() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (capture, store) = (
+        folder.path().join("attack.pcap"),
+        folder.path().join("llmtap.db"),
+    );
+    Capture::of(&attack()?).write(&capture)?;
+    replay(&capture, &store)?;
+    let (_daemon, api) = serve(&store, &[])?;
+    let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
+    let mut browser = Browser::start()?;
+    wide(&mut browser)?;
+    browser.open(api, "")?;
+    browser.until("document.readyState === 'complete'")?;
+    browser.value(&format!(
+        "sessionStorage.setItem('llmtap.token', {})",
+        json!(token.trim())
+    ))?;
+    let attack = json!(format!("m{ATTACK}"));
+    for place in [
+        "#/groups?from=all".to_owned(),
+        "#/calls?from=all".to_owned(),
+        "#/call/1".to_owned(),
+        "#/overview?from=all&split=model".to_owned(),
+        // What stands in a link that somebody sends.
+        format!(
+            "#/calls?from=all&model=*<script>*&x={}",
+            ATTACK.replace(' ', "%20")
+        ),
+    ] {
+        browser.open(api, &place)?;
+        browser.until(&format!(
+            "document.querySelector('#view').textContent.includes({attack})"
+        ))?;
+        let made = browser.value(
+            "[window.hit ?? 0, document.querySelectorAll('img, #view script, iframe').length]",
+        )?;
+        assert_eq!(made, json!([0, 0]), "{place}");
+    }
+    browser.open(api, "#/call/1")?;
+    for (selector, text) in [
+        ("[data-kind=text]", ATTACK),
+        ("[data-kind=reasoning]", ATTACK),
+        ("[data-kind=call]", ATTACK),
+        ("[data-kind=error]", ATTACK),
+        (
+            "section[aria-label='Whose, and where']",
+            "onerror=window.hit=3",
+        ),
+        (
+            "section[aria-label='Whose, and where']",
+            &format!("u{ATTACK}"),
+        ),
+    ] {
+        let shown = browser.text(selector)?;
+        ensure!(shown.contains(text), "{selector}: {shown}");
+    }
+    browser.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")?;
+    browser.until("document.querySelectorAll('.raw pre').length === 2")?;
+    browser.picture("attack")?;
+    assert_eq!(browser.value("window.hit ?? 0")?, json!(0));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn without_a_token_there_is_a_way_in_and_without_a_server_a_word() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let store = folder.path().join("llmtap.db");
+    replay(&tools::file("data/demo.pcap.gz"), &store)?;
+    let file = folder.path().join("token");
+    fs::write(&file, "a-token-of-the-tests-0123456789\n")?;
+    let file = file.to_str().context("a path")?;
+    let (daemon, api) = serve(&store, &["--api-token-file", file])?;
+    let mut browser = Browser::start()?;
+    wide(&mut browser)?;
+    browser.open(api, "#/calls?from=all")?;
+    browser.click("input[name=token]")?;
+    browser.picture("unauthorised-light")?;
+    browser.write("a-wrong-token-0123456789")?;
+    browser.click(".token button")?;
+    browser.until("document.querySelector('.token')?.innerText.includes('not taken')")?;
+    browser.click("input[name=token]")?;
+    browser.write("a-token-of-the-tests-0123456789")?;
+    browser.click(".token button")?;
+    assert_eq!(cells(&mut browser, "table.calls")?.len(), 21);
+    // A file is fetched with the token, too.
+    ensure!(browser.value("document.cookie")? == json!(""));
+    // Refusals of the server are its own affair, and are logged by the browser.
+    let complaints = browser.complaints();
+    ensure!(
+        complaints.iter().all(|one| one.contains("401")),
+        "{complaints:?}"
+    );
+
+    // A question that the server refuses says why.
+    browser.open(api, "#/calls?from=yesterday")?;
+    let problem = browser.text(".problem")?;
+    ensure!(problem.contains("from"), "{problem}");
+    browser.picture("problem-light")?;
+
+    browser.open(api, "#/overview?from=-1h")?;
+    browser.until("!!document.querySelector('[data-figure=calls]')")?;
+    let done = daemon.stop("TERM")?;
+    ensure!(done.code == Some(0), "{done:?}");
+    let banner = browser.until("document.querySelector('#banner:not([hidden])')?.innerText")?;
+    ensure!(
+        banner
+            .as_str()
+            .is_some_and(|text| text.contains("does not answer"))
+    );
+    browser.picture("disconnected-light")?;
+    Ok(())
+}
