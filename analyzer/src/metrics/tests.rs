@@ -362,6 +362,8 @@ fn the_text_is_the_table() {
         &metrics.otlp().requests,
         &metrics.api().refused,
         &metrics.0.keep_errors,
+        &metrics.api().refused,
+        &metrics.api().feed_shed,
     ] {
         counters.inc("something");
     }
