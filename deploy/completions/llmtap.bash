@@ -834,7 +834,7 @@ _llmtap() {
             return 0
             ;;
         llmtap__subcmd__replay)
-            opts="-p -h --port --format --rows --db --bodies --tokenizer --key-file --prices --count --audit-rate --count-cache --trusted-proxy --user-header --model-header --label --redact --redact-json --redact-file --max-text --body-head --body-tail --max-connections --idle-timeout --answer-timeout --half-open-timeout --max-connection-buffer --max-buffered --max-head-bytes --max-head-fields --max-open-exchanges --max-body-read --max-decoder-memory --config --log --help"
+            opts="-p -h --port --format --rows --db --bodies --serve --listen --tokenizer --key-file --prices --count --audit-rate --count-cache --trusted-proxy --user-header --model-header --label --redact --redact-json --redact-file --max-text --body-head --body-tail --max-connections --idle-timeout --answer-timeout --half-open-timeout --max-connection-buffer --max-buffered --max-head-bytes --max-head-fields --max-open-exchanges --max-body-read --max-decoder-memory --config --log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -862,6 +862,10 @@ _llmtap() {
                     ;;
                 --bodies)
                     COMPREPLY=($(compgen -W "full text none" -- "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tokenizer)

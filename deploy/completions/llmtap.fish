@@ -73,7 +73,7 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l otlp-timeout -d 'H
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l otlp-interval -d 'How often metrics are sent. Default: OTEL_METRIC_EXPORT_INTERVAL, or 60s' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l tokenizer -d 'Count tokens with this tokenizer; repeatable (in the environment: one a line). NAME is one that is built in (cl100k_base, o200k_base, qwen2, ...) and counts for every model; cl100k_base counts by the old tracker\'s rule. PATTERN=PATH counts for the models whose name fits, such as \'llama-3*=/models/Llama-3.1-8B\'; PATH is a tokenizer.json, a tekken.json, a tiktoken file, or a folder with one of them. Default: by the model\'s name, cl100k_base where that is unknown' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
-complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l prices -d 'Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of token. It is read at the start; a row keeps the price that held when it was made' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l prices -d 'Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of token. It is read at the start and on SIGHUP; a row keeps the price that held when its call began' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l count -d 'Which tokens are counted' -r -f -a "auto\t'What the server did not report, and a sample of what it did (--audit-rate)'
 always\t'All, beside what the server reported'
 never\t'Nothing: what was not reported stays unknown'"
@@ -123,9 +123,10 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l db -d 'Store th
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l bodies -d 'What of request and response bodies is stored (with --db)' -r -f -a "full\t'All, but images and vectors; --keep-bodies and --max-bodies-size say how long'
 text\t'The same without other base64 data, such as sounds and documents'
 none\t'Nothing'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l listen -d 'Where (with --serve); port 0 takes a free one' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l tokenizer -d 'Count tokens with this tokenizer; repeatable (in the environment: one a line). NAME is one that is built in (cl100k_base, o200k_base, qwen2, ...) and counts for every model; cl100k_base counts by the old tracker\'s rule. PATTERN=PATH counts for the models whose name fits, such as \'llama-3*=/models/Llama-3.1-8B\'; PATH is a tokenizer.json, a tekken.json, a tiktoken file, or a folder with one of them. Default: by the model\'s name, cl100k_base where that is unknown' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
-complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l prices -d 'Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of token. It is read at the start; a row keeps the price that held when it was made' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l prices -d 'Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of token. It is read at the start and on SIGHUP; a row keeps the price that held when its call began' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l count -d 'Which tokens are counted' -r -f -a "auto\t'What the server did not report, and a sample of what it did (--audit-rate)'
 always\t'All, beside what the server reported'
 never\t'Nothing: what was not reported stays unknown'"
@@ -154,6 +155,7 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-body-read -
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-decoder-memory -d 'Bytes that compressed bodies in flight may take for their windows: 32 KiB each for gzip, as a rule 2 to 4 MiB for zstd and br. Further ones are not read' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l serve -d 'Serve the dashboard and the API on what was read, until Ctrl-C. Nothing is stored: the rows and texts are kept in a private folder in memory (/dev/shm, else the folder of temporary files) and removed at the end'
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l listen -d 'Serve metrics and the API on this address; port 0 takes a free one' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l db -d 'Store calls in this SQLite file. Default: /var/lib/llmtap/llmtap.db as root, else llmtap/llmtap.db in the XDG state folder' -r -F
@@ -179,7 +181,7 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l otlp-timeout -d 
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l otlp-interval -d 'How often metrics are sent. Default: OTEL_METRIC_EXPORT_INTERVAL, or 60s' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l tokenizer -d 'Count tokens with this tokenizer; repeatable (in the environment: one a line). NAME is one that is built in (cl100k_base, o200k_base, qwen2, ...) and counts for every model; cl100k_base counts by the old tracker\'s rule. PATTERN=PATH counts for the models whose name fits, such as \'llama-3*=/models/Llama-3.1-8B\'; PATH is a tokenizer.json, a tekken.json, a tiktoken file, or a folder with one of them. Default: by the model\'s name, cl100k_base where that is unknown' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l key-file -d 'The secret with which API keys are hashed. Default: llmtap.key beside the store, made when missing; without a store, keys are left out' -r -F
-complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l prices -d 'Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of token. It is read at the start; a row keeps the price that held when it was made' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l prices -d 'Give each call its cost by this price table (TOML; see deploy/prices.toml): prices by model and kind of token. It is read at the start and on SIGHUP; a row keeps the price that held when its call began' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l count -d 'Which tokens are counted' -r -f -a "auto\t'What the server did not report, and a sample of what it did (--audit-rate)'
 always\t'All, beside what the server reported'
 never\t'Nothing: what was not reported stays unknown'"

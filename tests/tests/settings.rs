@@ -32,6 +32,8 @@ impl Place {
         let mut llmtap = process::llmtap(arguments)?;
         llmtap
             .env("LLMTAP_CONFIG", &self.file)
+            // Here the file's and the default count.
+            .env_remove("LLMTAP_AUDIT_RATE")
             .envs(variables.iter().copied());
         process::run(&mut llmtap)
     }

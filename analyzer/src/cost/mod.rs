@@ -1,6 +1,6 @@
 //! What a call costs, by the operator's price table.
 //!
-//! [`PriceTable`] is read from a file once, at the start. A call is priced where its row is made, so a row keeps the
+//! [`PriceTable`] is read from a file at the start and on SIGHUP. A call is priced where its row is made, so a row keeps the
 //! price that held then: a new table changes no old row. All arithmetic is in whole numbers: prices in trillionths
 //! of the currency a token, a call's cost in billionths, rounded once, half up.
 //!

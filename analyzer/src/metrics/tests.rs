@@ -360,6 +360,7 @@ fn the_text_is_the_table() {
         metrics.reloads(),
         &metrics.otlp().spans,
         &metrics.otlp().requests,
+        &metrics.api().refused,
         &metrics.0.keep_errors,
         &metrics.api().refused,
         &metrics.api().feed_shed,

@@ -634,12 +634,17 @@ fn a_damaged_block_hides_no_row() {
     rows.write((0..100).map(|_| fixtures::record(1)).collect());
     while rows.store.condense().unwrap() {}
     let db = rusqlite::Connection::open(rows.path()).unwrap();
-    let damaged = db
-        .execute("UPDATE call_blocks SET columns = x'ff00ff'", [])
-        .unwrap();
-    assert!(damaged > 1, "there are blocks to damage");
-    let ids = all_pages(&mut rows, &[], 1_000, |_| {});
-    assert_eq!(ids.len(), 100);
+    for columns in ["x'ff00ff'", "zeroblob(length(columns))"] {
+        let sql = format!("UPDATE call_blocks SET columns = {columns}");
+        let damaged = db.execute(&sql, []).unwrap();
+        assert!(damaged > 1, "there are blocks to damage");
+        // The second asks for no column but the ids and the times.
+        for outer in ["no", "yes"] {
+            let pairs = [("outer".to_owned(), outer.to_owned())];
+            let ids = all_pages(&mut rows, &pairs, 1_000, |_| {});
+            assert_eq!(ids.len(), 100, "{columns} {outer}");
+        }
+    }
 }
 
 #[test]

@@ -134,6 +134,7 @@ pub fn start(
         shared: Arc::clone(&shared),
         summary: Summary::default(),
         upkeep_failed: false,
+        condense_failed: false,
     };
     let thread = thread::Builder::new()
         .name("store".into())
@@ -233,6 +234,8 @@ struct Worker {
     summary: Summary,
     /// Whether the last step of upkeep failed: the next waits for its time, whatever there is to remove.
     upkeep_failed: bool,
+    /// The same of the last step of condensing.
+    condense_failed: bool,
 }
 
 impl Worker {
@@ -260,7 +263,7 @@ impl Worker {
             if (over || upkeep_at <= Instant::now()) && !self.shared.queue.is_closed() {
                 upkeep_at = Instant::now() + self.upkeep();
             }
-            if self.store.is_condensable() {
+            if self.store.is_condensable() && !self.condense_failed {
                 condense_at = condense_at.min(Instant::now() + UPKEEP_STEP);
             }
             if condense_at <= Instant::now() && !self.shared.queue.is_closed() {
@@ -410,7 +413,11 @@ impl Worker {
 
     /// Does a step of bringing copies up to date; when the next is due.
     fn condense(&mut self) -> Duration {
-        match self.store.condense() {
+        let step = self.store.condense();
+        // Where there is no room for it, there will be none a moment later.
+        self.condense_failed =
+            step.is_err() || matches!(step, Ok(false)) && self.store.is_condensable();
+        match step {
             Ok(true) => UPKEEP_STEP,
             Ok(false) => UPKEEP_INTERVAL,
             Err(error) => {

@@ -353,3 +353,57 @@ fn nothing_accepted_is_lost_under_load() {
     let reader = crate::store::Reader::open(&path).unwrap();
     assert_eq!(reader.calls().unwrap() as usize, accepted);
 }
+
+/// A store that takes rows, but cannot condense them.
+struct Uncondensable;
+
+impl Store for Uncondensable {
+    fn write(&mut self, batch: &[Record]) -> Result<Written, StoreError> {
+        Ok(Written {
+            ids: vec![Some(1); batch.len()],
+            without_bodies: 0,
+        })
+    }
+
+    fn upkeep(&mut self) -> Result<Upkeep, StoreError> {
+        Ok(Upkeep::default())
+    }
+
+    fn condense(&mut self) -> Result<bool, StoreError> {
+        Err(StoreError::Full {
+            path: "test.db".into(),
+        })
+    }
+
+    fn is_condensable(&self) -> bool {
+        true
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn size(&self) -> Option<Size> {
+        None
+    }
+}
+
+#[test]
+fn condensing_that_fails_waits_for_its_time() {
+    let metrics = Metrics::new();
+    let settings = WriterSettings::default();
+    let (handle, thread) = start(Box::new(Uncondensable), settings, &metrics).unwrap();
+    let begin = Instant::now();
+    while begin.elapsed() < 4 * UPKEEP_STEP {
+        let receipt = handle.submit_acked(fixtures::record(1)).unwrap();
+        receipt.blocking_recv().unwrap().unwrap();
+    }
+    thread.close();
+    let errors = metrics.store().errors.counts();
+    let full = errors.iter().find(|(kind, _)| *kind == "full");
+    assert_eq!(full.map(|(_, count)| *count), Some(1), "{errors:?}");
+}

@@ -1,10 +1,6 @@
 //! `llmtap calls`: calls as they are stored, or one with everything.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use analyzer::{
     columns::StoredRow,
@@ -19,12 +15,11 @@ use analyzer::{
 };
 use anyhow::bail;
 use clap::Args;
-use serde::Serialize;
 
 use super::{
     AnswerFormat, PATIENCE, Place, exit_code,
     flags::{Given, Others},
-    print, wrong_flag,
+    pretty, print, wrong_flag,
 };
 use crate::cli::{
     human,
@@ -106,23 +101,6 @@ fn one(id: &str, snapshot: &Snapshot<'_>) -> anyhow::Result<ExitCode> {
     Ok(exit_code(true))
 }
 
-/// JSON for people. What would drive the terminal stands only inside of its texts, where it can be written as an
-/// escape: the same JSON to a program.
-fn pretty(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
-    let json = serde_json::to_string_pretty(answer)?;
-    let mut shown = String::with_capacity(json.len() + 1);
-    for c in json.chars() {
-        if c != '\n' && human::drives_terminal(c) {
-            // All of them have four digits.
-            let _ = write!(shown, "\\u{:04x}", u32::from(c));
-        } else {
-            shown.push(c);
-        }
-    }
-    shown.push('\n');
-    out.write_all(shown.as_bytes())
-}
-
 fn columns() -> Vec<Column> {
     let column = |title: &str, side| Column {
         title: title.to_owned(),
@@ -175,29 +153,4 @@ fn line(row: &StoredRow) -> Vec<String> {
         text(&["client", "peer"]),
         text(&["user"]),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    #[test]
-    fn json_for_people_is_the_same_json_and_leaves_the_terminal_alone() {
-        let answer = json!({"model": "a\u{9b}31m\u{202e}\u{7f}\n\tß\u{1f600}", "list": [1, null]});
-        let mut out = Vec::new();
-        pretty(&mut out, &answer).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(
-            text.chars()
-                .all(|c| c == '\n' || !human::drives_terminal(c)),
-            "{text}"
-        );
-        assert!(
-            text.contains("a\\u009b31m\\u202e\\u007f\\n\\tß\u{1f600}"),
-            "{text}"
-        );
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), answer);
-    }
 }

@@ -8,6 +8,7 @@ mod parquet;
 mod stats;
 
 use std::{
+    fmt::Write as _,
     io::{self, ErrorKind, Write},
     path::PathBuf,
     process::ExitCode,
@@ -17,8 +18,9 @@ use std::{
 use analyzer::{query::BadParameter, store::Session};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
-use super::places;
+use super::{human, places};
 
 pub(crate) use self::{calls::CallsArgs, export::ExportArgs, stats::StatsArgs};
 pub(super) use self::{calls::main as calls, export::main as export, stats::main as stats};
@@ -78,11 +80,53 @@ fn print(answer: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Resul
     }
 }
 
+/// JSON for people. What would drive the terminal stands only inside of its texts, where it can be written as an
+/// escape: the same JSON to a program.
+fn pretty(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_string_pretty(answer)?;
+    let mut shown = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if c != '\n' && human::drives_terminal(c) {
+            // All of them have four digits.
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.push('\n');
+    out.write_all(shown.as_bytes())
+}
+
 /// 0 where there was something, else 1.
 fn exit_code(found: bool) -> ExitCode {
     if found {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(super::EXIT_NOTHING)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn json_for_people_is_the_same_json_and_leaves_the_terminal_alone() {
+        let answer = json!({"model": "a\u{9b}31m\u{202e}\u{7f}\n\tß\u{1f600}", "list": [1, null]});
+        let mut out = Vec::new();
+        pretty(&mut out, &answer).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.chars()
+                .all(|c| c == '\n' || !human::drives_terminal(c)),
+            "{text}"
+        );
+        assert!(
+            text.contains("a\\u009b31m\\u202e\\u007f\\n\\tß\u{1f600}"),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), answer);
     }
 }

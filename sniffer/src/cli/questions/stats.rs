@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::{
     AnswerFormat, PATIENCE, Place, exit_code,
     flags::{Given, Others},
-    print, wrong_flag,
+    pretty, print, wrong_flag,
 };
 use crate::cli::{
     human,
@@ -74,10 +74,7 @@ pub(crate) fn main(args: &StatsArgs) -> anyhow::Result<ExitCode> {
         (answer, rows)
     };
     print(|out| match args.format {
-        AnswerFormat::Json => {
-            serde_json::to_writer_pretty(&mut *out, &answer)?;
-            writeln!(out)
-        }
+        AnswerFormat::Json => pretty(out, &answer),
         AnswerFormat::Ndjson => out.write_all(&Lines::Ndjson.objects(&rows)),
         AnswerFormat::Csv => out.write_all(&Lines::Csv.objects(&rows)),
         AnswerFormat::Table => {
