@@ -39,7 +39,7 @@ const TO_BUILD: [Need; 3] = [
     },
 ];
 
-const TO_TEST: [Need; 4] = [
+const TO_TEST: [Need; 6] = [
     Need {
         package: "tcpdump",
         purpose: "records what the live tests tap",
@@ -49,6 +49,16 @@ const TO_TEST: [Need; 4] = [
         package: "tshark",
         purpose: "reads captures beside llmtap",
         is_there: || on_path("tshark"),
+    },
+    Need {
+        package: "openssl",
+        purpose: "makes certificates to serve by",
+        is_there: || on_path("openssl"),
+    },
+    Need {
+        package: "curl",
+        purpose: "asks by TLS",
+        is_there: || on_path("curl"),
     },
     Need {
         package: "python3",
