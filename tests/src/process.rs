@@ -198,13 +198,13 @@ impl Daemon {
             .map_err(|why| self.failure(&why))
     }
 
-    /// Waits for `llmtap`'s line `ready: … http://ADDRESS/metrics`, and gives the address.
+    /// Waits for `llmtap`'s line `ready: … http(s)://ADDRESS/metrics`, and gives the address.
     ///
     /// # Errors
     /// Where it does not come.
     pub fn ready(&self) -> Result<SocketAddr> {
-        let line = self.stderr_line(|line| line.contains("ready:") && line.contains("http://"))?;
-        let after = line.split("http://").nth(1).unwrap_or_default();
+        let line = self.stderr_line(|line| line.contains("ready:") && line.contains("://"))?;
+        let after = line.split("://").nth(1).unwrap_or_default();
         let address = after.split(['/', ' ']).next().unwrap_or_default();
         address
             .parse()

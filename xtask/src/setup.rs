@@ -42,7 +42,7 @@ const TO_BUILD: [Need; 3] = [
     },
 ];
 
-const TO_TEST: [Need; 5] = [
+const TO_TEST: [Need; 7] = [
     Need {
         package: "chromium",
         purpose: "opens the dashboard",
@@ -57,6 +57,16 @@ const TO_TEST: [Need; 5] = [
         package: "tshark",
         purpose: "reads captures beside llmtap",
         is_there: || on_path("tshark"),
+    },
+    Need {
+        package: "openssl",
+        purpose: "makes certificates to serve by",
+        is_there: || on_path("openssl"),
+    },
+    Need {
+        package: "curl",
+        purpose: "asks by TLS",
+        is_there: || on_path("curl"),
     },
     Need {
         package: "python3",

@@ -1,6 +1,6 @@
 //! `GET /api/live`: calls as they begin, get their first token and end, as server-sent events.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -82,7 +82,7 @@ async fn send(mut reader: Reader, filter: &Filter, sender: &Sender) {
                 Missed::Unknown => json!(null),
             };
             let data = json!({ "missed": missed });
-            text.push_str(&format!("event: lagged\ndata: {data}\n\n"));
+            let _ = write!(text, "event: lagged\ndata: {data}\n\n");
         }
         for event in events {
             if filter.lets_through(event.seen()) {

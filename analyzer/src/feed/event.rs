@@ -63,7 +63,7 @@ impl Maker {
         })
     }
 
-    pub(super) fn ended(&self, call: &Call) -> Event {
+    pub(super) fn ended(call: &Call) -> Event {
         let fields = columns::row_json(call, None);
         Event::new("end", &fields, Seen::of_ended(call))
     }

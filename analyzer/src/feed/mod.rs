@@ -186,7 +186,7 @@ impl Ring {
                         self.push(event);
                     }
                 }
-                Ok(Told::Ended(call)) => self.push(maker.ended(&call)),
+                Ok(Told::Ended(call)) => self.push(Maker::ended(&call)),
                 Ok(Told::Wake) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -225,12 +225,11 @@ impl Access {
         };
         match asked.shows {
             Shows::Nothing => Needs::Nothing,
-            Shows::Figures => token,
             // The old tracker's page of a record is no aggregate.
             Shows::Metrics if self.scrapers == Scrapers::Anybody && !names_a_record(asked.uri) => {
                 Needs::Nothing
             }
-            Shows::Metrics => token,
+            Shows::Figures | Shows::Metrics => token,
             Shows::Reports if self.report_tokens.is_some() => Needs::ReportToken,
             Shows::Reports => token,
         }
