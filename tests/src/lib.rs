@@ -7,7 +7,7 @@
 //! of the test's own, [`relay`] makes one call pass on several connections, [`traffic`] makes much traffic
 //! and damages its capture, [`simulator`] does so with every kind of damage and judges what is read, and
 //! [`canary`] plants secrets.
-//! [`process`] runs the binary, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
+//! [`process`] runs the binary, [`pty`] on a terminal, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
 //! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
 //! [`browser`] drives a real browser, [`metrics`] reads a scrape, [`prometheus`] scrapes and is asked, and [`tools`] finds the programs that `cargo xtask test` put in place.
 //! [`fuzz`] feeds the library what nobody would send, and [`attacks`] the binary what would fill its memory.
@@ -28,6 +28,7 @@ pub mod otlp;
 pub mod pcap;
 pub mod process;
 pub mod prometheus;
+pub mod pty;
 pub mod recording;
 pub mod relay;
 pub mod row;

@@ -34,6 +34,7 @@ struct State {
     total: Totals,
     models: HashMap<Arc<str>, Totals>,
     last: VecDeque<LastCall>,
+    last_errors: VecDeque<LastCall>,
 }
 
 /// Sums over calls.
@@ -70,6 +71,8 @@ pub(super) struct Snapshot {
     total: Totals,
     models: Vec<ModelTotals>,
     last_calls: Vec<LastCall>,
+    /// Those of them, and older ones, that were not ok.
+    last_errors: Vec<LastCall>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,10 +101,11 @@ impl Board {
         state.total.add(call);
         let model = model.unwrap_or_else(|| NO_MODEL.into());
         state.models.entry(model).or_default().add(call);
-        if state.last.len() >= LAST_CALLS {
-            state.last.pop_back();
+        let last = LastCall::from(call);
+        if call.outcome != Outcome::Ok {
+            push(&mut state.last_errors, last.clone());
         }
-        state.last.push_front(LastCall::from(call));
+        push(&mut state.last, last);
     }
 
     /// The totals, the models with the most calls, and the last calls, newest first.
@@ -121,8 +125,22 @@ impl Board {
             total: state.total,
             models,
             last_calls: state.last.iter().cloned().collect(),
+            last_errors: state.last_errors.iter().cloned().collect(),
         }
     }
+
+    /// The same as JSON, as it stands in `GET /api/status` under `calls`.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self.snapshot()).unwrap_or_default()
+    }
+}
+
+/// Puts the newest first, and lets the oldest go.
+fn push(calls: &mut VecDeque<LastCall>, call: LastCall) {
+    if calls.len() >= LAST_CALLS {
+        calls.pop_back();
+    }
+    calls.push_front(call);
 }
 
 impl Totals {
@@ -171,18 +189,27 @@ mod tests {
         for status in 1..=60 {
             let mut call = fixtures::call(1);
             call.status = Some(status);
+            if status == 2 {
+                call.outcome = Outcome::ServerError;
+            }
             board.observe(&call);
         }
         let shown = board.snapshot();
         assert_eq!(shown.last_calls.len(), LAST_CALLS);
         assert_eq!(shown.last_calls[0].status, Some(60));
         assert_eq!(shown.total.calls, 60);
+        let errors: Vec<_> = shown.last_errors.iter().map(|call| call.status).collect();
+        assert_eq!(
+            errors,
+            [Some(2)],
+            "an error stays when later calls have pushed it out"
+        );
         assert_eq!(
             shown.models[0].totals,
             Totals {
                 audited: AuditTotals::default(),
                 calls: 60,
-                not_ok: 0,
+                not_ok: 1,
                 input_tokens: 600,
                 output_tokens: 1200
             }

@@ -12,7 +12,7 @@ use serde_json::{Value as Json_, json};
 
 use super::{ApiState, calls::NO_STORE, error::Refusal, parameters::Question};
 use crate::{
-    feed::{Rules, Seen, under_way},
+    feed::{Rules, Seen, under_way_at},
     store::system_clock,
 };
 
@@ -37,13 +37,9 @@ pub(super) async fn inflight(
             .into_iter()
             .filter_map(|mut call| {
                 rules.apply(&mut call);
-                filter.lets_through(&Seen::of_under_way(&call)).then(|| {
-                    let start = call.marks.request_start.or(call.marks.response_head);
-                    let age = start.map(|start| now.micros_since(start).max(0) as f64 / 1e6);
-                    let mut fields = under_way(&call);
-                    fields.insert("age".to_owned(), json!(age));
-                    Json_::from(fields)
-                })
+                filter
+                    .lets_through(&Seen::of_under_way(&call))
+                    .then(|| Json_::from(under_way_at(&call, now)))
             })
             .collect::<Vec<_>>()
     });

@@ -43,7 +43,7 @@ pub(super) struct Price {
 #[derive(Debug, thiserror::Error)]
 pub enum PriceError {
     /// It cannot be read.
-    #[error("cannot read the price file {path}: {error}")]
+    #[error("cannot read the price file {path}: {error}. Check the path that --prices names")]
     Read {
         /// The file.
         path: String,

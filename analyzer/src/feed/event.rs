@@ -108,7 +108,7 @@ impl Event {
 }
 
 /// What is known of a call under way, under the names of its row.
-pub(crate) fn under_way(call: &UnderWay) -> Map<String, Json> {
+fn under_way(call: &UnderWay) -> Map<String, Json> {
     let time = |time: Option<Timestamp>| time.map(Timestamp::as_seconds);
     let labels: Map<String, Json> = call
         .labels
@@ -146,6 +146,15 @@ pub(crate) fn under_way(call: &UnderWay) -> Map<String, Json> {
         Json::Object(fields) => fields,
         _ => Map::new(),
     }
+}
+
+/// The same with its age at a moment, in seconds.
+pub(crate) fn under_way_at(call: &UnderWay, now: Timestamp) -> Map<String, Json> {
+    let start = call.marks.request_start.or(call.marks.response_head);
+    let age = start.map(|start| now.micros_since(start).max(0) as f64 / 1e6);
+    let mut fields = under_way(call);
+    fields.insert("age".to_owned(), json!(age));
+    fields
 }
 
 fn ttft(call: &UnderWay) -> Option<i64> {

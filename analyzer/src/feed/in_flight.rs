@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{sync::Notify, time::timeout};
 
-use crate::analysis::UnderWay;
+use super::{Rules, under_way_at};
+use crate::{analysis::UnderWay, time::Timestamp};
 
 /// Calls that one answer tells of, in all; one takes about a KiB.
 pub const SHOWN: usize = 8_192;
@@ -91,6 +93,23 @@ impl InFlight {
             left_out: slots.iter().map(|slot| slot.left_out).sum(),
             complete,
         }
+    }
+
+    /// What the workers said last, as JSON under the names of `GET /api/inflight`, the oldest call first; and asks
+    /// them to say it anew. Nothing is waited for.
+    pub fn peek(&self, now: Timestamp) -> Vec<Value> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let mut calls: Vec<_> = {
+            let slots = self.lock();
+            slots.iter().flat_map(|slot| slot.calls.clone()).collect()
+        };
+        calls.sort_by_key(|call| (call.marks.request_start, call.call_key.0));
+        let mut rules = Rules::default();
+        let calls = calls.into_iter().map(|mut call| {
+            rules.apply(&mut call);
+            Value::from(under_way_at(&call, now))
+        });
+        calls.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {

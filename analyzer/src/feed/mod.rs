@@ -25,7 +25,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use tokio::sync::watch;
 
 use event::Maker;
-pub(crate) use event::{Event, Rules, Seen, under_way};
+pub(crate) use event::{Event, Rules, Seen, under_way_at};
 pub use in_flight::{InFlight, SHOWN};
 
 use crate::{analysis::News, call::Call, metrics::Metrics};

@@ -361,6 +361,8 @@ fn the_text_is_the_table() {
         &metrics.otlp().spans,
         &metrics.otlp().requests,
         &metrics.0.keep_errors,
+        &metrics.api().refused,
+        &metrics.api().feed_shed,
     ] {
         counters.inc("something");
     }

@@ -76,7 +76,9 @@ pub enum ExpressionError {
     #[error("{0}")]
     Invalid(#[from] regex::Error),
     /// It would match between any two characters.
-    #[error("it matches the empty text, and so everywhere")]
+    #[error(
+        "it matches the empty text, and so everywhere: write one that needs at least one character"
+    )]
     Empty,
 }
 

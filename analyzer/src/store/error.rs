@@ -129,7 +129,9 @@ pub enum StoreError {
         cause: rusqlite::Error,
     },
     /// Something else.
-    #[error("the database {path} refused: {cause}")]
+    #[error(
+        "the database {path} refused: {cause}. Check the disk and the system's log, or give another file with --db PATH"
+    )]
     Other {
         /// The file.
         path: PathBuf,
@@ -172,7 +174,9 @@ pub enum StoreError {
         seconds: f64,
     },
     /// The writer's thread cannot be started.
-    #[error("cannot start the thread that writes the store: {0}")]
+    #[error(
+        "cannot start the thread that writes the store: {0}. Is the limit of processes (ulimit -u) reached?"
+    )]
     Thread(io::Error),
 }
 

@@ -7,6 +7,7 @@ pub mod discover;
 pub mod file;
 #[cfg(feature = "pcap")]
 pub mod live;
+mod paced;
 mod steady;
 
 #[cfg(feature = "ebpf")]
@@ -14,7 +15,7 @@ pub mod ebpf;
 
 use analyzer::time::Timestamp;
 
-pub use self::steady::Steady;
+pub use self::{paced::Paced, steady::Steady};
 
 /// Sentences that one source keeps for a person. A damaged capture can give one for each of its
 /// interfaces; what comes after these is left out, and the last sentence says so.

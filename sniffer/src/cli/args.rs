@@ -19,6 +19,7 @@ use super::{
     questions::{CallsArgs, ExportArgs, StatsArgs},
     storage::StorageArgs,
     tokenizers::TokenizerArgs,
+    top::TopArgs,
     viewing::ViewArgs,
 };
 
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Serve stored calls and take reports, without capturing
     Serve(ServeArgs),
+    /// Watch a running llmtap on a terminal: rates, calls under way, models, last calls, errors, losses
+    Top(TopArgs),
     /// Tell what this machine allows, which backend `run` would take, and what is missing
     #[cfg(feature = "ebpf")]
     Check(CheckArgs),
@@ -194,6 +197,16 @@ pub(crate) struct ReplayArgs {
     /// Which rows are printed
     #[arg(long, value_enum, default_value = "calls")]
     pub(crate) rows: Rows,
+
+    /// Play the capture at its own pace. On a terminal, it is watched as by `llmtap top`, and the report comes
+    /// after; else rows are printed as their calls end
+    #[arg(long)]
+    pub(crate) realtime: bool,
+
+    /// Play it so many times as fast (with --realtime)
+    #[arg(long, value_name = "N", default_value = "1", requires = "realtime")]
+    #[arg(value_parser = speed)]
+    pub(crate) speed: f64,
 
     /// Store the calls in this SQLite file as well. Without it nothing is stored
     #[arg(long, value_name = "FILE")]
@@ -404,6 +417,14 @@ pub(crate) enum Rows {
     Calls,
     /// A row an HTTP exchange, LLM or not
     Exchanges,
+}
+
+/// A factor above nothing.
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        _ => Err("it must be a number above 0, such as 0.5 or 10".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -84,7 +84,9 @@ fn ebpf(args: &RunArgs, targets: &Targets) -> anyhow::Result<Opened> {
 
 #[cfg(not(feature = "ebpf"))]
 fn ebpf(_: &RunArgs, _: &Targets) -> anyhow::Result<Opened> {
-    bail!("this llmtap was built without eBPF (the feature `ebpf`)")
+    bail!(
+        "this llmtap was built without eBPF: take --backend pcap, or build it with the feature `ebpf`"
+    )
 }
 
 fn pcap(args: &RunArgs, targets: &Targets) -> anyhow::Result<Opened> {
@@ -111,5 +113,7 @@ fn libpcap(targets: &Targets) -> anyhow::Result<Opened> {
 
 #[cfg(not(feature = "pcap"))]
 fn libpcap(_: &Targets) -> anyhow::Result<Opened> {
-    bail!("this llmtap was built without libpcap (the feature `pcap`)")
+    bail!(
+        "this llmtap was built without libpcap: take --backend ebpf, or build it with the feature `pcap`"
+    )
 }

@@ -76,6 +76,7 @@ pub(crate) struct Daemon {
     stopping: Arc<Notify>,
     runtime: Runtime,
     server: JoinHandle<Result<(), api::ApiError>>,
+    scheme: &'static str,
     address: std::net::SocketAddr,
     #[cfg(feature = "otlp")]
     otlp: Option<Exporter>,
@@ -93,6 +94,8 @@ impl Daemon {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
         let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
         let access = Live::from(serving.access()?);
+        #[cfg(feature = "tls")]
+        let tls = serving.access.tls()?.map(Live::from);
         let listener = api::bind(serving.listen)?;
         let address = listener
             .local_addr()
@@ -137,13 +140,21 @@ impl Daemon {
             Some(queue) => state.telling(Arc::new(move |record| queue.submit(record))),
             None => state,
         };
+        #[cfg(feature = "tls")]
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        #[cfg(not(feature = "tls"))]
+        let scheme = "http";
+        #[cfg(feature = "tls")]
+        let state = state.by_tls(tls.clone());
         let state = Arc::new(state);
         let runtime = Builder::new_multi_thread()
             .worker_threads(API_THREADS)
             .thread_name("api")
             .enable_all()
             .build()
-            .context("cannot start the API's threads")?;
+            .context(
+                "cannot start the API's threads: is the limit of processes (ulimit -u) reached?",
+            )?;
         let (stop, stopping) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
         {
             let _inside = runtime.enter();
@@ -165,6 +176,8 @@ impl Daemon {
                 counter: setup.counter.clone(),
                 retention: storage.retention(),
                 access,
+                #[cfg(feature = "tls")]
+                tls,
                 log,
                 reloads: metrics.reloads().clone(),
             };
@@ -191,6 +204,7 @@ impl Daemon {
             stopping,
             runtime,
             server,
+            scheme,
             address,
             #[cfg(feature = "otlp")]
             otlp,
@@ -202,12 +216,12 @@ impl Daemon {
         if let Some(what) = capturing {
             self.capture.set(CaptureState::Capturing(what.to_owned()));
         }
-        let address = self.address;
+        let (scheme, address) = (self.scheme, self.address);
         let what = capturing
             .map(|what| format!("{what}; "))
             .unwrap_or_default();
         tracing::info!(
-            "ready: {what}metrics at http://{address}/metrics, status at http://{address}/"
+            "ready: {what}metrics at {scheme}://{address}/metrics, status at {scheme}://{address}/"
         );
     }
 

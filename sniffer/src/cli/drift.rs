@@ -1,17 +1,16 @@
 //! What replay says of the drift: reported tokens beside counted ones, by model and tokenizer.
 
-use std::{
-    collections::BTreeMap,
-    fmt::{Display, Write as _},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use analyzer::{
     audit::{Audit, AuditTotals, Pair},
     call::Call,
 };
 
-use super::human;
+use super::{
+    human,
+    table::{self, Column},
+};
 
 /// Pairs of model and tokenizer that are told apart; calls of more are summed under [`OTHER`].
 const PAIRS: usize = 1_000;
@@ -45,36 +44,35 @@ impl Drift {
         self.rows.entry(key).or_default().add(audit);
     }
 
-    /// The report, in lines, an empty one before it; nothing where no call was audited.
-    pub(super) fn report(&self) -> String {
+    /// The report, in lines of at most this width; nothing where no call was audited.
+    pub(super) fn report(&self, width: usize) -> String {
         if self.rows.is_empty() {
             return String::new();
         }
-        let mut out = String::new();
-        let cells: [&dyn Display; 9] = [
-            &"audited model",
-            &"tokenizer",
-            &"calls",
-            &"input",
-            &"counted",
-            &"drift",
-            &"output",
-            &"counted",
-            &"drift",
-        ];
-        write_line(&mut out, &cells);
-        out.insert(0, '\n');
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.calls));
-        for ((model, tokenizer), row) in rows.iter().take(SHOWN) {
-            let [input, output] = [row.input, row.output].map(shown);
-            let (model, number) = (human::cell(model, 30), human::count(row.calls));
-            let cells: [&dyn Display; 9] = [
-                &model, tokenizer, &number, &input[0], &input[1], &input[2], &output[0],
-                &output[1], &output[2],
-            ];
-            write_line(&mut out, &cells);
-        }
+        let lines: Vec<_> = rows
+            .iter()
+            .take(SHOWN)
+            .map(|((model, tokenizer), row)| {
+                let mut line = vec![
+                    model.clone(),
+                    tokenizer.to_string(),
+                    human::count(row.calls),
+                ];
+                line.extend(shown(row.input));
+                line.extend(shown(row.output));
+                line
+            })
+            .collect();
+        let figures = ["input", "counted", "drift", "output", "counted", "drift"];
+        let columns = [Column::left("audited model"), Column::left("tokenizer")];
+        let columns = columns.into_iter().chain([Column::right("calls")]);
+        let columns = columns.chain(figures.map(Column::right)).collect();
+        let mut out = Vec::new();
+        // Memory takes all that is written to it.
+        let _ = table::print(&mut out, columns, &lines, width);
+        let mut out = String::from_utf8_lossy(&out).into_owned();
         if rows.len() > SHOWN {
             let _ = writeln!(out, "… and {} audited models more", rows.len() - SHOWN);
         }
@@ -93,24 +91,4 @@ fn shown(pair: Pair) -> [String; 3] {
         human::count(pair.counted),
         drift.map_or_else(|| "-".to_owned(), |drift| format!("{:+.1}%", drift * 100.0)),
     ]
-}
-
-fn write_line(out: &mut String, cells: &[&dyn Display; 9]) {
-    let [
-        model,
-        tokenizer,
-        number,
-        input,
-        input_counted,
-        input_drift,
-        output,
-        output_counted,
-        output_drift,
-    ] = cells;
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{model:<30} {tokenizer:<14} {number:>7} {input:>9} {input_counted:>9} {input_drift:>8} {output:>9} \
-         {output_counted:>9} {output_drift:>8}"
-    );
 }

@@ -1,6 +1,12 @@
 //! Figures as people read them. For tables alone; data formats print them exactly.
 
+use std::iter::repeat_n;
+
 use analyzer::time::Timestamp;
+use unicode_width::UnicodeWidthChar as _;
+
+/// Marks that one letter may carry: more than any script's, and few enough that a line stays a line.
+const MARKS: usize = 4;
 
 /// `12`, `1,204`, `1.24 M`: whole to a million, three digits and a unit beyond.
 pub(crate) fn count(n: u64) -> String {
@@ -67,17 +73,70 @@ pub(crate) fn drives_terminal(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Text off the wire, fit for a terminal: what would drive it replaced, cut to `width` characters.
+/// Text off the wire, fit for a terminal: cleaned by [`clean`], and cut to so many cells of it.
 pub(crate) fn cell(text: &str, width: usize) -> String {
-    let clean = |c: char| if drives_terminal(c) { '\u{fffd}' } else { c };
-    if text.chars().nth(width).is_none() {
-        return text.chars().map(clean).collect();
+    let mut cells = 0;
+    let mut room_for_ellipsis = 0;
+    let mut out = String::new();
+    for c in clean(text) {
+        let wide = c.width().unwrap_or(0);
+        if cells + wide > width {
+            out.truncate(room_for_ellipsis);
+            if width > 0 {
+                out.push('…');
+            }
+            return out;
+        }
+        out.push(c);
+        cells += wide;
+        if cells < width {
+            room_for_ellipsis = out.len();
+        }
     }
-    text.chars()
-        .map(clean)
-        .take(width.saturating_sub(1))
-        .chain(['…'])
-        .collect()
+    out
+}
+
+/// The same, filled up with blanks on the right.
+pub(crate) fn left(text: &str, width: usize) -> String {
+    let mut out = cell(text, width);
+    let blanks = width.saturating_sub(self::width(&out));
+    out.extend(repeat_n(' ', blanks));
+    out
+}
+
+/// The same, filled up with blanks on the left.
+pub(crate) fn right(text: &str, width: usize) -> String {
+    let out = cell(text, width);
+    let blanks = width.saturating_sub(self::width(&out));
+    repeat_n(' ', blanks).chain(out.chars()).collect()
+}
+
+/// How many cells of a terminal a text takes, cleaned.
+pub(crate) fn width(text: &str) -> usize {
+    clean(text).map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// A text's characters without what drives a terminal or turns its line around: those are replaced. What joins
+/// emoji, or chooses their look or their skin, is left out, since terminals do not agree on how wide the whole
+/// then is; and of marks on one letter [`MARKS`] are kept.
+fn clean(text: &str) -> impl Iterator<Item = char> {
+    let mut marks = 0;
+    text.chars().filter_map(move |c| {
+        let c = match c {
+            '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => {
+                return None;
+            }
+            '\u{1f3fb}'..='\u{1f3ff}' => return None,
+            '\u{200e}' | '\u{200f}' | '\u{061c}' => return None,
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => {
+                '\u{fffd}'
+            }
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        };
+        marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+        (marks <= MARKS).then_some(c)
+    })
 }
 
 #[cfg(test)]
@@ -120,7 +179,25 @@ mod tests {
         assert_eq!(cell("a\u{1b}[31mb\n", 20), "a\u{fffd}[31mb\u{fffd}");
         assert_eq!(cell("gp\u{202e}4-t", 20), "gp\u{fffd}4-t");
         assert_eq!(cell("\u{9b}2J", 20), "\u{fffd}2J");
+        assert_eq!(cell("a\u{9b}2Jb\u{202e}c", 20), "a\u{fffd}2Jb\u{fffd}c");
         assert_eq!(cell("abcdef", 4), "abc…");
         assert_eq!(cell("abcd", 4), "abcd");
+        let piled = format!("a{}b", "\u{301}".repeat(1_000));
+        assert_eq!(cell(&piled, 9).chars().count(), 2 + MARKS);
+    }
+
+    #[test]
+    fn wide_characters_take_two_cells() {
+        assert_eq!(cell("通义千问", 8), "通义千问");
+        assert_eq!(cell("通义千问", 7), "通义千…");
+        assert_eq!(cell("通义千问", 6), "通义…");
+        assert_eq!(left("通义", 6), "通义  ");
+        assert_eq!(right("🦙x", 5), "  🦙x");
+        // A family joined of three is shown as three, wherever it is shown.
+        assert_eq!(width("👩\u{200d}👩\u{200d}👧"), 6);
+        for room in 0..12 {
+            assert!(width(&cell("a通b🦙c千d", room)) <= room);
+            assert_eq!(width(&left("a通b🦙c千d", room)), room.max(0));
+        }
     }
 }

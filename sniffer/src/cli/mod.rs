@@ -10,20 +10,24 @@ mod counting;
 mod daemon;
 mod drift;
 mod human;
+mod layout;
 mod limits;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod places;
 mod print;
+mod progress;
 mod questions;
 mod replay;
 mod run;
 mod serve;
 mod storage;
 mod summary;
+mod table;
 mod terminal;
 mod tokenizers;
+mod top;
 mod viewing;
 mod whose;
 
@@ -90,6 +94,7 @@ fn start() -> anyhow::Result<ExitCode> {
         }
         Command::Replay(args) => replay::main(args),
         Command::Serve(args) => serve::main(args, (reloader, log)),
+        Command::Top(args) => top::main(args),
         #[cfg(feature = "ebpf")]
         Command::Check(args) => check::main(args),
         Command::Calls(args) => questions::calls(args),

@@ -101,7 +101,12 @@ fn beside(db: &Path, name: &str) -> anyhow::Result<PathBuf> {
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| {
+                format!(
+                    "cannot make the folder {}: name another place with --db FILE",
+                    folder.display()
+                )
+            })?;
     }
     Ok(folder.join(name))
 }

@@ -10,6 +10,7 @@ use analyzer::{
 use super::{
     args::{Format, Rows},
     human,
+    layout::Layout,
 };
 
 /// Marks the line of a call that has another, nearer to the model server.
@@ -20,15 +21,17 @@ pub(crate) struct Printer<W: Write> {
     out: W,
     format: Format,
     rows: Rows,
+    layout: Layout,
     printed: i64,
 }
 
 impl<W: Write> Printer<W> {
-    pub(crate) const fn new(out: W, format: Format, rows: Rows) -> Self {
+    pub(crate) fn new(out: W, format: Format, rows: Rows) -> Self {
         Self {
             out,
             format,
             rows,
+            layout: Layout::of(rows),
             printed: 0,
         }
     }
@@ -36,31 +39,10 @@ impl<W: Write> Printer<W> {
     /// What stands before the first row.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
         match (self.format, self.rows) {
-            (Format::Table, Rows::Calls) => writeln!(
-                self.out,
-                "{:<12}  {:<32}  {:<13}  {:>6}  {:>8}  {:>8}  {:>8}  {:>8}  {:>7}  client",
-                "time (UTC)",
-                "model",
-                "outcome",
-                "status",
-                "input",
-                "output",
-                "ttft",
-                "elapsed",
-                "tok/s"
-            ),
-            (Format::Table, Rows::Exchanges) => writeln!(
-                self.out,
-                "{:<12}  {:<7}  {:>6}  {:>9}  {:>9}  {:>8}  {:<12}  {:<21}  target",
-                "time (UTC)",
-                "method",
-                "status",
-                "request",
-                "response",
-                "elapsed",
-                "ending",
-                "server"
-            ),
+            (Format::Table, _) => {
+                let titles = self.layout.titles();
+                writeln!(self.out, "{}", self.layout.line(&titles))
+            }
             (Format::Csv, Rows::Calls) => {
                 csv_line(&mut self.out, columns::call_headings().map(str::to_owned))
             }
@@ -94,7 +76,9 @@ impl<W: Write> Printer<W> {
         self.printed += 1;
         let row = Row::call(call, Some(self.printed));
         match self.format {
-            Format::Table => writeln!(self.out, "{}", call_line(call)),
+            Format::Table => {
+                writeln!(self.out, "{}", self.layout.line(&call_cells(call)))
+            }
             Format::Csv => csv_line(&mut self.out, row.csv_fields().into_iter()),
             Format::Json | Format::Ndjson => self.json(&row),
         }
@@ -104,7 +88,9 @@ impl<W: Write> Printer<W> {
         self.printed += 1;
         let row = Row::exchange(exchange);
         match self.format {
-            Format::Table => writeln!(self.out, "{}", exchange_line(exchange)),
+            Format::Table => {
+                writeln!(self.out, "{}", self.layout.line(&exchange_cells(exchange)))
+            }
             Format::Csv => csv_line(&mut self.out, row.csv_fields().into_iter()),
             Format::Json | Format::Ndjson => self.json(&row),
         }
@@ -123,8 +109,8 @@ impl<W: Write> Printer<W> {
     }
 }
 
-/// One call as a line of the table.
-fn call_line(call: &Call) -> String {
+/// One call as cells of the table.
+fn call_cells(call: &Call) -> Vec<String> {
     let start = call
         .marks
         .request_start
@@ -141,11 +127,12 @@ fn call_line(call: &Call) -> String {
         (Some(n), _) => human::count(n),
     };
     let duration = |micros: Option<i64>| micros.map_or_else(|| "-".to_owned(), human::duration);
-    format!(
-        "{:<12}  {:<32}  {:<13}  {:>6}  {:>8}  {:>8}  {:>8}  {:>8}  {:>7}  {}{}",
+    let outer = if call.outer_of.is_some() { OUTER } else { "" };
+    let client = call.client.as_deref().or(call.peer.as_deref());
+    vec![
         start.map_or_else(|| "-".to_owned(), human::time_of_day),
-        human::cell(model, 32),
-        call.outcome.as_str(),
+        model.to_owned(),
+        call.outcome.as_str().to_owned(),
         call.status
             .map_or_else(|| "-".to_owned(), |s| s.to_string()),
         tokens(call.input_tokens, call.input_source),
@@ -154,36 +141,29 @@ fn call_line(call: &Call) -> String {
         duration(call.elapsed),
         call.tokens_per_second
             .map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}")),
-        human::cell(
-            call.client
-                .as_deref()
-                .or(call.peer.as_deref())
-                .unwrap_or("-"),
-            40
-        ),
-        if call.outer_of.is_some() { OUTER } else { "" },
-    )
+        format!("{}{outer}", client.unwrap_or("-")),
+    ]
 }
 
-/// One exchange as a line of the table.
-fn exchange_line(row: &ExchangeRow) -> String {
+/// One exchange as cells of the table.
+fn exchange_cells(row: &ExchangeRow) -> Vec<String> {
     let start = row.request_start.or(row.response_head).or(row.ended);
     let elapsed = row
         .request_start
         .zip(row.ended)
         .map(|(from, to)| to.micros_since(from));
-    format!(
-        "{:<12}  {:<7}  {:>6}  {:>9}  {:>9}  {:>8}  {:<12}  {:<21}  {}",
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    vec![
         start.map_or_else(|| "-".to_owned(), human::time_of_day),
-        human::cell(row.method.as_deref().unwrap_or("-"), 7),
+        text(&row.method),
         row.status.map_or_else(|| "-".to_owned(), |s| s.to_string()),
         human::bytes(row.request_decoded_len),
         human::bytes(row.response_decoded_len),
         elapsed.map_or_else(|| "-".to_owned(), human::duration),
-        row.ending,
-        human::cell(row.server.as_deref().unwrap_or("-"), 21),
-        human::cell(row.target.as_deref().unwrap_or("-"), 100),
-    )
+        row.ending.to_owned(),
+        text(&row.server),
+        text(&row.target),
+    ]
 }
 
 fn csv_line(out: &mut impl Write, fields: impl Iterator<Item = String>) -> io::Result<()> {

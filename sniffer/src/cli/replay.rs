@@ -1,15 +1,17 @@
 //! `llmtap replay`: capture files in, rows out.
 
 use std::{
-    io::{self, BufWriter, ErrorKind, Write},
+    io::{self, ErrorKind, Write},
+    panic::resume_unwind,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use analyzer::{exchange::Source, metrics::Metrics};
 use anyhow::Context as _;
 use sniffer::{
-    capture::file::FileSource,
+    capture::{CaptureError, Paced, PacketSource, file::FileSource},
     pipeline::{self, Output, Pace, Report},
 };
 
@@ -18,12 +20,11 @@ use super::{
     args::{Format, ReplayArgs, Rows},
     places,
     print::Printer,
+    progress::{Progress, Shown},
     storage::Storage,
     summary::Summary,
+    table, top,
 };
-
-/// Standard output is written in blocks of this size: rows are many and small.
-const OUT_BUFFER: usize = 64 * 1024;
 
 /// Runs the command.
 pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
@@ -43,34 +44,66 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         .as_ref()
         .map(|db| Storage::open_to_add(db, args.bodies, &Metrics::new()))
         .transpose()?;
-    let mut source = FileSource::open(&args.files)?;
+    let file = FileSource::open(&args.files)?;
+    let rows_on_terminal = args.rows == Rows::Calls && args.format == Format::Table;
+    let view = (args.realtime && rows_on_terminal && top::is_possible())
+        .then(|| top::Local::new(args.speed))
+        .transpose()
+        .context("cannot start a thread for the view")?;
+    let shown = if view.is_some() {
+        Shown::Never
+    } else {
+        Shown::OnTerminal
+    };
+    let progress = Progress::start(file.position(), shown);
+    let mut source: Box<dyn PacketSource + Send> = if args.realtime {
+        Box::new(Paced::new(file, args.speed))
+    } else {
+        Box::new(file)
+    };
 
     let stop = AtomicBool::new(false);
-    let stdout = BufWriter::with_capacity(OUT_BUFFER, io::stdout());
     let mut sink = Sink {
-        printer: Printer::new(stdout, args.format, args.rows),
+        printer: Printer::new(progress.stdout(), args.format, args.rows),
+        progress: &progress,
+        view: view.as_ref(),
         rows: args.rows,
+        at_once: args.realtime,
         storage: storage.as_ref(),
         summary: Summary::default(),
         stop: &stop,
         failed: None,
     };
-    sink.attempt(Printer::begin);
+    if view.is_none() {
+        sink.attempt(Printer::begin);
+    }
     let ports = args.ports.clone();
-    let settings = setup.pipeline(Source::File, Pace::Replay, ports, &args.limits);
-    let result = pipeline::run(
-        &mut source,
-        &settings,
-        &stop,
-        |output| sink.take(output),
-        |_| {},
-    );
+    let mut settings = setup.pipeline(Source::File, Pace::Replay, ports, &args.limits);
+    settings.feed = view.as_ref().map(|view| view.feed().clone());
+    let mut run = || {
+        pipeline::run(
+            &mut *source,
+            &settings,
+            &stop,
+            |output| sink.take(output),
+            |sums| {
+                if let Some(view) = &view {
+                    view.progress(sums);
+                }
+            },
+        )
+    };
+    let result = match &view {
+        None => run(),
+        Some(view) => watch(args, view, &stop, run)?,
+    };
     let Sink {
         mut printer,
         summary,
         failed,
         ..
     } = sink;
+    drop(progress);
     // What was accepted is written, whatever happened to the file or to standard output.
     if let Some(storage) = storage {
         storage.close()?;
@@ -96,6 +129,31 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Runs while a person watches; ends when that person has seen enough.
+fn watch(
+    args: &ReplayArgs,
+    view: &top::Local,
+    stop: &AtomicBool,
+    mut run: impl FnMut() -> Result<Report, CaptureError> + Send,
+) -> anyhow::Result<Result<Report, CaptureError>> {
+    let names = args.files.iter().map(|file| file.display().to_string());
+    let title = names.collect::<Vec<_>>().join(" ");
+    thread::scope(|scope| {
+        let runs = scope.spawn(move || {
+            let result = run();
+            view.ended(match &result {
+                Ok(_) => "the capture has ended: q leaves for the report".to_owned(),
+                Err(why) => why.to_string(),
+            });
+            result
+        });
+        let seen = top::watch(title, view);
+        stop.store(true, Ordering::Relaxed);
+        let result = runs.join().unwrap_or_else(|panic| resume_unwind(panic));
+        seen.map(|()| result)
+    })
+}
+
 /// Ends the rows, and says what was found.
 fn conclude<W: Write>(
     printer: &mut Printer<W>,
@@ -109,11 +167,16 @@ fn conclude<W: Write>(
     };
     if found > 0 && args.format == Format::Table {
         let text = match args.rows {
-            Rows::Calls => summary.of_calls(report),
-            Rows::Exchanges => summary.of_exchanges(report),
+            Rows::Calls => summary.of_calls(report, table::width()),
+            Rows::Exchanges => summary.of_exchanges(report, table::width()),
         };
-        printer.text("\n")?;
-        printer.text(&text)?;
+        if args.realtime && top::is_possible() {
+            // What was watched is gone from the screen.
+            printer.text(&text)?;
+        } else {
+            printer.text("\n")?;
+            printer.text(&text)?;
+        }
     } else if found == 0 {
         io::stderr().write_all(summary.nothing_found(report, wanted).as_bytes())?;
     }
@@ -123,7 +186,12 @@ fn conclude<W: Write>(
 /// Takes the outputs: prints, sums up, stores.
 struct Sink<'a, W: Write> {
     printer: Printer<W>,
+    progress: &'a Progress,
+    /// Rows are watched there, and not printed.
+    view: Option<&'a top::Local>,
     rows: Rows,
+    /// Each row goes out as soon as there is one.
+    at_once: bool,
     storage: Option<&'a Storage>,
     summary: Summary,
     stop: &'a AtomicBool,
@@ -136,12 +204,15 @@ impl<W: Write> Sink<'_, W> {
             Output::Protocol(_, protocol) => self.summary.protocol(protocol),
             Output::Exchange(row, record) => {
                 self.summary.exchange(&row);
-                if self.rows == Rows::Exchanges {
+                if self.rows == Rows::Exchanges && self.view.is_none() {
                     self.attempt(|printer| printer.exchange(&row));
                 }
                 if let Some(record) = record {
+                    self.progress.call();
                     self.summary.call(&record.call);
-                    if self.rows == Rows::Calls {
+                    if let Some(view) = self.view {
+                        view.call(&record.call);
+                    } else if self.rows == Rows::Calls {
                         self.attempt(|printer| printer.call(&record.call));
                     }
                     if let Some(storage) = self.storage {
@@ -152,10 +223,18 @@ impl<W: Write> Sink<'_, W> {
         }
     }
 
+    fn print(&mut self, print: impl FnOnce(&mut Printer<W>) -> io::Result<()>) -> io::Result<()> {
+        print(&mut self.printer)?;
+        if self.at_once {
+            self.printer.flush()?;
+        }
+        Ok(())
+    }
+
     /// Prints, until printing fails: then the run ends.
     fn attempt(&mut self, print: impl FnOnce(&mut Printer<W>) -> io::Result<()>) {
         if self.failed.is_none()
-            && let Err(error) = print(&mut self.printer)
+            && let Err(error) = self.print(print)
         {
             self.failed = Some(error);
             self.stop.store(true, Ordering::Relaxed);

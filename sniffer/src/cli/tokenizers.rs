@@ -78,7 +78,10 @@ fn give(tokenizers: &mut Tokenizers, pattern: &str, path: &Path) -> anyhow::Resu
         .with_context(|| format!("cannot read {}", file.display()))?;
     let size = fs::metadata(&file).map_or(0, |data| data.len());
     if size > MAX_FILE {
-        bail!("{} has {size} bytes: it is no tokenizer", file.display());
+        bail!(
+            "{} has {size} bytes: it is no tokenizer; give the model's tokenizer.json",
+            file.display()
+        );
     }
     let data = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let template = match file.parent() {

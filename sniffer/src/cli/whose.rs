@@ -45,8 +45,12 @@ fn read_rules(
     expressions: &mut Vec<Expression>,
     paths: &mut Vec<JsonPath>,
 ) -> anyhow::Result<()> {
-    let text = fs::read_to_string(file)
-        .with_context(|| format!("cannot read the redaction rules in {}", file.display()))?;
+    let text = fs::read_to_string(file).with_context(|| {
+        format!(
+            "cannot read the redaction rules in {}: check the path that --redact-file names",
+            file.display()
+        )
+    })?;
     for (number, line) in (1..).zip(text.lines()) {
         let rule = line.trim_ascii_end();
         let at = || format!("the redaction rules in {}, line {number}", file.display());

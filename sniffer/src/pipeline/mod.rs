@@ -296,6 +296,7 @@ impl<'s> Feeder<'s> {
             if due {
                 told = Instant::now();
                 let snapshot = Snapshot {
+                    now: self.now,
                     capture: source.stats(),
                     packets: self.decoder.counters(),
                     totals: totals.sum(),
@@ -307,8 +308,13 @@ impl<'s> Feeder<'s> {
         Ok(())
     }
 
-    /// Lets packet time go on while nothing comes; gives how often the sums should be told.
+    /// Lets packet time go on while a live source is silent; gives how often the sums should be told.
     fn tick_in_silence(&mut self) -> Duration {
+        if self.settings.pace == Pace::Replay {
+            // Played at its own pace. Its time is that of its packets alone, so that the rows are always the same.
+            self.flush();
+            return PROGRESS_INTERVAL;
+        }
         let silence = self.silent_since.get_or_insert_with(Instant::now).elapsed();
         let micros = i64::try_from(silence.as_micros()).unwrap_or(i64::MAX);
         let now = self.now.plus_micros(micros.saturating_sub(LIVE_LAG).max(0));

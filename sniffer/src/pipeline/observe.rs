@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use analyzer::{analysis::AnalyzerCounters, legs::LegCounters};
+use analyzer::{analysis::AnalyzerCounters, legs::LegCounters, time::Timestamp};
 
 use crate::{capture::CaptureStats, http::HttpCounters, packet::PacketCounters, tcp::TcpCounters};
 
@@ -46,6 +46,8 @@ impl Totals {
 /// All figures at one moment.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
+    /// The time of the latest packet.
+    pub now: Timestamp,
     /// The source's figures.
     pub capture: CaptureStats,
     /// The decoder's figures.

@@ -231,6 +231,10 @@ fn the_document_tells_of_what_there_is() {
         let path = endpoint.path.replace("{id}", "1");
         let status = match endpoint.method {
             "POST" => server.post(&path, &report(1)).status,
+            // It has no end.
+            _ if matches!(endpoint.answer, endpoints::Answer::Events) => {
+                access::status(&server, &format!("GET {path}"), "Host: localhost\r\n")
+            }
             _ => server.get(&path).status,
         };
         assert_eq!(status, 200, "{}", endpoint.path);

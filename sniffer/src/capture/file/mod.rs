@@ -59,6 +59,25 @@ pub struct FileSource {
     total: Option<u64>,
 }
 
+/// How far a [`FileSource`] has come.
+#[derive(Clone, Debug)]
+pub struct Position {
+    read: Arc<AtomicU64>,
+    total: Option<u64>,
+}
+
+impl Position {
+    /// Bytes read so far; of compressed files these are the compressed ones.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in all; not known of a pipe.
+    pub const fn total(&self) -> Option<u64> {
+        self.total
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Current {
     All,
@@ -112,10 +131,12 @@ impl FileSource {
         })
     }
 
-    /// Bytes read so far, and in all where that is known (not of a pipe); of compressed files these
-    /// are the compressed ones.
-    pub fn position(&self) -> (u64, Option<u64>) {
-        (self.read.load(Ordering::Relaxed), self.total)
+    /// How far it has come, to be asked from another thread while it is read.
+    pub fn position(&self) -> Position {
+        Position {
+            read: Arc::clone(&self.read),
+            total: self.total,
+        }
     }
 
     /// Finds the next packet of the file whose packet was handed out last.

@@ -24,11 +24,12 @@ use serde::Serialize;
 use super::{
     AnswerFormat, PATIENCE, Place, exit_code,
     flags::{Given, Others},
-    print,
-    table::{self, Column, Side},
-    wrong_flag,
+    print, wrong_flag,
 };
-use crate::cli::human;
+use crate::cli::{
+    human,
+    table::{self, Column, Side},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct CallsArgs {

@@ -165,7 +165,12 @@ fn create(path: &Path) -> anyhow::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path);
-    file.with_context(|| format!("cannot make the file {}", path.display()))
+    file.with_context(|| {
+        format!(
+            "cannot make the file {}: name one that this user may write, and that is not there yet",
+            path.display()
+        )
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -6,7 +6,6 @@ mod flags;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod stats;
-mod table;
 
 use std::{
     io::{self, ErrorKind, Write},

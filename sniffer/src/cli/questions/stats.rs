@@ -18,11 +18,12 @@ use serde_json::{Map, Value};
 use super::{
     AnswerFormat, PATIENCE, Place, exit_code,
     flags::{Given, Others},
-    print,
-    table::{self, Column, Side},
-    wrong_flag,
+    print, wrong_flag,
 };
-use crate::cli::human;
+use crate::cli::{
+    human,
+    table::{self, Column, Side},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {

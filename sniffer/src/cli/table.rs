@@ -1,11 +1,8 @@
 //! A table that fits the terminal.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
-use crate::cli::human;
+use super::human;
 
 /// The width where there is no terminal, and nothing says one.
 const WIDTH: usize = 120;
@@ -18,14 +15,32 @@ const GAP: usize = 2;
 
 /// A column.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) title: String,
-    pub(super) side: Side,
+pub(crate) struct Column {
+    pub(crate) title: String,
+    pub(crate) side: Side,
+}
+
+impl Column {
+    /// Of text.
+    pub(crate) fn left(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            side: Side::Left,
+        }
+    }
+
+    /// Of figures.
+    pub(crate) fn right(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            side: Side::Right,
+        }
+    }
 }
 
 /// On which side a column's cells stand, and whether they may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     /// Text: on the left, and cut where there is no room.
     Left,
     /// Figures: on the right, and whole.
@@ -33,15 +48,37 @@ pub(super) enum Side {
 }
 
 /// How many characters a line may have.
-pub(super) fn width() -> usize {
+pub(crate) fn width() -> usize {
     let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
     terminal.or_else(columns).unwrap_or(WIDTH)
 }
 
+/// A sentence in lines of at most that width; those after the first are indented.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    const INDENT: &str = "    ";
+    let mut out = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let needed = human::width(word);
+        if used > 0 && used + 1 + needed > width {
+            out.push('\n');
+            out.push_str(INDENT);
+            used = INDENT.len();
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += needed;
+    }
+    out.push('\n');
+    out
+}
+
 /// Prints the rows under the titles. Texts are cut where there is no room for them; then columns are left out,
 /// the last ones first.
-pub(super) fn print(
+pub(crate) fn print(
     out: &mut dyn Write,
     mut columns: Vec<Column>,
     rows: &[Vec<String>],
@@ -62,12 +99,10 @@ pub(super) fn print(
             if !line.is_empty() {
                 line.push_str("  ");
             }
-            let cell = human::cell(cell, *width);
-            // Memory takes all that is written to it.
-            let _ = match column.side {
-                Side::Left => write!(line, "{cell:<width$}"),
-                Side::Right => write!(line, "{cell:>width$}"),
-            };
+            line.push_str(&match column.side {
+                Side::Left => human::left(cell, *width),
+                Side::Right => human::right(cell, *width),
+            });
         }
         writeln!(out, "{}", line.trim_end())?;
     }
@@ -81,8 +116,8 @@ fn fit(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
         .enumerate()
         .map(|(place, column)| {
             let cells = rows.iter().filter_map(|row| row.get(place));
-            let cells = cells.map(|cell| cell.chars().count());
-            cells.max().unwrap_or(0).max(column.title.chars().count())
+            let cells = cells.map(|cell| human::width(cell));
+            cells.max().unwrap_or(0).max(human::width(&column.title))
         })
         .collect();
     loop {
