@@ -20,7 +20,7 @@ pub enum GivenError {
     #[error("it is no tokenizer.json, no tekken.json and no tiktoken file")]
     Form,
     /// It begins as one and is damaged.
-    #[error("it is a damaged {form}: {reason}")]
+    #[error("it is a damaged {form}, or one of a kind that is not known: {reason}")]
     Damaged {
         /// The form that it begins as.
         form: &'static str,

@@ -27,7 +27,7 @@ static REFERENCES: LazyLock<Vec<(Vocabulary, CoreBPE)>> = LazyLock::new(|| {
         let (splitter, tokens) = vocabulary.parts().unwrap();
         let ranks = tokens.into_iter().zip(0..).collect();
         let expression = expressions(splitter)[0];
-        let engine = CoreBPE::new(ranks, Default::default(), expression).unwrap();
+        let engine = CoreBPE::new(ranks, std::collections::HashMap::default(), expression).unwrap();
         references.push((vocabulary, engine));
     }
     references

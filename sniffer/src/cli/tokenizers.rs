@@ -46,7 +46,9 @@ impl TokenizerArgs {
             .partition(|setting| setting.contains('='));
         let mut tokenizers = match *named {
             [] => Tokenizers::by_model(),
-            [name] => Tokenizers::always(Vocabulary::by_name(name)?),
+            [name] => Tokenizers::always(Vocabulary::by_name(name).with_context(|| {
+                format!("--tokenizer {name} (a file is given with its models, as in 'qwen*=PATH')")
+            })?),
             [first, second, ..] => bail!(
                 "--tokenizer {first} and --tokenizer {second}: only one can count for every model; give a pattern of \
                  models for the other, as in 'qwen*=PATH'"

@@ -146,7 +146,7 @@ fn what_our_engine_does_not_know_goes_to_the_library() {
         .unwrap()
         .to_string();
     assert!(
-        error.starts_with("it is a damaged tokenizer.json: "),
+        error.starts_with("it is a damaged tokenizer.json, or one of a kind that is not known: "),
         "{error}"
     );
 }
