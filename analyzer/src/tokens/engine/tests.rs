@@ -23,31 +23,34 @@ fn naive(ranks: &HashMap<&[u8], usize>, piece: &[u8]) -> u64 {
     }
 }
 
-fn check(tokens: &[&[u8]], text: &str) {
+fn check(tokens: &[&[u8]], texts: &[String]) {
     let engine = Engine::new(Splitter::Cl100k, tokens).unwrap();
     let mut ranks = HashMap::new();
     for (rank, token) in tokens.iter().enumerate() {
         ranks.entry(*token).or_insert(rank);
     }
-    let mut expected = 0;
-    Splitter::Cl100k.split(text, |at, end| {
-        expected += naive(&ranks, &text.as_bytes()[at..end]);
-    });
-    assert_eq!(engine.count(text), expected, "{tokens:?} {text:?}");
-    // What was met before is known, and counts the same.
-    assert_eq!(engine.count(text), expected, "{tokens:?} {text:?}");
+    for text in texts {
+        let mut expected = 0;
+        Splitter::Cl100k.split(text, |at, end| {
+            expected += naive(&ranks, &text.as_bytes()[at..end]);
+        });
+        assert_eq!(engine.count(text), expected, "{tokens:?} {text:?}");
+        // What was met before is known, and counts the same.
+        assert_eq!(engine.count(text), expected, "{tokens:?} {text:?}");
+    }
 }
 
-const ALPHABET: &str = "[ab你好们\u{4f61}é\u{e0}👍🏽\u{20000}]";
+const SHORT: &str = "[ab你好们\u{4f61}é\u{e0}👍🏽\u{20000}]{1,5}";
+const LONG: &str = "[ab你好们\u{4f61}é\u{e0}👍🏽\u{20000}]{1,30}";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn any_vocabulary_counts_by_the_rule(
-        sources in proptest::collection::vec(ALPHABET.replace(']', "]{1,5}"), 1..30),
+        sources in proptest::collection::vec(SHORT, 1..30),
         cuts in proptest::collection::vec((0usize..20, 1usize..12), 30),
-        texts in proptest::collection::vec(ALPHABET.replace(']', "]{1,30}"), 1..12),
+        texts in proptest::collection::vec(LONG, 1..12),
         sorted in any::<bool>(),
     ) {
         let mut tokens: Vec<&[u8]> = sources
@@ -66,23 +69,15 @@ proptest! {
         if sorted {
             tokens.sort_by_key(|token| token.len());
         }
-        for text in &texts {
-            check(&tokens, text);
-        }
+        check(&tokens, &texts);
     }
 }
 
 #[test]
 fn tokens_that_merging_never_makes_count_one_when_they_are_all_of_a_piece() {
-    let tokens: [&[u8]; 4] = [b"bc", b"ab", b"abc", b"abcd"];
-    let tiktoken = |text| Engine::new(Splitter::Cl100k, &tokens).unwrap().count(text);
-    assert_eq!(
-        [tiktoken("abc"), tiktoken("abcd"), tiktoken("xabcd")],
-        [1, 1, 3]
-    );
-    let engine = Engine::new(Splitter::Cl100k, &[b"bc", b"ab", b"abcd"]).unwrap();
-    assert_eq!([engine.count("abcd"), engine.count("xabcd")], [1, 4]);
-    assert_eq!(engine.merging_alone().count("abcd"), 3);
+    let engine = || Engine::new(Splitter::Cl100k, &[b"bc", b"ab", b"abcd"]).unwrap();
+    assert_eq!([engine().count("abcd"), engine().count("xabcd")], [1, 4]);
+    assert_eq!(engine().merging_alone().count("abcd"), 3);
 }
 
 #[test]
