@@ -215,6 +215,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a name of a model a line")]
     fn open_models_have_their_vocabularies_and_templates() {
         use super::super::Fit;
         for (model, vocabulary, fit, family) in [

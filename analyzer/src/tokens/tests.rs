@@ -1,6 +1,6 @@
 //! The counts are those of the reference implementations.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use proptest::prelude::*;
 use tiktoken_rs::CoreBPE;
@@ -27,7 +27,7 @@ static REFERENCES: LazyLock<Vec<(Vocabulary, CoreBPE)>> = LazyLock::new(|| {
         let (splitter, tokens) = vocabulary.parts().unwrap();
         let ranks = tokens.into_iter().zip(0..).collect();
         let expression = expressions(splitter)[0];
-        let engine = CoreBPE::new(ranks, Default::default(), expression).unwrap();
+        let engine = CoreBPE::new(ranks, HashMap::default(), expression).unwrap();
         references.push((vocabulary, engine));
     }
     references

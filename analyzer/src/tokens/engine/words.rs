@@ -30,13 +30,12 @@ impl Words {
     pub(super) fn key(text: &[u8], at: usize, end: usize) -> u128 {
         let length = end - at;
         debug_assert!((1..=LONGEST).contains(&length));
-        let bytes = match text.get(at..at + 16).map(<[u8; 16]>::try_from) {
-            Some(Ok(bytes)) => u128::from_le_bytes(bytes),
-            _ => {
-                let mut bytes = [0; 16];
-                bytes[..length].copy_from_slice(&text[at..end]);
-                u128::from_le_bytes(bytes)
-            }
+        let bytes = if let Some(Ok(bytes)) = text.get(at..at + 16).map(<[u8; 16]>::try_from) {
+            u128::from_le_bytes(bytes)
+        } else {
+            let mut bytes = [0; 16];
+            bytes[..length].copy_from_slice(&text[at..end]);
+            u128::from_le_bytes(bytes)
         };
         let one = 1u128 << (8 * length);
         bytes & (one - 1) | one

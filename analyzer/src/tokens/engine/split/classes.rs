@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex_syntax::{
     Parser,
-    hir::{Class as HirClass, HirKind},
+    hir::{Class as HirClass, Hir, HirKind},
 };
 
 /// Upper- and title-case letters.
@@ -31,7 +31,7 @@ const BLOCK: usize = 256;
 /// Classes of characters: a table of blocks, equal ones stored once.
 pub(super) struct Classes {
     blocks: Vec<u16>,
-    classes: Vec<u8>,
+    of_blocks: Vec<u8>,
     ascii: [u8; 128],
 }
 
@@ -72,20 +72,20 @@ impl Classes {
         ascii.copy_from_slice(&flat[..128]);
         Self {
             blocks,
-            classes,
+            of_blocks: classes,
             ascii,
         }
     }
 
     fn of(&self, character: u32) -> u8 {
         let block = usize::from(self.blocks[character as usize / BLOCK]);
-        self.classes[block * BLOCK + character as usize % BLOCK]
+        self.of_blocks[block * BLOCK + character as usize % BLOCK]
     }
 }
 
 /// The ranges of characters that a class of a regular expression stands for.
 fn ranges(expression: &str) -> Vec<(char, char)> {
-    let parsed = Parser::new().parse(expression).map(|hir| hir.into_kind());
+    let parsed = Parser::new().parse(expression).map(Hir::into_kind);
     match parsed {
         Ok(HirKind::Class(HirClass::Unicode(class))) => class
             .iter()

@@ -116,13 +116,13 @@ impl Splitter {
         use letters::{KIMI, O200K, TEKKEN};
         use words::{CL100K, LLAMA3, QWEN, QWEN35};
         match self {
-            Self::Cl100k => each(text, |text, at| words::end::<CL100K>(text, at), piece),
-            Self::Llama3 => each(text, |text, at| words::end::<LLAMA3>(text, at), piece),
-            Self::Qwen => each(text, |text, at| words::end::<QWEN>(text, at), piece),
-            Self::Qwen35 => each(text, |text, at| words::end::<QWEN35>(text, at), piece),
-            Self::O200k => each(text, |text, at| letters::end::<O200K>(text, at), piece),
-            Self::Tekken => each(text, |text, at| letters::end::<TEKKEN>(text, at), piece),
-            Self::Kimi => each(text, |text, at| letters::end::<KIMI>(text, at), piece),
+            Self::Cl100k => each(text, words::end::<CL100K>, piece),
+            Self::Llama3 => each(text, words::end::<LLAMA3>, piece),
+            Self::Qwen => each(text, words::end::<QWEN>, piece),
+            Self::Qwen35 => each(text, words::end::<QWEN35>, piece),
+            Self::O200k => each(text, letters::end::<O200K>, piece),
+            Self::Tekken => each(text, letters::end::<TEKKEN>, piece),
+            Self::Kimi => each(text, letters::end::<KIMI>, piece),
             Self::DeepSeek => deepseek::each(text, piece),
         }
     }
