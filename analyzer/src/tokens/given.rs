@@ -65,7 +65,7 @@ pub(super) fn read(data: &[u8], names: &[&str]) -> Result<Loaded, GivenError> {
     let specials = file.as_ref().map(File::specials).and_then(Specials::new);
     if let Some(known) = file.as_ref().and_then(File::known) {
         return Ok(Loaded::Own {
-            engine: known.engine,
+            engine: Box::new(known.engine),
             specials,
             composed: known.composed,
         });
@@ -343,7 +343,7 @@ fn own(
         takes_after: false,
     };
     Ok(Loaded::Own {
-        engine,
+        engine: Box::new(engine),
         specials: Specials::new(specials.into_iter().map(special).collect()),
         composed: false,
     })

@@ -15,7 +15,7 @@ use super::{engine::Engine, special::Specials, window};
 pub(super) enum Loaded {
     /// The engine of our own.
     Own {
-        engine: Engine,
+        engine: Box<Engine>,
         specials: Option<Specials>,
         /// Whether a text is brought into Unicode's normal form C first.
         composed: bool,

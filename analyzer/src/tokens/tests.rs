@@ -1,6 +1,6 @@
 //! The counts are those of the reference implementations.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use proptest::prelude::*;
 use tiktoken_rs::CoreBPE;
@@ -27,7 +27,7 @@ static REFERENCES: LazyLock<Vec<(Vocabulary, CoreBPE)>> = LazyLock::new(|| {
         let (splitter, tokens) = vocabulary.parts().unwrap();
         let ranks = tokens.into_iter().zip(0..).collect();
         let expression = expressions(splitter)[0];
-        let engine = CoreBPE::new(ranks, std::collections::HashMap::default(), expression).unwrap();
+        let engine = CoreBPE::new(ranks, HashMap::default(), expression).unwrap();
         references.push((vocabulary, engine));
     }
     references
@@ -259,18 +259,11 @@ fn hostile_texts_are_counted() {
         "'s".repeat(size / 2),
         String::from_utf8_lossy(&noise).into_owned(),
     ];
+    // That the work is in proportion, `engine/tests.rs` says, and the benchmark how long it takes.
     for vocabulary in Vocabulary::ALL {
-        vocabulary.tokenizer().count("loaded");
         for text in &texts {
-            let begun = std::time::Instant::now();
-            assert!(vocabulary.tokenizer().count(text) > 0);
-            // The bound is for optimised code; it is generous elsewhere.
-            let start: String = text.chars().take(4).collect();
-            assert!(
-                begun.elapsed().as_secs() < 5,
-                "{} {start:?}",
-                vocabulary.name()
-            );
+            let count = vocabulary.tokenizer().count(text);
+            assert!(0 < count && count <= text.len() as u64);
         }
     }
 }

@@ -5,10 +5,11 @@
 //! run with status 1.
 //!
 //! Code and English are this repository's own. The texts in Chinese and Japanese are made of common words and
-//! of characters at random, since the repository has none.
+//! of characters at random, since the repository has none. `LLMTAP_BENCH_TEXTS` names files with others, with
+//! colons between.
 
 use std::{
-    fs,
+    env, fs,
     hint::black_box,
     io::{self, Write as _},
     path::Path,
@@ -72,8 +73,15 @@ fn engine(name: &'static str, count: impl Fn(&str) -> u64 + 'static) -> Engine {
 
 fn main() -> io::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let documents = documents(&root)?;
     let mut out = io::stdout().lock();
+    loading(&mut out)?;
+    let mut documents = documents(&root)?;
+    let given = env::var("LLMTAP_BENCH_TEXTS").unwrap_or_default();
+    let given: Vec<&str> = given.split(':').filter(|path| !path.is_empty()).collect();
+    for path in &given {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        documents.push((name, fs::read_to_string(path)?));
+    }
     let mut agree = true;
     for encoding in [Vocabulary::Cl100kBase, Vocabulary::O200kBase] {
         let engines = engines(encoding);
@@ -140,27 +148,61 @@ fn hostile(out: &mut impl io::Write) -> io::Result<()> {
         }
         text
     };
+    write!(out, "{:<16}", "")?;
+    for encoding in Vocabulary::ALL {
+        write!(out, "{:>14}", encoding.name())?;
+    }
+    writeln!(out)?;
+    let letters = "abcdefghijklmnopqrstuvwxyz";
     for (name, text) in [
         ("one letter", noise("a")),
-        ("letters", noise("abcdefghijklmnopqrstuvwxyz")),
+        ("letters", noise(letters)),
+        ("letters, cases", noise(&format!("{letters}{}", letters.to_uppercase()))),
+        ("digits", noise("0123456789")),
+        ("one space", noise(" ")),
         ("white space", noise(" \t")),
+        ("line ends", noise("\r\n")),
         ("signs", noise("!=-#~*_+")),
         ("one ideograph", noise("你")),
+        ("ideographs", ('\u{4e00}'..='\u{9fff}').cycle().take(333_333).collect()),
+        ("kana", noise("あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわをん")),
         ("Thai", noise("กขคงจฉชซญฐฑณดตถทธนบปผพฟภมยรลวศษสหอะาเแโ")),
         ("emoji", noise("👍🏽👩🎉❤")),
+        ("mixed", noise("aB你の👍é한")),
     ] {
         write!(out, "{name:<16}")?;
-        for encoding in [Vocabulary::Cl100kBase, Vocabulary::O200kBase, Vocabulary::Qwen2, Vocabulary::DeepSeekV3] {
+        for encoding in Vocabulary::ALL {
             let tokenizer = encoding.tokenizer();
             tokenizer.count("loaded");
             let begun = Instant::now();
-            let count = tokenizer.count(&text);
+            black_box(tokenizer.count(&text));
             let taken = begun.elapsed().as_secs_f64() * 1e3;
-            write!(out, "{:>28}", format!("{} {taken:.0} ({count})", encoding.name()))?;
+            write!(out, "{taken:>14.0}")?;
         }
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// Each vocabulary's first count: how long it takes, and what the process grows by.
+fn loading(out: &mut impl io::Write) -> io::Result<()> {
+    writeln!(out, "loading, one vocabulary after the other: milliseconds, and MiB resident before and after")?;
+    for encoding in Vocabulary::ALL {
+        let before = resident();
+        let begun = Instant::now();
+        black_box(encoding.tokenizer().count("loaded"));
+        let taken = begun.elapsed().as_secs_f64() * 1e3;
+        writeln!(out, "{:<16}{taken:>8.0}{before:>8.1}{:>8.1}", encoding.name(), resident())?;
+    }
+    Ok(())
+}
+
+/// MiB that this process has in memory; 0 where the system does not say.
+fn resident() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
 }
 
 /// The other vocabularies, beside the only other engine that has them.
@@ -173,16 +215,13 @@ fn others(out: &mut impl io::Write, documents: &[(&str, String)]) -> io::Result<
         (Vocabulary::KimiK2, "kimi_k2"),
         (Vocabulary::MiniMaxM2, "minimax_m2"),
     ] {
-        let begun = Instant::now();
         let tokenizer = encoding.tokenizer();
-        tokenizer.count("loaded");
-        let loaded = begun.elapsed().as_secs_f64() * 1e3;
         let mut engines = Vec::new();
         if let Some(tiktoken) = tiktoken::get_encoding(theirs) {
             engines.push(engine("tiktoken", move |text| tiktoken.count(text) as u64));
         }
         engines.push(engine("llmtap", move |text| tokenizer.count(text)));
-        writeln!(out, "\n{}, loaded in {loaded:.0} ms; documents of 32 KiB: MB/s, tiktoken and llmtap", encoding.name())?;
+        writeln!(out, "\n{}, documents of 32 KiB: MB/s, tiktoken and llmtap", encoding.name())?;
         for (name, text) in documents {
             write!(out, "{name:<12}")?;
             compare(out, &engines, &parts(text, 32 << 10))?;
@@ -204,7 +243,7 @@ fn parts(text: &str, size: usize) -> Vec<&str> {
     parts
 }
 
-fn documents(root: &Path) -> io::Result<Vec<(&'static str, String)>> {
+fn documents<'a>(root: &Path) -> io::Result<Vec<(&'a str, String)>> {
     let mut code = String::new();
     for folder in ["analyzer/src", "sniffer/src"] {
         read(&root.join(folder), "rs", &mut code)?;

@@ -32,6 +32,8 @@ pub(super) struct Engine {
     /// Tokens that merging never makes. A piece that is a token is one all the same, as tiktoken has it: it looks
     /// pieces up before it merges.
     unmade: Ranks,
+    /// Tokens that are too long for `words.rs`, as runs of white space are: found sooner than merged.
+    long: Ranks,
     /// As many as there are threads that count at a time.
     rooms: Mutex<Vec<Room>>,
 }
@@ -52,11 +54,14 @@ impl Engine {
             early,
         } = Pairs::learn(tokens)?;
         let characters = Characters::new(tokens, &pairs, &early);
+        let long = |token: &&&[u8]| token.len() > words::LONGEST && !unmade.contains(token);
+        let long: Vec<&[u8]> = tokens.iter().filter(long).copied().collect();
         Some(Self {
             splitter,
             pairs,
             characters,
             unmade: Ranks::new(&unmade),
+            long: Ranks::new(&long),
             rooms: Mutex::default(),
         })
     }
@@ -88,7 +93,8 @@ impl Engine {
 
     #[inline]
     fn piece(&self, text: &[u8], at: usize, end: usize, room: &mut Room) -> u64 {
-        if end - at > words::LONGEST {
+        // Characters of three bytes seldom repeat as whole pieces, but as parts of them.
+        if end - at > words::LONGEST || text[at] >= 0xe0 {
             return self.long(&text[at..end], room);
         }
         let Room { words, bench, .. } = room;
@@ -113,6 +119,7 @@ impl Engine {
         } = room;
         let characters = match &self.characters {
             Some(characters) if !piece.is_ascii() => characters,
+            _ if self.long.of(piece) != NONE => return 1,
             _ => {
                 let count = self.bytes(piece, bench);
                 bench.shrink();

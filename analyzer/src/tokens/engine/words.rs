@@ -30,8 +30,7 @@ impl Words {
     pub(super) fn key(text: &[u8], at: usize, end: usize) -> u128 {
         let length = end - at;
         debug_assert!((1..=LONGEST).contains(&length));
-        let whole = text.get(at..at + 16).map(<[u8; 16]>::try_from);
-        let bytes = if let Some(Ok(bytes)) = whole {
+        let bytes = if let Some(Ok(bytes)) = text.get(at..at + 16).map(<[u8; 16]>::try_from) {
             u128::from_le_bytes(bytes)
         } else {
             let mut bytes = [0; 16];

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex_syntax::{
     Parser,
-    hir::{Class as HirClass, HirKind},
+    hir::{Class as HirClass, Hir, HirKind},
 };
 
 /// Upper- and title-case letters.
@@ -85,9 +85,7 @@ impl Classes {
 
 /// The ranges of characters that a class of a regular expression stands for.
 fn ranges(expression: &str) -> Vec<(char, char)> {
-    let parsed = Parser::new()
-        .parse(expression)
-        .map(regex_syntax::hir::Hir::into_kind);
+    let parsed = Parser::new().parse(expression).map(Hir::into_kind);
     match parsed {
         Ok(HirKind::Class(HirClass::Unicode(class))) => class
             .iter()
