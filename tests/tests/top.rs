@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
 };
@@ -14,6 +14,7 @@ use llmtap_tests::{
     pcap::{Capture, Conversation},
     process::{self, Daemon},
     pty::{OWN_TERMINAL, Streams, Terminal},
+    tap::Tap,
     tools,
 };
 use serde_json::json;
@@ -214,6 +215,51 @@ fn a_daemon_is_watched() -> Result<()> {
     Ok(())
 }
 
+/// Needs root, to capture packets: without it, it fails.
+#[test]
+fn a_live_call_is_seen_while_it_streams_and_when_it_has_ended() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    let port = server.local_addr()?.port();
+    let store = folder.path().join("llmtap.db");
+    let daemon = Tap::new("pcap", "lo", &[port], &store).start()?;
+    let address = daemon.ready()?;
+    let mut command = on_terminal(&["top", &format!("http://{address}")])?;
+    command.arg("--db").arg(&store);
+    let terminal = Terminal::start(command, Streams::All, SMALL)?;
+    terminal.wait_for("capturing on lo")?;
+
+    let mut client = TcpStream::connect(server.local_addr()?)?;
+    let (mut connection, _) = server.accept()?;
+    let body =
+        r#"{"model":"held-model","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let length = body.len();
+    let head = "Host: llm\r\nContent-Type: application/json\r\n";
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}"
+    );
+    client.write_all(request.as_bytes())?;
+    let line = |screen: &str, word: &str| {
+        let mut lines = screen.lines();
+        lines.any(|line| line.contains("held-model") && line.contains(word))
+    };
+    terminal.wait("call that waits", |screen| line(screen, "waiting"))?;
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let event = r#"data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a word"}}]}"#;
+    connection.write_all(format!("{head}{event}\n\n").as_bytes())?;
+    let screen = terminal.wait("call that streams", |screen| line(screen, "streaming"))?;
+    ensure!(
+        screen.contains("in flight 1 ") && line(&screen, "~1 "),
+        "{screen}"
+    );
+    connection.write_all(b"data: [DONE]\n\n")?;
+    drop(connection);
+    drop(client);
+    terminal.wait("call that has ended", |screen| line(screen, " ok "))?;
+    terminal.wait_for("in flight 0 ")?;
+    Ok(())
+}
+
 #[test]
 fn what_is_off_the_wire_drives_no_terminal_and_stays_in_its_column() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -318,7 +364,7 @@ fn without_a_terminal_it_says_what_to_do_instead() -> Result<()> {
 #[test]
 fn what_does_not_answer_is_named_before_the_screen_is_taken() -> Result<()> {
     // A port that nobody listens on any more.
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let command = on_terminal(&["top", &address.to_string()])?;
     let mut terminal = Terminal::start(command, Streams::All, SMALL)?;
     assert_eq!(terminal.end()?.code(), Some(2));
