@@ -34,7 +34,16 @@ impl Response {
 /// # Errors
 /// Where there is no whole answer.
 pub fn get(address: SocketAddr, path: &str) -> Result<Response> {
-    request(address, "GET", path, "")
+    request(address, "GET", path, "", "")
+}
+
+/// `GET path` with a token.
+///
+/// # Errors
+/// Where there is no whole answer.
+pub fn get_as(address: SocketAddr, path: &str, token: &str) -> Result<Response> {
+    let header = format!("Authorization: Bearer {}\r\n", token.trim());
+    request(address, "GET", path, &header, "")
 }
 
 /// `POST path` with a JSON body.
@@ -42,15 +51,21 @@ pub fn get(address: SocketAddr, path: &str) -> Result<Response> {
 /// # Errors
 /// Where there is no whole answer.
 pub fn post(address: SocketAddr, path: &str, body: &str) -> Result<Response> {
-    request(address, "POST", path, body)
+    request(address, "POST", path, "", body)
 }
 
-fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<Response> {
+fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Result<Response> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let sent = stream.write_all(
         format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )

@@ -82,9 +82,10 @@ fn the_command_line_answers_as_the_api_does() -> Result<()> {
             &["stats", "--group-by", "operation", "--step", "1s"],
         ),
     ];
+    let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
     let mut live = Vec::new();
     for (path, arguments) in questions {
-        let answer = http::get(api, path)?;
+        let answer = http::get_as(api, path, &token)?;
         ensure!(answer.status == 200, "{path}: {}", answer.text());
         let mut arguments = arguments.to_vec();
         if arguments != ["calls", "3"] {
@@ -257,6 +258,7 @@ fn the_api_keeps_to_its_document() -> Result<()> {
     let db = folder.path().join("llmtap.db");
     store(&db)?;
     let (daemon, api) = serve(&db)?;
+    let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
     // A URL that is too long is refused as well, which it would not take for a refusal.
     let refusals = "[checks.negative_data_rejection]\nexpected-statuses = [\"4xx\"]\n";
     fs::write(folder.path().join("schemathesis.toml"), refusals)?;
@@ -267,6 +269,12 @@ fn the_api_keeps_to_its_document() -> Result<()> {
     command
         .arg("run")
         .arg(format!("http://{api}/api/openapi.json"))
+        .args([
+            "--header",
+            &format!("Authorization: Bearer {}", token.trim()),
+        ])
+        // A stream without an end.
+        .args(["--exclude-path", "/api/live"])
         .args(["--generation-deterministic", "--max-examples", EXAMPLES])
         .args([
             "--phases",

@@ -7,6 +7,7 @@ mod counting;
 mod dialects;
 mod legs;
 mod outcomes;
+mod progress;
 mod servers;
 mod splits;
 mod tokens;

@@ -22,6 +22,8 @@ mod report;
 mod routes;
 mod scrape;
 mod state;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::{
     future::Future,
@@ -38,16 +40,21 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
 
 pub use board::Board;
 pub use error::ApiError;
 pub use report::Analyse;
 pub use state::{ApiState, CaptureState, CaptureStatus, OnStored};
 
+#[cfg(feature = "tls")]
+use crate::live::Live;
 use crate::report::Report;
 
 /// Connections at a time; further ones wait in the system's queue. Scrapers and reporters are few.
@@ -117,21 +124,19 @@ pub async fn serve(
         };
         let _ = stream.set_nodelay(true);
         let peer = Peer(peer.ip().to_canonical());
-        let router = router.clone();
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            router.call(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(HEAD_CAP)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let (router, watcher) = (router.clone(), graceful.watcher());
+        #[cfg(feature = "tls")]
+        let tls = state.tls.as_ref().map(Live::current);
         tokio::spawn(async move {
             let _place = place;
-            // A connection that breaks is the other end's affair.
-            let _ = connection.await;
+            #[cfg(feature = "tls")]
+            if let Some(tls) = tls {
+                if let Some(stream) = tls.accept(stream).await {
+                    answer(stream, peer, router, watcher).await;
+                }
+                return;
+            }
+            answer(stream, peer, router, watcher).await;
         });
     }
     drop(listener);
@@ -143,6 +148,26 @@ pub async fn serve(
         tracing::warn!("some requests did not end in time and were cut off");
     }
     Ok(())
+}
+
+/// Answers the requests of one connection.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: TowerToHyperService<axum::Router>,
+    watcher: Watcher,
+) {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_CAP)
+        .serve_connection(TokioIo::new(stream), service);
+    // A connection that breaks is the other end's affair.
+    let _ = watcher.watch(connection).await;
 }
 
 #[cfg(test)]

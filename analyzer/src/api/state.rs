@@ -42,6 +42,8 @@ pub struct ApiState {
     pub(super) feed: Option<Feed>,
     /// Set when the API is to end.
     pub(super) ending: watch::Sender<bool>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Live<super::tls::Tls>>,
     pub(super) access: Live<Access>,
     pub(super) throttle: Throttle,
 }
@@ -73,6 +75,8 @@ impl ApiState {
             started: Instant::now(),
             feed: None,
             ending: watch::Sender::new(false),
+            #[cfg(feature = "tls")]
+            tls: None,
             access: Live::default(),
             throttle: Throttle::default(),
         }
@@ -89,6 +93,14 @@ impl ApiState {
     #[must_use]
     pub fn feeding(mut self, feed: Feed) -> Self {
         self.feed = Some(feed);
+        self
+    }
+
+    /// The same by TLS alone.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn by_tls(mut self, tls: Option<Live<super::tls::Tls>>) -> Self {
+        self.tls = tls;
         self
     }
 

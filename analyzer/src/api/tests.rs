@@ -1,4 +1,5 @@
 mod access;
+mod feed;
 mod questions;
 
 use std::{
@@ -17,6 +18,7 @@ use super::{
     *,
 };
 use crate::{
+    feed::Feed,
     fixtures,
     metrics::Metrics,
     record::Record,
@@ -36,6 +38,7 @@ struct Server {
     metrics: Metrics,
     capture: Arc<CaptureStatus>,
     writer: WriterHandle,
+    feed: Feed,
     stop: Option<oneshot::Sender<()>>,
     api: Option<JoinHandle<()>>,
     store: Option<WriterThread>,
@@ -92,7 +95,8 @@ impl Server {
             Reader::open(&path).unwrap(),
             Arc::new(row_of),
         );
-        let state = Arc::new(state.guarded(access.into()));
+        let feed = Feed::start(&metrics, 0xabc).unwrap();
+        let state = Arc::new(state.guarded(access.into()).feeding(feed.clone()));
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -112,6 +116,7 @@ impl Server {
             metrics,
             capture,
             writer,
+            feed,
             stop: Some(stop),
             api: Some(api),
             store: Some(thread),

@@ -8,6 +8,8 @@ use std::{
 };
 
 use analyzer::api::access::{Access, Guard, HostName, Origin, Reach, Scrapers, Tokens};
+#[cfg(feature = "tls")]
+use analyzer::api::tls::Tls;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
@@ -41,6 +43,26 @@ pub(crate) struct AccessArgs {
     #[arg(value_delimiter = ',')]
     allowed_hosts: Vec<HostName>,
 
+    /// Serve by TLS, with the certificate chain of this PEM file; SIGHUP reads it and its key again
+    #[cfg(feature = "tls")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LLMTAP_TLS_CERT",
+        requires = "tls_key"
+    )]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in PEM
+    #[cfg(feature = "tls")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LLMTAP_TLS_KEY",
+        requires = "tls_cert"
+    )]
+    tls_key: Option<PathBuf>,
+
     /// Let pages of this origin read answers, such as https://board.example.org; repeatable. Default: none
     #[arg(
         long = "cors-origin",
@@ -52,6 +74,13 @@ pub(crate) struct AccessArgs {
 }
 
 impl AccessArgs {
+    /// The certificate and its key, where there are such.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
+        Ok(files.map(|(cert, key)| Tls::read(cert, key)).transpose()?)
+    }
+
     /// The rules, for an API at this address beside this store, whose own token is made when it is asked for and
     /// missing.
     pub(crate) fn rules(&self, listen: SocketAddr, db: &Path) -> anyhow::Result<Access> {

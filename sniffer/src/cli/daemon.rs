@@ -76,6 +76,7 @@ pub(crate) struct Daemon {
     stopping: Arc<Notify>,
     runtime: Runtime,
     server: JoinHandle<Result<(), api::ApiError>>,
+    scheme: &'static str,
     address: std::net::SocketAddr,
     #[cfg(feature = "otlp")]
     otlp: Option<Exporter>,
@@ -93,6 +94,8 @@ impl Daemon {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
         let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
         let access = Live::from(serving.access()?);
+        #[cfg(feature = "tls")]
+        let tls = serving.access.tls()?.map(Live::from);
         let listener = api::bind(serving.listen)?;
         let address = listener
             .local_addr()
@@ -150,6 +153,12 @@ impl Daemon {
             Some(queue) => state.telling(Arc::new(move |record| queue.submit(record))),
             None => state,
         };
+        #[cfg(feature = "tls")]
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        #[cfg(not(feature = "tls"))]
+        let scheme = "http";
+        #[cfg(feature = "tls")]
+        let state = state.by_tls(tls.clone());
         let state = Arc::new(state);
         let runtime = Builder::new_multi_thread()
             .worker_threads(API_THREADS)
@@ -178,6 +187,8 @@ impl Daemon {
                 counter: setup.counter.clone(),
                 retention: storage.retention(),
                 access,
+                #[cfg(feature = "tls")]
+                tls,
                 log,
                 reloads: metrics.reloads().clone(),
             };
@@ -204,6 +215,7 @@ impl Daemon {
             stopping,
             runtime,
             server,
+            scheme,
             address,
             #[cfg(feature = "otlp")]
             otlp,
@@ -215,20 +227,20 @@ impl Daemon {
         if let Some(what) = capturing {
             self.capture.set(CaptureState::Capturing(what.to_owned()));
         }
-        let address = self.address;
+        let (scheme, address) = (self.scheme, self.address);
         let what = capturing
             .map(|what| format!("{what}; "))
             .unwrap_or_default();
         tracing::info!(
-            "ready: {what}metrics at http://{address}/metrics, status at http://{address}/"
+            "ready: {what}metrics at {scheme}://{address}/metrics, status at {scheme}://{address}/"
         );
     }
 
     /// The same where files were read, and no more will come.
     pub(crate) fn replayed(&self, what: &str) {
         self.capture.set(CaptureState::Replayed(what.to_owned()));
-        let address = self.address;
-        tracing::info!("ready: {what}; the dashboard is at http://{address}/ until Ctrl-C");
+        let (scheme, address) = (self.scheme, self.address);
+        tracing::info!("ready: {what}; the dashboard is at {scheme}://{address}/ until Ctrl-C");
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

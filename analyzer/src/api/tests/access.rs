@@ -123,7 +123,7 @@ const TABLE: &[(&str, [&str; 5])] = &[
 ];
 
 /// Asks, and reads the status.
-fn status(server: &Server, request: &str, headers: &str) -> u16 {
+pub(super) fn status(server: &Server, request: &str, headers: &str) -> u16 {
     let head = format!("{request} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(head.as_bytes()).unwrap();

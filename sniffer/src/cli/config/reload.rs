@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "tls")]
+use analyzer::api::tls::Tls;
 use analyzer::{
     analysis, api::access::Access, live::Live, metrics::ReasonCounters, store::Retention,
     tokens::Counter,
@@ -30,6 +32,9 @@ pub(crate) struct Running {
     pub(crate) retention: Live<Retention>,
     /// Who may ask the API.
     pub(crate) access: Live<Access>,
+    /// The certificate, where the API is served by TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Live<Tls>>,
     /// What is logged.
     pub(crate) log: LogHandle,
     /// Counts the reloads.
@@ -112,6 +117,13 @@ const PARTS: &[Part] = &[
         read: Read::Always,
         prepare: access_part,
     },
+    // Their files are read again; others, or none, take a restart.
+    #[cfg(feature = "tls")]
+    Part {
+        keys: &[],
+        read: Read::Always,
+        prepare: tls_part,
+    },
     Part {
         keys: &["log"],
         read: Read::Changed,
@@ -168,6 +180,19 @@ fn access_part(running: &Running, cli: &Cli) -> anyhow::Result<Swap> {
     Ok(Box::new(move |running| running.access.replace(fresh)))
 }
 
+#[cfg(feature = "tls")]
+fn tls_part(running: &Running, cli: &Cli) -> anyhow::Result<Swap> {
+    let fresh = match (&running.tls, cli.command.serving()) {
+        (Some(_), Some(serving)) => serving.access.tls()?,
+        _ => None,
+    };
+    Ok(Box::new(move |running| {
+        if let (Some(tls), Some(fresh)) = (&running.tls, fresh) {
+            tls.replace(fresh);
+        }
+    }))
+}
+
 fn log_part(cli: &Cli) -> Swap {
     let filter = cli.common.log.filter();
     Box::new(move |running| (running.log.0)(filter))
@@ -181,6 +206,8 @@ pub(super) fn rehearse(cli: &Cli) -> anyhow::Result<()> {
     }
     if let Some(serving) = cli.command.serving() {
         serving.access.named(serving.listen)?;
+        #[cfg(feature = "tls")]
+        serving.access.tls()?;
     }
     Ok(())
 }
