@@ -57,7 +57,10 @@ fn the_files_are_all_there_and_all_used() {
         .iter()
         .flat_map(|place| fs::read_dir(folder().join(place)).unwrap())
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".js") || name.ends_with(".css"))
+        .filter(|name| {
+            let extension = FilePath::new(name).extension();
+            extension.is_some_and(|extension| extension == "js" || extension == "css")
+        })
         .collect();
     assert_eq!(served, there);
     let mut named = BTreeSet::new();

@@ -228,8 +228,8 @@ impl Daemon {
     /// The same where files were read, and no more will come.
     pub(crate) fn replayed(&self, what: &str) {
         self.capture.set(CaptureState::Replayed(what.to_owned()));
-        let address = self.address;
-        tracing::info!("ready: {what}; the dashboard is at http://{address}/ until Ctrl-C");
+        let (scheme, address) = (self.scheme, self.address);
+        tracing::info!("ready: {what}; the dashboard is at {scheme}://{address}/ until Ctrl-C");
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
