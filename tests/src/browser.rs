@@ -110,6 +110,10 @@ impl Browser {
     ///
     /// # Errors
     /// Where it is refused, or after [`PATIENCE`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers make the parameters where they give the order"
+    )]
     pub fn order(&mut self, method: &str, parameters: Value) -> Result<Value> {
         self.asked += 1;
         let mut order = json!({"id": self.asked, "method": method, "params": parameters});

@@ -153,6 +153,9 @@ fn asked(models: &[&str], file: &Path) -> Result<()> {
     capture(&requests.collect::<Vec<_>>(), file)
 }
 
+/// The tokenizer, its fit and the prompt_rule of each of five models.
+type Expected = [(&'static str, &'static str, &'static str); 5];
+
 #[test]
 fn what_counts_and_how_well_it_fits_is_told() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -168,8 +171,7 @@ fn what_counts_and_how_well_it_fits_is_told() -> Result<()> {
     let qwen = tools::tokenizer("qwen3")?;
     let by_file = given("my-*", &qwen.join("tokenizer.json"));
     let first = given("my-own*", &qwen);
-    // A setting, and (tokenizer, fit, prompt_rule) of each model.
-    type Expected = [(&'static str, &'static str, &'static str); 5];
+    // A setting, and what is expected by it.
     let expected: [(Vec<&str>, Expected); 3] = [
         (
             vec![],

@@ -59,9 +59,9 @@ fn models_add_up_to_the_rows() -> Result<()> {
         .iter()
         .filter(|line| !line.starts_with('~'))
         .map(|line| {
-            let mut cells = line.split_whitespace();
-            let model = cells.next().unwrap_or_default().to_owned();
-            (model, cells.next().unwrap_or_default().parse().unwrap_or(0))
+            let mut words = line.split_whitespace();
+            let model = words.next().unwrap_or_default().to_owned();
+            (model, words.next().unwrap_or_default().parse().unwrap_or(0))
         })
         .collect();
     assert_eq!(shown, calls);

@@ -161,7 +161,7 @@ async fn page_file(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    match ui::file(name, headers).await {
+    match ui::file(name, &headers) {
         Some(file) => Ok(file),
         None => Err(not_found(uri).await),
     }

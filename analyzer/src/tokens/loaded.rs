@@ -8,10 +8,6 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 use super::{engine::Engine, special::Specials, window};
 
 /// What counts.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are a few of them, each in its place for good"
-)]
 pub(super) enum Loaded {
     /// The engine of our own.
     Own {

@@ -302,7 +302,6 @@ mod tests {
     ];
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a name of a model a line")]
     fn open_models_have_their_vocabularies_and_templates() {
         for (model, vocabulary, fit, family) in OPEN {
             let known = known(model).map(|known| (known.vocabulary, known.fit, known.family));

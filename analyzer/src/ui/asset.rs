@@ -1,6 +1,6 @@
 //! A file of the binary's, and how it is served.
 
-use std::{io::Write as _, sync::OnceLock};
+use std::{fmt::Write as _, io::Write as _, sync::OnceLock};
 
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -62,11 +62,11 @@ impl Asset {
 
 fn tag(text: &str) -> String {
     let digest = Sha256::digest(text);
-    let digits: String = digest
-        .iter()
-        .take(TAG_BYTES)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut digits = String::new();
+    for byte in digest.iter().take(TAG_BYTES) {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
     // Weak: it stands for both codings (RFC 9110 §8.8.1).
     format!("W/\"{digits}\"")
 }

@@ -60,13 +60,13 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
 }
 
 /// One of its files; `None` where there is no such.
-pub(crate) async fn file(
+pub(crate) fn file(
     name: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
+    headers: &HeaderMap,
 ) -> Option<Response> {
     let Path(name) = name.ok()?;
     let (_, asset) = FILES.iter().find(|(known, _)| *known == name)?;
-    Some(asset.answer(&headers))
+    Some(asset.answer(headers))
 }
 
 /// What every answer says beside its content.

@@ -13,7 +13,7 @@ use super::{CaptureError, CaptureStats, Next, Packet, PacketSource};
 
 /// The longest wait for one packet. Captures of several days have nights in them, and a damaged time stamp may be
 /// years ahead: what is beyond this is skipped.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// The longest sleep: after it the source says again that it is idle, and can be stopped.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
@@ -82,30 +82,29 @@ impl<S: PacketSource> Paced<S> {
 
 impl<S: PacketSource> PacketSource for Paced<S> {
     fn next(&mut self) -> Result<Next<'_>, CaptureError> {
-        let waiting = match self.waits.take() {
-            Some(waiting) => waiting,
-            None => {
-                let (head, micros) = match self.source.next()? {
-                    Next::Packet(packet) => {
-                        self.data.clear();
-                        self.data.extend_from_slice(packet.data);
-                        let head = Packet {
-                            data: &[],
-                            time: packet.time,
-                            link: packet.link,
-                            wire_len: packet.wire_len,
-                            interface: packet.interface,
-                        };
-                        (head, packet.time.as_micros())
-                    }
-                    Next::Idle => return Ok(Next::Idle),
-                    Next::End => return Ok(Next::End),
-                };
-                Waiting {
-                    packet: head,
-                    due: self.due(micros, Instant::now()),
-                    told: false,
+        let waiting = if let Some(waiting) = self.waits.take() {
+            waiting
+        } else {
+            let (head, micros) = match self.source.next()? {
+                Next::Packet(packet) => {
+                    self.data.clear();
+                    self.data.extend_from_slice(packet.data);
+                    let head = Packet {
+                        data: &[],
+                        time: packet.time,
+                        link: packet.link,
+                        wire_len: packet.wire_len,
+                        interface: packet.interface,
+                    };
+                    (head, packet.time.as_micros())
                 }
+                Next::Idle => return Ok(Next::Idle),
+                Next::End => return Ok(Next::End),
+            };
+            Waiting {
+                packet: head,
+                due: self.due(micros, Instant::now()),
+                told: false,
             }
         };
         let left = waiting.due.saturating_duration_since(Instant::now());

@@ -84,6 +84,10 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Opens the store, binds the API and serves it.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one part after the other, each of which needs those before it"
+    )]
     pub(crate) fn start(
         serving: &Serving,
         analysis: &AnalysisArgs,

@@ -229,9 +229,8 @@ impl Access {
             Shows::Metrics if self.scrapers == Scrapers::Anybody && !names_a_record(asked.uri) => {
                 Needs::Nothing
             }
-            Shows::Figures | Shows::Metrics => token,
             Shows::Reports if self.report_tokens.is_some() => Needs::ReportToken,
-            Shows::Reports => token,
+            Shows::Figures | Shows::Metrics | Shows::Reports => token,
         }
     }
 

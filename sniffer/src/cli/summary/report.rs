@@ -1,6 +1,6 @@
 //! The report on the calls of a capture: sections of lines and tables, no wider than the terminal.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use analyzer::cost;
 use sniffer::pipeline::Report;
@@ -233,7 +233,8 @@ fn text(columns: Vec<Column>, rows: &[Vec<String>], width: usize) -> String {
 /// Says how many a table leaves out.
 fn more(out: &mut String, all: usize, shown: usize, what: &str) {
     if all > shown {
-        out.push_str(&format!("… and {} {what} more\n", all - shown));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "… and {} {what} more", all - shown);
     }
 }
 

@@ -268,7 +268,7 @@ fn under_way(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: 
             (Some(_), n) => human::count(n),
             (None, n) => format!("~{}", human::count(n)),
         };
-        let cells = vec![
+        let texts = vec![
             seconds(call.age),
             call.stage().to_owned(),
             tokens,
@@ -277,7 +277,7 @@ fn under_way(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: 
             call.client().to_owned(),
             call.operation.clone().unwrap_or_default(),
         ];
-        (cells, false)
+        (texts, false)
     };
     let rows: Vec<Row> = calls.iter().map(row).collect();
     pane(buffer, area, (&title, look), &columns, &rows, scroll);
@@ -300,14 +300,14 @@ fn models(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usi
     ];
     let row = |model: &&Model| {
         let totals = &model.totals;
-        let cells = vec![
+        let texts = vec![
             model.model.clone(),
             human::count(totals.calls),
             human::count(totals.not_ok),
             human::count(totals.input_tokens),
             human::count(totals.output_tokens),
         ];
-        (cells, false)
+        (texts, false)
     };
     let rows: Vec<Row> = models.iter().map(row).collect();
     pane(buffer, area, (&title, look), &columns, &rows, scroll);
@@ -352,7 +352,7 @@ fn finished(buffer: &mut Buffer, area: Rect, title: (&str, &Look), calls: &[&Cal
             .ended
             .map(|ended| Timestamp::from_micros((ended * 1e6) as i64));
         let ended = ended.map_or_else(|| "-".to_owned(), human::time_of_day);
-        let cells = vec![
+        let texts = vec![
             ended.chars().take(8).collect(),
             text(&call.model),
             call.outcome.clone(),
@@ -364,7 +364,7 @@ fn finished(buffer: &mut Buffer, area: Rect, title: (&str, &Look), calls: &[&Cal
             seconds(call.elapsed),
             text(&call.client),
         ];
-        (cells, call.outcome != "ok")
+        (texts, call.outcome != "ok")
     };
     let rows: Vec<Row> = calls.iter().map(row).collect();
     pane(buffer, area, title, &columns, &rows, scroll);
@@ -387,12 +387,12 @@ fn losses(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usi
     let rows: Vec<Row> = losses
         .iter()
         .map(|loss| {
-            let cells = vec![
+            let texts = vec![
                 human::count(loss.count),
                 loss.reason.clone(),
                 loss.family.clone(),
             ];
-            (cells, false)
+            (texts, false)
         })
         .collect();
     let title = format!("losses: {} kinds", rows.len());

@@ -45,6 +45,7 @@ pub(super) struct Loss {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "as /api/status names them")]
 pub(super) struct Calls {
     pub(super) total: Totals,
     pub(super) models: Vec<Model>,

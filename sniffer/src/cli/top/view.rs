@@ -12,6 +12,10 @@ const FILTER: usize = 64;
 
 /// The state of the view.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, turned by a key of its own"
+)]
 pub(super) struct View {
     pub(super) picture: Picture,
     pub(super) rates: Rates,
