@@ -49,6 +49,9 @@ _llmtap() {
             llmtap,stats)
                 cmd="llmtap__subcmd__stats"
                 ;;
+            llmtap,top)
+                cmd="llmtap__subcmd__top"
+                ;;
             llmtap__subcmd__config,check)
                 cmd="llmtap__subcmd__config__subcmd__check"
                 ;;
@@ -106,6 +109,9 @@ _llmtap() {
             llmtap__subcmd__help,stats)
                 cmd="llmtap__subcmd__help__subcmd__stats"
                 ;;
+            llmtap__subcmd__help,top)
+                cmd="llmtap__subcmd__help__subcmd__top"
+                ;;
             llmtap__subcmd__help__subcmd__config,check)
                 cmd="llmtap__subcmd__help__subcmd__config__subcmd__check"
                 ;;
@@ -122,7 +128,7 @@ _llmtap() {
 
     case "${cmd}" in
         llmtap)
-            opts="-h -V --config --log --help --version run replay serve check config completions docs calls stats export help"
+            opts="-h -V --config --log --help --version run replay serve top check config completions docs calls stats export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -624,7 +630,7 @@ _llmtap() {
             return 0
             ;;
         llmtap__subcmd__help)
-            opts="run replay serve check config completions docs calls stats export help"
+            opts="run replay serve top check config completions docs calls stats export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -833,8 +839,22 @@ _llmtap() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        llmtap__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         llmtap__subcmd__replay)
-            opts="-p -h --port --format --rows --db --bodies --serve --listen --tokenizer --key-file --prices --count --audit-rate --count-cache --trusted-proxy --user-header --model-header --label --redact --redact-json --redact-file --max-text --body-head --body-tail --max-connections --idle-timeout --answer-timeout --half-open-timeout --max-connection-buffer --max-buffered --max-head-bytes --max-head-fields --max-open-exchanges --max-body-read --max-decoder-memory --config --log --help"
+            opts="-p -h --port --format --rows --realtime --speed --db --bodies --serve --listen --tokenizer --key-file --prices --count --audit-rate --count-cache --trusted-proxy --user-header --model-header --label --redact --redact-json --redact-file --max-text --body-head --body-tail --max-connections --idle-timeout --answer-timeout --half-open-timeout --max-connection-buffer --max-buffered --max-head-bytes --max-head-fields --max-open-exchanges --max-body-read --max-decoder-memory --config --log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -854,6 +874,10 @@ _llmtap() {
                     ;;
                 --rows)
                     COMPREPLY=($(compgen -W "calls exchanges" -- "${cur}"))
+                    return 0
+                    ;;
+                --speed)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --db)
@@ -1539,6 +1563,36 @@ _llmtap() {
                     return 0
                     ;;
                 --step)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        llmtap__subcmd__top)
+            opts="-h --api-token-file --db --config --log --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --api-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -31,6 +31,7 @@ complete -c llmtap -n "__fish_llmtap_needs_command" -s V -l version -d 'Print ve
 complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "run" -d 'Tap a model server\'s port, store its calls and serve them'
 complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "replay" -d 'Read capture files and print what they hold'
 complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "serve" -d 'Serve stored calls and take reports, without capturing'
+complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "top" -d 'Watch a running llmtap on a terminal: rates, calls under way, models, last calls, errors, losses'
 complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "check" -d 'Tell what this machine allows, which backend `run` would take, and what is missing'
 complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "config" -d 'Show, check and explain the settings'
 complete -c llmtap -n "__fish_llmtap_needs_command" -f -a "completions" -d 'Print a script that completes commands and flags in a shell'
@@ -119,6 +120,7 @@ ndjson\t'A JSON object a line'
 csv\t'Comma-separated values with a header line'"
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l rows -d 'Which rows are printed' -r -f -a "calls\t'A row an LLM call'
 exchanges\t'A row an HTTP exchange, LLM or not'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l speed -d 'Play it so many times as fast (with --realtime)' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l db -d 'Store the calls in this SQLite file as well. Without it nothing is stored' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l bodies -d 'What of request and response bodies is stored (with --db)' -r -f -a "full\t'All, but images and vectors; --keep-bodies and --max-bodies-size say how long'
 text\t'The same without other base64 data, such as sounds and documents'
@@ -155,6 +157,7 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-body-read -
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l max-decoder-memory -d 'Bytes that compressed bodies in flight may take for their windows: 32 KiB each for gzip, as a rule 2 to 4 MiB for zstd and br. Further ones are not read' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l realtime -d 'Play the capture at its own pace. On a terminal, it is watched as by `llmtap top`, and the report comes after; else rows are printed as their calls end'
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -l serve -d 'Serve the dashboard and the API on what was read, until Ctrl-C. Nothing is stored: the rows and texts are kept in a private folder in memory (/dev/shm, else the folder of temporary files) and removed at the end'
 complete -c llmtap -n "__fish_llmtap_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l listen -d 'Serve metrics and the API on this address; port 0 takes a free one' -r
@@ -209,6 +212,11 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l log -d 'What is 
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l metrics-public -d 'Answer /metrics without a token, wherever it is asked from'
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l otlp-content -d 'Send request and response texts along with the calls, as they are stored: known secrets taken out'
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l api-token-file -d 'Send the first token of this file, if the daemon wants one. Default: llmtap.token beside the store' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l db -d 'The daemon\'s SQLite file, beside which its token lies. Default: /var/lib/llmtap/llmtap.db as root, else llmtap/llmtap.db in the XDG state folder' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
+complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
+complete -c llmtap -n "__fish_llmtap_using_subcommand top" -s h -l help -d 'Print help'
 complete -c llmtap -n "__fish_llmtap_using_subcommand check" -s p -l port -d 'Look for a model server on this port; repeatable. Default: the well-known ones' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand check" -l format -d 'How it is printed' -r -f -a "text\t'For people'
 json\t'One JSON object'"
@@ -360,17 +368,18 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand export" -l limit -d 'Calls
 complete -c llmtap -n "__fish_llmtap_using_subcommand export" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand export" -l log -d 'What is logged: error, warn, info, debug or trace, for all or for parts of the program, such as warn,analyzer=debug' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "run" -d 'Tap a model server\'s port, store its calls and serve them'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "replay" -d 'Read capture files and print what they hold'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "serve" -d 'Serve stored calls and take reports, without capturing'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "check" -d 'Tell what this machine allows, which backend `run` would take, and what is missing'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "config" -d 'Show, check and explain the settings'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "completions" -d 'Print a script that completes commands and flags in a shell'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "docs" -d 'Write what is generated from this definition: pages, an example file, scripts'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "calls" -d 'Print stored calls, or all of one'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "stats" -d 'Print counts, sums and percentiles of stored calls, by group and over time'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "export" -d 'Write stored calls into a file or a pipe, of any number'
-complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve check config completions docs calls stats export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "run" -d 'Tap a model server\'s port, store its calls and serve them'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "replay" -d 'Read capture files and print what they hold'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "serve" -d 'Serve stored calls and take reports, without capturing'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "top" -d 'Watch a running llmtap on a terminal: rates, calls under way, models, last calls, errors, losses'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "check" -d 'Tell what this machine allows, which backend `run` would take, and what is missing'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "config" -d 'Show, check and explain the settings'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "completions" -d 'Print a script that completes commands and flags in a shell'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "docs" -d 'Write what is generated from this definition: pages, an example file, scripts'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "calls" -d 'Print stored calls, or all of one'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "stats" -d 'Print counts, sums and percentiles of stored calls, by group and over time'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "export" -d 'Write stored calls into a file or a pipe, of any number'
+complete -c llmtap -n "__fish_llmtap_using_subcommand help; and not __fish_seen_subcommand_from run replay serve top check config completions docs calls stats export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c llmtap -n "__fish_llmtap_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print what a command would go by: each setting with its value'
 complete -c llmtap -n "__fish_llmtap_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Look for faults in the settings of file and environment'
 complete -c llmtap -n "__fish_llmtap_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "example" -d 'Print a settings file with every setting, explained'
