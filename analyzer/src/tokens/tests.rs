@@ -169,10 +169,24 @@ const PROSE: &str = "The tap isn't in the path; it's beside it (see §3): 1,234.
     你好，世界！这是一个测试。 こんにちは、世界。 Привет, мир! 안녕하세요 세계.\n\n\tfn main() { println!(\"{x:?}\"); }\r\n  \
     https://example.org/a/b?c=d&e=f#g  日本語とEnglishが混ざる文。  e.g. we'll they'd I'M 12345678  \n";
 
+const CHINESE: &str = "默认情况下，系统启动之后会自动检查网络接口；如果没有找到可用的地址，默认值就是本机。\
+    每当有新的请求到来，服务器先读取它的头部，然后逐字逐句地把回答发送给客户端，直到连接被关闭为止。\
+    昨天傍晚我们沿着湖边散步，柳树的影子倒映在水面上，几只麻雀叽叽喳喳地飞过，远处的寺庙传来悠扬的钟声。\
+    （注意：《用户手册》第3章的“常见问题”与此有关，默认安装时并不包含它。）繁體中文亦然，預設的語言為臺灣國語。";
+
+const JAPANESE: &str = "初期設定では、パケットを記録する前に必ず接続の状態を確認します。\
+    もし返事が途中で切れてしまったら、そこまでの文字だけを数えて、残りは失われたものとして報告してください。\
+    昨日の夕方、私たちは古い港町の坂道をゆっくり歩きながら、潮の香りと鰹節の匂いに誘われて小さな食堂に入った。\
+    「ご注文はお決まりですか？」と尋ねられ、焼き魚定食を二つ頼むと、窓の外では鴎が鳴いていた。";
+
 #[test]
 fn quirks_count_as_in_the_references() {
     for text in [
         PROSE,
+        CHINESE,
+        JAPANESE,
+        // One token, of which 默 is none and has its last byte in another one with what follows.
+        "，默认",
         "",
         " ",
         "\n",
@@ -189,6 +203,10 @@ fn quirks_count_as_in_the_references() {
         check(text);
     }
     check(&PROSE.repeat(50));
+    // Without its signs a text is one piece.
+    for text in [CHINESE, JAPANESE] {
+        check(&text.replace(|c: char| !c.is_alphabetic(), ""));
+    }
 }
 
 #[test]

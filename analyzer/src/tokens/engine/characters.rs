@@ -26,7 +26,7 @@ const BITS: u32 = 20;
 
 /// A place's lowest bits: the token of the character, or how many it has.
 const TOKEN: u32 = (1 << 21) - 1;
-/// Its bytes become several tokens, not one.
+/// Its bytes become several tokens, not one; a longer token may still have it.
 const SEVERAL: u32 = 1 << 21;
 /// A token has this character, or its last bytes, and a part of a character after it.
 const OPEN_AFTER: u32 = 1 << 22;
@@ -159,15 +159,17 @@ impl Characters {
         self.neighbours[bit / 64] >> (bit % 64) & 1 == 1
     }
 
-    /// Whether a token may lie across these two; `None` where it may lie across parts of them.
+    /// Whether a token may lie across these two; `None` where they must be merged from bytes on as well.
     #[inline]
     fn join(&self, left: (u32, u32), right: (u32, u32)) -> Option<bool> {
         let either = left.1 | right.1;
         if either & UNKNOWN != 0 || (left.1 & OPEN_AFTER != 0 && right.1 & OPEN_BEFORE != 0) {
             return None;
         }
-        let ascii = (left.0 | right.0) < 0x80;
-        Some(ascii || (either & SEVERAL == 0 && self.are_neighbours(left.0, right.0)))
+        let joined = (left.0 | right.0) < 0x80 || self.are_neighbours(left.0, right.0);
+        // One that never becomes whole may be in a longer token all the same: its last bytes first merge with
+        // what follows, and what is before it with all of these.
+        (!joined || either & SEVERAL == 0).then_some(joined)
     }
 
     /// Hands over the parts of a piece of whole characters, in order. `tokens` is room.

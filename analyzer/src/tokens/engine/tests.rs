@@ -80,6 +80,73 @@ fn tokens_that_merging_never_makes_count_one_when_they_are_all_of_a_piece() {
     assert_eq!(engine().merging_alone().count("abcd"), 3);
 }
 
+/// 默 is no token here, but its last byte with 认 is, so that 默认 is one, and the token before it takes both.
+#[test]
+fn a_character_of_several_tokens_may_be_within_a_token() {
+    let tokens: [&[u8]; 10] = [
+        b"\xe9\xbb",
+        b"\xe8\xae",
+        "认".as_bytes(),
+        b"\x98\xe8\xae\xa4",
+        "默认".as_bytes(),
+        b"\xe4\xbd",
+        "你".as_bytes(),
+        "你默认".as_bytes(),
+        "你认".as_bytes(),
+        "默认你".as_bytes(),
+    ];
+    let texts = [
+        "你默认",
+        "你默",
+        "默认",
+        "你你默认你",
+        "认你默认认",
+        "默你默默认",
+        "你认默认你默",
+    ];
+    check(&tokens, &texts.map(String::from));
+}
+
+/// Every token of scripts of many characters, alone and before others, through the parts that `characters.rs`
+/// makes and without these.
+#[test]
+fn tokens_of_many_characters_count_as_merged_from_bytes() {
+    use crate::tokens::Vocabulary;
+
+    for vocabulary in Vocabulary::ALL {
+        let Some((splitter, tokens)) = vocabulary.parts() else {
+            continue;
+        };
+        let tokens: Vec<&[u8]> = tokens.iter().map(|token| &token[..]).collect();
+        let wide = tokens
+            .iter()
+            .filter(|token| token.iter().any(|byte| *byte >= 0xe0));
+        let wide: Vec<&str> = wide
+            .filter_map(|token| str::from_utf8(token).ok())
+            .collect();
+        let others = (0..wide.len()).map(|at| wide[at * 7 % wide.len()]);
+        let mut texts: Vec<String> = wide.iter().map(|token| (*token).to_string()).collect();
+        texts.extend(
+            wide.iter()
+                .zip(others)
+                .map(|(one, other)| format!("{one}{other}")),
+        );
+        assert!(texts.len() > 1_000);
+        let parts = Engine::new(splitter, &tokens).unwrap();
+        assert!(parts.characters.is_some(), "{}", vocabulary.name());
+        let counts: Vec<u64> = texts.iter().map(|text| parts.count(text)).collect();
+        // What was counted before is forgotten with the room.
+        let bytes = Engine {
+            characters: None,
+            rooms: Mutex::default(),
+            ..parts
+        };
+        for (text, count) in texts.iter().zip(counts) {
+            assert_eq!(count, bytes.count(text), "{} {text:?}", vocabulary.name());
+        }
+    }
+}
+
 #[test]
 fn a_vocabulary_that_is_too_large_is_none() {
     let tokens = vec![&b"a"[..]; MOST_TOKENS + 1];
