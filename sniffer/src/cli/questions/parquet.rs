@@ -158,7 +158,7 @@ mod tests {
         query::{Filter, select::Selection},
         report::Report,
         store::{Session, SqliteSettings, SqliteStore, Store as _, system_clock},
-        tokens::Tokenizers,
+        tokens::Counter,
     };
     use parquet::{
         file::reader::{FileReader as _, SerializedFileReader},
@@ -170,7 +170,7 @@ mod tests {
     /// Stores two calls that took 1.5 s and 2.5 s, of which the second named no model.
     fn store(path: &Path) {
         let settings = analysis::Settings::default();
-        let tokenizers = Tokenizers::from_setting(None).unwrap();
+        let counter = Counter::always();
         let reports = [(1.5, Some("qwen3")), (2.5, None)].map(|(elapsed_time, model)| Report {
             elapsed_time,
             model: model.map(str::to_owned),
@@ -179,7 +179,7 @@ mod tests {
         let records: Vec<_> = (0..)
             .zip(reports)
             .map(|(number, report)| {
-                analyze_report(report, system_clock(), &settings, &tokenizers, number)
+                analyze_report(report, system_clock(), &settings, &counter, number)
             })
             .collect();
         let mut store = SqliteStore::open(path, SqliteSettings::default()).unwrap();
