@@ -63,9 +63,10 @@ pub(crate) struct AccessArgs {
     )]
     tls_key: Option<PathBuf>,
 
-    /// Let pages of this origin read answers, such as https://board.example.org; repeatable. Default: none
+    /// Origins whose pages may read answers.
     #[arg(
         long = "cors-origin",
+        help = "Let pages of this origin read answers, such as https://board.example.org; repeatable. Default: none",
         value_name = "ORIGIN",
         env = "LLMTAP_CORS_ORIGIN"
     )]
