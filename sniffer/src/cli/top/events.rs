@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::AsFd as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +13,10 @@ use std::{
 
 use anyhow::Context as _;
 use crossbeam_channel::Sender;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::{
     runtime::Builder,
@@ -21,7 +26,10 @@ use tokio::{
 use super::picture::Picture;
 
 /// How often the reader of keys looks whether it is still needed.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: u16 = 100;
+
+/// How often it is looked at for the end of its work, and how many times.
+const PATIENCE: (Duration, usize) = (Duration::from_millis(10), 50);
 
 /// The number of SIGTSTP on Linux.
 const STOP_FROM_TERMINAL: i32 = 20;
@@ -83,14 +91,22 @@ impl Drop for Sources {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(keys) = self.keys.take() {
-            // Keys that are typed from now on are the shell's.
-            let _ = keys.join();
+            // Keys that are typed from now on are the shell's. A reader that does not end does not hold the rest.
+            let (pause, times) = PATIENCE;
+            for _ in 0..times {
+                if keys.is_finished() {
+                    let _ = keys.join();
+                    return;
+                }
+                thread::sleep(pause);
+            }
         }
     }
 }
 
 fn next_event() -> io::Result<Option<Message>> {
-    if !event::poll(LOOK)? {
+    wait_for_terminal()?;
+    if !event::poll(Duration::ZERO)? {
         return Ok(None);
     }
     Ok(match event::read()? {
@@ -98,6 +114,26 @@ fn next_event() -> io::Result<Option<Message>> {
         Event::Resize(..) => Some(Message::Resized),
         _ => None,
     })
+}
+
+/// Waits for input, [`LOOK`] milliseconds at most. A terminal that is gone is an error here: crossterm would read
+/// its end again and again, and come to no event.
+fn wait_for_terminal() -> io::Result<()> {
+    let stdin = io::stdin();
+    let mut waits = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut waits, PollTimeout::from(LOOK)) {
+        // A signal, of a new size it may be.
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    if waits
+        .iter()
+        .any(|wait| wait.revents().is_some_and(|seen| seen.intersects(gone)))
+    {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
 }
 
 /// Signals end the view, or suspend it, in order: the terminal is given back first.
