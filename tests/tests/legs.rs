@@ -241,7 +241,7 @@ fn people_are_told_and_exchanges_stay() -> Result<()> {
         table.contains("\n1 rows are the same calls, seen farther out"),
         "{table}"
     );
-    assert!(table.contains("\noutcomes: 1 ok\n"), "{table}");
+    assert!(table.contains("\noutcomes: 1 ok (100 %)\n"), "{table}");
 
     let csv = replay(&talks, &["--format", "csv"])?.stdout;
     let column = |line: usize, name: &str| {

@@ -316,7 +316,8 @@ fn the_readme_has_each_limit_with_its_default_and_its_counter() -> Result<()> {
     let readme = std::fs::read_to_string(tools::file("../README.md"))?;
     let rows: Vec<Vec<String>> = readme
         .lines()
-        .filter(|line| line.starts_with("| `--"))
+        // The store's settings stand in a table of their own, without counters.
+        .filter(|line| line.starts_with("| `--") && line.contains("_total`"))
         .map(|line| {
             line.trim_matches('|')
                 .split('|')
