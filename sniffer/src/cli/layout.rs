@@ -28,7 +28,7 @@ const CALLS: [Column; 10] = [
 ];
 
 /// What gives way where there is no room, the first one first.
-const CALLS_GIVE_WAY: [&str; 4] = ["tok/s", "client", "status", "ttft"];
+const CALLS_GIVE_WAY: [&str; 5] = ["tok/s", "client", "status", "ttft", "time (UTC)"];
 
 const EXCHANGES: [Column; 9] = [
     ("time (UTC)", 12, Left),

@@ -334,8 +334,8 @@ mod tests {
     #[test]
     fn a_filter_is_typed_and_its_letters_are_no_commands() {
         let mut view = view();
-        assert_eq!(press(&mut view, "/a"), Ask::Nothing);
-        assert_eq!(shown(&view), "A");
+        assert_eq!(press(&mut view, "/B"), Ask::Nothing);
+        assert_eq!(shown(&view), "b");
         assert_eq!(press(&mut view, "q"), Ask::Nothing);
         assert_eq!(shown(&view), "");
         assert_eq!(press(&mut view, "\nq"), Ask::Quit);
