@@ -105,8 +105,10 @@ impl Drop for Sources {
 }
 
 fn next_event() -> io::Result<Option<Message>> {
-    wait_for_terminal()?;
+    // Keys that came together are all there after the first of them: only then is waited.
+    wait_for_terminal(0)?;
     if !event::poll(Duration::ZERO)? {
+        wait_for_terminal(LOOK)?;
         return Ok(None);
     }
     Ok(match event::read()? {
@@ -116,12 +118,12 @@ fn next_event() -> io::Result<Option<Message>> {
     })
 }
 
-/// Waits for input, [`LOOK`] milliseconds at most. A terminal that is gone is an error here: crossterm would read
+/// Waits for input, so many milliseconds at most. A terminal that is gone is an error here: crossterm would read
 /// its end again and again, and come to no event.
-fn wait_for_terminal() -> io::Result<()> {
+fn wait_for_terminal(millis: u16) -> io::Result<()> {
     let stdin = io::stdin();
     let mut waits = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut waits, PollTimeout::from(LOOK)) {
+    match poll(&mut waits, PollTimeout::from(millis)) {
         // A signal, of a new size it may be.
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => return Err(error.into()),
