@@ -127,10 +127,7 @@ fn clean(text: &str) -> impl Iterator<Item = char> {
                 return None;
             }
             '\u{1f3fb}'..='\u{1f3ff}' | '\u{200e}' | '\u{200f}' | '\u{061c}' => return None,
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => {
-                '\u{fffd}'
-            }
-            c if c.is_control() => '\u{fffd}',
+            c if drives_terminal(c) => '\u{fffd}',
             c => c,
         };
         marks = if c.width() == Some(0) { marks + 1 } else { 0 };
