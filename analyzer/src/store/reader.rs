@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::{
-    StoreError,
-    schema::{self, Found},
+    StoreError, schema,
     sqlite::{FileId, file_id},
 };
 
@@ -62,19 +61,12 @@ impl Reader {
         db.busy_timeout(std::time::Duration::from_secs(1))
             .map_err(error)?;
         db.pragma_update(None, "query_only", true).map_err(error)?;
-        match schema::look(&db).map_err(error)? {
-            Found::Version(found) if found > schema::NEWEST => Err(StoreError::Newer {
-                path: absolute,
-                found,
-                known: schema::NEWEST,
-            }),
-            Found::Version(_) => Ok(Self {
-                db,
-                file: file_id(&absolute),
-                path: absolute,
-            }),
-            Found::New | Found::Foreign => Err(StoreError::Foreign { path: absolute }),
-        }
+        schema::look(&db).map_err(error)?.readable(&absolute)?;
+        Ok(Self {
+            db,
+            file: file_id(&absolute),
+            path: absolute,
+        })
     }
 
     /// The file that it reads.

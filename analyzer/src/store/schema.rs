@@ -3,10 +3,11 @@
 //! `PRAGMA user_version` holds the number of the schema. A step to version N adds the columns of
 //! calls that came with N ([`Column::since`](crate::columns::Column::since)) and then runs its SQL.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::StoreError;
 use crate::call::Call;
 use crate::columns::{CALL_COLUMNS, Column, Kind};
 
@@ -142,6 +143,22 @@ pub(super) enum Found {
     Version(u32),
     /// Another program's.
     Foreign,
+}
+
+impl Found {
+    /// Whether rows can be read from it: it is ours, and of a version that this program knows.
+    pub(super) fn readable(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_owned();
+        match self {
+            Self::Version(found) if *found > NEWEST => Err(StoreError::Newer {
+                path,
+                found: *found,
+                known: NEWEST,
+            }),
+            Self::Version(_) => Ok(()),
+            Self::New | Self::Foreign => Err(StoreError::Foreign { path }),
+        }
+    }
 }
 
 /// Looks at a database without changing it; in one snapshot, since another process may be making it.

@@ -21,7 +21,7 @@ use rusqlite::{
 use super::{
     StoreError,
     blocks::{self, BLOCK_ROWS, Facts, Wanted},
-    schema::{self, Found},
+    schema,
     sqlite::{FileId, file_id, is_ours},
 };
 use crate::{
@@ -107,19 +107,12 @@ impl Session {
             other => other,
         };
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        match schema::look(&db).map_err(error)? {
-            Found::Version(found) if found > schema::NEWEST => Err(StoreError::Newer {
-                path: absolute,
-                found,
-                known: schema::NEWEST,
-            }),
-            Found::Version(_) => Ok(Self {
-                db,
-                path: absolute,
-                file,
-            }),
-            Found::New | Found::Foreign => Err(StoreError::Foreign { path: absolute }),
-        }
+        schema::look(&db).map_err(error)?.readable(&absolute)?;
+        Ok(Self {
+            db,
+            path: absolute,
+            file,
+        })
     }
 
     /// Whether the file that it reads is still the one at its path: another takes its place where it was set aside

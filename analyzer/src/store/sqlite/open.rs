@@ -72,30 +72,17 @@ fn prepare(path: &Path) -> Result<Connection, StoreError> {
     let mut db = Connection::open_with_flags(path, flags).map_err(error)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(error)?;
     let found = schema::look(&db).map_err(error)?;
-    match found {
-        Found::Foreign => {
-            return Err(StoreError::Foreign {
-                path: path.to_owned(),
-            });
-        }
-        Found::Version(found) if found > schema::NEWEST => {
-            return Err(StoreError::Newer {
-                path: path.to_owned(),
-                found,
-                known: schema::NEWEST,
-            });
-        }
+    if found == Found::New {
         // Known to the file once its first page is written.
-        Found::New => db
-            .pragma_update(None, "auto_vacuum", INCREMENTAL)
-            .map_err(error)?,
-        Found::Version(_) => {
-            if let Some(why) = damage_in(&db).map_err(error)? {
-                return Err(StoreError::Damaged {
-                    path: path.to_owned(),
-                    why,
-                });
-            }
+        db.pragma_update(None, "auto_vacuum", INCREMENTAL)
+            .map_err(error)?;
+    } else {
+        found.readable(path)?;
+        if let Some(why) = damage_in(&db).map_err(error)? {
+            return Err(StoreError::Damaged {
+                path: path.to_owned(),
+                why,
+            });
         }
     }
     let setup = |db: &mut Connection| {
