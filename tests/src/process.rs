@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
@@ -95,6 +96,18 @@ pub fn llmtap_under<W: AsRef<OsStr>, S: AsRef<OsStr>>(
         .env("LLMTAP_AUDIT_RATE", "0")
         .stdin(Stdio::null());
     Ok(command)
+}
+
+/// `llmtap serve` on a store, once it is ready, and where it answers.
+///
+/// # Errors
+/// Where it cannot be run, or never becomes ready.
+pub fn serve(store: &Path) -> Result<(Daemon, SocketAddr)> {
+    let mut command = llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
+    command.arg(store);
+    let daemon = Daemon::start(command)?;
+    let api = daemon.ready()?;
+    Ok((daemon, api))
 }
 
 /// Runs `llmtap` to its end.

@@ -1,14 +1,14 @@
 //! A real Prometheus scrapes a live run, and what it answers are the figures of the rows; totals outlive the
 //! process. Needs root, to capture packets: without it, it fails.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
     http, metrics,
     model_server::{ModelServer, Pace},
     openai::{self, Client},
-    process::{self, Daemon},
+    process,
     prometheus::Prometheus,
     tap::Tap,
     tools,
@@ -216,14 +216,6 @@ fn check_exemplars(prometheus: &Prometheus, rows: &Connection) -> Result<()> {
 
 const REPORT: &str = r#"{"request_body":"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}","response_body":"{\"object\":\"chat.completion\",\"model\":\"m\",\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"hello\"}}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}","elapsed_time":1.1}"#;
 
-fn serve(store: &Path) -> Result<(Daemon, SocketAddr)> {
-    let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
-    command.arg(store);
-    let daemon = Daemon::start(command)?;
-    let api = daemon.ready()?;
-    Ok((daemon, api))
-}
-
 fn send(api: SocketAddr, reports: usize) -> Result<()> {
     for _ in 0..reports {
         let response = http::post(api, "/api/report", REPORT)?;
@@ -241,7 +233,7 @@ fn counters_go_on_after_every_end() -> Result<()> {
     let mut sent = 0;
     let mut last: BTreeMap<String, f64> = BTreeMap::new();
     for (round, signal) in ["TERM", "KILL", "KILL", "INT"].iter().enumerate() {
-        let (daemon, api) = serve(&store)?;
+        let (daemon, api) = process::serve(&store)?;
         let first = totals(&http::get(api, "/metrics")?.text())?;
         for (series, before) in &last {
             let now = first.get(series).copied().unwrap_or(0.0);
@@ -292,9 +284,9 @@ fn totals(text: &str) -> Result<BTreeMap<String, f64>> {
 fn a_second_process_on_a_store_keeps_totals_of_its_own_run_alone() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("llmtap.db");
-    let (first, api) = serve(&store)?;
+    let (first, api) = process::serve(&store)?;
     send(api, 2)?;
-    let (second, other) = serve(&store)?;
+    let (second, other) = process::serve(&store)?;
     second.stderr_line(|line| line.contains("another llmtap keeps its totals in"))?;
     let calls = |api| -> Result<f64> {
         let samples = metrics::parse(&http::get(api, "/metrics")?.text())?;
@@ -303,7 +295,7 @@ fn a_second_process_on_a_store_keeps_totals_of_its_own_run_alone() -> Result<()>
     ensure!(calls(other)?.abs() < 0.5 && (calls(api)? - 2.0).abs() < 0.5);
     second.stop("TERM")?;
     first.stop("TERM")?;
-    let (third, api) = serve(&store)?;
+    let (third, api) = process::serve(&store)?;
     ensure!((calls(api)? - 2.0).abs() < 0.5);
     third.stop("TERM")?;
     Ok(())
@@ -314,7 +306,7 @@ fn damaged_totals_are_set_aside_with_a_sentence() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("llmtap.db");
     let totals = folder.path().join("llmtap.db.metrics");
-    let (daemon, api) = serve(&store)?;
+    let (daemon, api) = process::serve(&store)?;
     send(api, 1)?;
     daemon.stop("TERM")?;
     let half = std::fs::metadata(&totals)?.len() / 2;
@@ -322,7 +314,7 @@ fn damaged_totals_are_set_aside_with_a_sentence() -> Result<()> {
         .write(true)
         .open(&totals)?
         .set_len(half)?;
-    let (daemon, api) = serve(&store)?;
+    let (daemon, api) = process::serve(&store)?;
     daemon.stderr_line(|line| {
         line.contains("cannot be read, and was set aside as")
             && line.contains("llmtap.db.metrics.damaged")

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
@@ -12,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
     http,
-    process::{self, Daemon, Done},
+    process::{self, Done},
     tools,
 };
 use serde_json::Value;
@@ -29,14 +28,6 @@ fn store(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn serve(store: &Path) -> Result<(Daemon, SocketAddr)> {
-    let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
-    command.arg(store);
-    let daemon = Daemon::start(command)?;
-    let api = daemon.ready()?;
-    Ok((daemon, api))
-}
-
 fn ask(store: &Path, arguments: &[&str]) -> Result<Done> {
     let mut command = process::llmtap(arguments)?;
     process::run(command.arg("--db").arg(store))
@@ -51,7 +42,7 @@ fn the_command_line_answers_as_the_api_does() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let db = folder.path().join("llmtap.db");
     store(&db)?;
-    let (daemon, api) = serve(&db)?;
+    let (daemon, api) = process::serve(&db)?;
     let questions: [(&str, &[&str]); 7] = [
         (
             "/api/calls?limit=7&outer=yes",
@@ -272,7 +263,7 @@ fn the_api_keeps_to_its_document() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let db = folder.path().join("llmtap.db");
     store(&db)?;
-    let (daemon, api) = serve(&db)?;
+    let (daemon, api) = process::serve(&db)?;
     let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
     // A URL that is too long is refused as well, which it would not take for a refusal.
     let refusals = "[checks.negative_data_rejection]\nexpected-statuses = [\"4xx\"]\n";

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -14,7 +13,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use llmtap_tests::{
     http,
     pcap::{ByteOrder, Capture, Conversation, Link, Resolution},
-    process::{self, Daemon},
+    process,
 };
 use rusqlite::Connection;
 
@@ -32,14 +31,6 @@ const KILLS: usize = 25;
 /// Reporters at a time.
 const REPORTERS: usize = 3;
 
-fn serve(store: &Path) -> Result<(Daemon, SocketAddr)> {
-    let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
-    command.arg(store);
-    let daemon = Daemon::start(command)?;
-    let api = daemon.ready()?;
-    Ok((daemon, api))
-}
-
 fn count(store: &Path, what: &str) -> Result<usize> {
     let database = Connection::open(store)?;
     let check: String = database.query_one("PRAGMA integrity_check", [], |row| row.get(0))?;
@@ -52,7 +43,7 @@ fn count(store: &Path, what: &str) -> Result<usize> {
 /// Reports until the process is gone, which is killed after some were acknowledged. Which were sent, and which
 /// of them were acknowledged.
 fn report_and_kill(store: &Path, numbers: &AtomicUsize, after: usize) -> Result<Reported> {
-    let (daemon, api) = serve(store)?;
+    let (daemon, api) = process::serve(store)?;
     let reported = Mutex::new(Reported::default());
     let lock = || reported.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
@@ -129,7 +120,7 @@ fn what_was_acknowledged_outlives_a_hundred_kills() -> Result<()> {
 fn a_reader_beside_the_writer_always_sees_whole_batches() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("llmtap.db");
-    let (daemon, api) = serve(&store)?;
+    let (daemon, api) = process::serve(&store)?;
     let reader = Connection::open(&store)?;
     let mut seen = 0;
     for sent in 1..=40_i64 {

@@ -11,10 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use llmtap_tests::{
-    http, metrics,
-    process::{self, Daemon},
-};
+use llmtap_tests::{http, metrics, process};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -65,13 +62,13 @@ fn run() -> Result<bool> {
 fn measure(folder: &Path) -> Result<bool> {
     let stores = [folder.join("full.db"), folder.join("empty.db")];
     for store in &stores {
-        let (daemon, api) = serve(store)?;
+        let (daemon, api) = process::serve(store)?;
         fill(api)?;
         daemon.stop("TERM")?;
     }
     copy_rows(&stores[0])?;
     Connection::open(&stores[1])?.execute_batch("DELETE FROM bodies; DELETE FROM calls")?;
-    let (full, empty) = (serve(&stores[0])?, serve(&stores[1])?);
+    let (full, empty) = (process::serve(&stores[0])?, process::serve(&stores[1])?);
     let mut scrapers = [Scraper::to(full.1)?, Scraper::to(empty.1)?];
     let series = metrics::parse(&http::get(full.1, "/metrics")?.text())?.len();
     let mut out = io::stdout();
@@ -128,14 +125,6 @@ fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times.sort();
     let place = times.len() * percent / 100;
     times.get(place).copied().unwrap_or_default()
-}
-
-fn serve(store: &Path) -> Result<(Daemon, SocketAddr)> {
-    let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
-    command.arg(store);
-    let daemon = Daemon::start(command)?;
-    let api = daemon.ready()?;
-    Ok((daemon, api))
 }
 
 /// Reports of one model after the other, until there are enough series.
