@@ -455,6 +455,7 @@ fn the_generated_pages_are_those_of_the_program() -> Result<()> {
         "docs/settings.md",
         "docs/metrics.md",
         "docs/api.md",
+        "docs/columns.md",
         "deploy/llmtap.toml",
     ] {
         committed.insert(path.into(), fs::read_to_string(root.join(path))?);

@@ -13,8 +13,9 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask docs
 
 Builds llmtap, and writes what is generated from its definitions: the references of settings,
-metrics and the API (docs/settings.md, docs/metrics.md, docs/api.md), the example file
-(deploy/llmtap.toml), the man pages (docs/man/) and the completions (deploy/completions/).
+metrics, the API and columns (docs/settings.md, docs/metrics.md, docs/api.md, docs/columns.md),
+the example file (deploy/llmtap.toml), the man pages (docs/man/) and the completions
+(deploy/completions/).
 tests/tests/settings.rs fails where they are not those of the program.
 ";
 

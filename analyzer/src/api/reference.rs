@@ -8,6 +8,8 @@ use crate::query::{Parameter, filter::FILTERS};
 const BEGIN: &str = "\
 # The API
 
+*How do programs ask, and who may?* From a shell, [three commands](query.md) ask the same.
+
 <!-- Made from the code: `cargo xtask docs` writes it anew. -->
 
 llmtap serves it at `--listen` (127.0.0.1:9464). `/api/openapi.json` describes all of it for programs. Times are
@@ -16,7 +18,8 @@ is wrong and what to do; a parameter that is not known is an error that names th
 
 `llmtap calls`, `llmtap stats` and `llmtap export` ask the same of a database that is live or closed; their flags
 are these parameters with hyphens (`--min-ttft`, `--label team=blue`). What cannot be read without the right to
-write (a log that somebody left in a folder that is read-only) is refused.
+write (a log that somebody left in a folder that is read-only) is refused. The fields of a call are its
+[columns](columns.md).
 
 ";
 

@@ -16,6 +16,7 @@
 
 mod calls;
 mod exchanges;
+pub mod reference;
 mod stored;
 
 use std::borrow::Cow;

@@ -38,6 +38,8 @@ pub fn reference() -> String {
         "\
 # Metrics
 
+*What does each metric mean?* How to scrape them and what to watch is on [another page](monitoring.md).
+
 This page is made of the table in `analyzer/src/metrics/names.rs` (`cargo xtask docs`), from which the HELP texts come
 as well.
 

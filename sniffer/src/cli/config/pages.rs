@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, io, path::Path};
 
-use analyzer::{api, metrics};
+use analyzer::{api, columns, metrics};
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
@@ -77,6 +77,7 @@ pub(super) fn example() -> String {
 pub(super) fn reference() -> String {
     let mut out = String::from(
         "# Settings\n\n\
+         *Which settings are there, and how are they given?*\n\n\
          Every setting is a flag, a variable of the environment, and a key of the settings file: `--idle-timeout 2m`,\n\
          `LLMTAP_IDLE_TIMEOUT=2m`, `idle-timeout = \"2m\"`. The first that is there counts, in this order; a list is\n\
          replaced as a whole, not added to. An empty variable counts as none.\n\n\
@@ -198,6 +199,10 @@ pub(super) fn write(folder: &Path) -> anyhow::Result<()> {
         (
             "docs/api.md".to_owned(),
             api::reference::page().into_bytes(),
+        ),
+        (
+            "docs/columns.md".to_owned(),
+            columns::reference::page().into_bytes(),
         ),
         ("deploy/llmtap.toml".to_owned(), example().into_bytes()),
     ];
