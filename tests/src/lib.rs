@@ -8,7 +8,7 @@
 //! and damages its capture, [`simulator`] does so with every kind of damage and judges what is read, and
 //! [`canary`] plants secrets.
 //! [`process`] runs the binary, [`pty`] on a terminal, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
-//! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
+//! its rows, [`markdown`] the documents, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
 //! [`browser`] drives a real browser, [`metrics`] reads a scrape, [`prometheus`] scrapes and is asked, and [`tools`] finds the programs that `cargo xtask test` put in place.
 //! [`fuzz`] feeds the library what nobody would send, and [`attacks`] the binary what would fill its memory.
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ pub mod clients;
 pub mod fuzz;
 pub mod http;
 pub mod judge;
+pub mod markdown;
 pub mod metrics;
 pub mod model_server;
 pub mod namespace;

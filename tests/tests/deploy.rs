@@ -10,7 +10,18 @@ use analyzer::metrics::names::{self, Kind};
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{process, tools};
 
-const SUBCOMMANDS: [&str; 6] = ["run", "replay", "serve", "check", "config", "completions"];
+const SUBCOMMANDS: [&str; 10] = [
+    "run",
+    "replay",
+    "serve",
+    "top",
+    "check",
+    "config",
+    "completions",
+    "calls",
+    "stats",
+    "export",
+];
 
 /// What stands in documents for a thing of the reader's, and a value of its kind.
 const PLACEHOLDERS: [(&str, &str); 4] = [
