@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -46,7 +47,7 @@ fn collect(folder: &Path, found: &mut Vec<Document>) -> io::Result<()> {
             if !name.starts_with('.') && !PASSED_OVER.contains(&name.as_ref()) {
                 collect(&path, found)?;
             }
-        } else if name.ends_with(".md") {
+        } else if path.extension() == Some(OsStr::new("md")) {
             found.push(Document::read(&path)?);
         }
     }

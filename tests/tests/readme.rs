@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,7 @@ use analyzer::{
     dialect::DIALECTS,
     metrics::names::{self, Kind},
 };
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use llmtap_tests::{
     markdown::{self, Block, Document},
     process, tools,
@@ -114,13 +115,15 @@ fn every_link_leads_somewhere() -> Result<()> {
 
 #[test]
 fn every_page_stands_in_the_index() -> Result<()> {
-    let links = page("docs/README.md")?.links();
-    for entry in fs::read_dir(root().join("docs"))? {
-        let name = entry?.file_name().into_string().unwrap_or_default();
-        let is_page = name.ends_with(".md") && name != "README.md";
+    let index = page("docs/README.md")?;
+    let links = index.links();
+    for document in markdown::documents(&root().join("docs"))? {
+        let name = document.path.file_name().unwrap_or_default();
+        let is_named = links.iter().any(|link| OsStr::new(link) == name);
         ensure!(
-            !is_page || links.contains(&name),
-            "docs/README.md does not name {name}"
+            document.path == index.path || is_named,
+            "docs/README.md does not name {}",
+            document.path.display()
         );
     }
     Ok(())
@@ -262,33 +265,55 @@ fn shows(shown: &[String], said: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The arguments of a block that shows what `llmtap replay` says of a capture that is here.
-fn shown_replay(block: &Block) -> Option<Vec<&str>> {
-    let command = block.lines.first()?.strip_prefix("$ llmtap replay ")?;
-    let arguments: Vec<&str> = command.split_whitespace().collect();
-    let is_here = arguments.iter().any(|word| word.starts_with("tests/data/"));
-    (block.language == "console" && is_here).then_some(arguments)
+/// A command that a page shows: its arguments, and what it is said to print.
+type Shown<'b> = (Vec<&'b str>, &'b [String]);
+
+/// The commands of a block that does nothing but run llmtap on captures that are here.
+fn shown(block: &Block) -> Option<Vec<Shown<'_>>> {
+    let is_command = |line: &String| line.starts_with("$ ");
+    if block.language != "console" || !block.lines.first().is_some_and(is_command) {
+        return None;
+    }
+    let mut commands = Vec::new();
+    let mut rest = block.lines.as_slice();
+    while let Some((command, after)) = rest.split_first() {
+        let end = after.iter().position(is_command).unwrap_or(after.len());
+        let (said, others) = after.split_at(end);
+        let arguments = command.strip_prefix("$ llmtap ")?;
+        commands.push((arguments.split_whitespace().collect(), said));
+        rest = others;
+    }
+    let is_here = |(arguments, _): &Shown<'_>| {
+        let mut words = arguments.iter();
+        words.any(|word| word.starts_with("tests/data/"))
+    };
+    commands.iter().any(is_here).then_some(commands)
 }
 
 #[test]
-fn what_replays_are_said_to_print_they_print() -> Result<()> {
+fn what_llmtap_is_said_to_print_it_prints() -> Result<()> {
     let mut checked = 0;
     for document in documents()? {
         for block in document.blocks() {
-            let Some(arguments) = shown_replay(&block) else {
-                continue;
-            };
-            let mut llmtap = process::llmtap(&["replay"])?;
-            llmtap.args(&arguments).current_dir(root());
-            let done = process::run(llmtap.env_remove("COLUMNS"))?;
-            let said: Vec<&str> = done.stdout.lines().collect();
-            if let Err(why) = shows(&block.lines[1..], &said) {
-                anyhow::bail!("{}: {arguments:?}: {why}", document.path.display());
+            // What is stored by one command is there for the next.
+            let folder = tempfile::tempdir()?;
+            symlink(
+                root().canonicalize()?.join("tests"),
+                folder.path().join("tests"),
+            )?;
+            for (arguments, page) in shown(&block).unwrap_or_default() {
+                let mut llmtap = process::llmtap(&arguments)?;
+                llmtap.current_dir(&folder).env_remove("COLUMNS");
+                let done = process::run(&mut llmtap)?;
+                let said: Vec<&str> = done.stdout.lines().collect();
+                if let Err(why) = shows(page, &said) {
+                    bail!("{}: {arguments:?}: {why}", document.path.display());
+                }
+                checked += 1;
             }
-            checked += 1;
         }
     }
-    ensure!(checked >= 3, "only {checked} replays were found");
+    ensure!(checked >= 5, "only {checked} commands were found");
     Ok(())
 }
 
