@@ -294,6 +294,74 @@ fn an_unknown_interface() -> Result<()> {
     Ok(())
 }
 
+/// A file that a flag names and that cannot be used is named with the flag.
+#[test]
+fn files_that_flags_name() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("text"), "neither a key nor a certificate\n")?;
+    let (gone, text) = (path("gone"), path("text"));
+    let otlp = ["--otlp-endpoint", "https://127.0.0.1:1"];
+    let cases: [(&[&str], &[&str]); 6] = [
+        (
+            &["--tls-cert", &gone, "--tls-key", &text],
+            &["--tls-cert", &gone],
+        ),
+        (
+            &["--tls-cert", &text, "--tls-key", &text],
+            &["--tls-cert", &text],
+        ),
+        (
+            &[otlp[0], otlp[1], "--otlp-ca", &gone],
+            &["--otlp-ca", &gone],
+        ),
+        (
+            &[otlp[0], otlp[1], "--otlp-ca", &text],
+            &["--otlp-ca", "PEM"],
+        ),
+        (
+            &[otlp[0], otlp[1], "--otlp-header-file", &gone],
+            &["--otlp-header-file", &gone],
+        ),
+        (&["--prices", &gone], &["--prices", &gone]),
+    ];
+    for (flags, said) in cases {
+        let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
+        command.arg(path("llmtap.db")).args(flags);
+        refused(&process::run(&mut command)?, said);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_namespace_that_is_none() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cases: [(&str, &[&str]); 3] = [
+        // Beyond the largest that Linux gives.
+        ("4194305", &["no process 4194305", "--netns"]),
+        ("nosuchns", &["/run/netns/nosuchns", "ip netns list"]),
+        ("/dev/null", &["cannot be entered", "--netns"]),
+    ];
+    for (name, said) in cases {
+        let mut command =
+            process::llmtap(&["run", "--listen", "127.0.0.1:0", "--netns", name, "--db"])?;
+        command.arg(folder.path().join("llmtap.db"));
+        refused(&process::run(&mut command)?, said);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_settings_file_with_a_fault_in_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("llmtap.toml");
+    fs::write(&file, "port = [8000]\nlisten = 'x\n")?;
+    let mut command = process::llmtap(&["serve", "--config"])?;
+    let done = process::run(command.arg(&file))?;
+    refused(&done, &["llmtap.toml:2: this is no TOML (column 12)"]);
+    Ok(())
+}
+
 #[test]
 fn no_privileges() -> Result<()> {
     // A place that another user can reach, which a build folder need not be.

@@ -18,6 +18,12 @@ pub(crate) fn count(n: u64) -> String {
     }
 }
 
+/// `1 call`, `1,204 calls`, by the word for one of them.
+pub(crate) fn several(n: u64, one: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {one}{s}", count(n))
+}
+
 /// `512 B`, `64.0 KiB`, `1.5 GiB`.
 pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -161,6 +167,12 @@ mod tests {
                 "420 µs", "5.2 ms", "340 ms", "1.00 s", "3.41 s", "2m05s", "1h02m"
             ]
         );
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        let calls = [0, 1, 1_204].map(|n| several(n, "call"));
+        assert_eq!(calls, ["0 calls", "1 call", "1,204 calls"]);
     }
 
     #[test]

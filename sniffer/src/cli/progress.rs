@@ -166,7 +166,7 @@ impl<W: Write> Write for Around<W> {
 
 /// The line's text: `reading 1.2 GiB of 3.0 GiB  [████▌               ]  40 %, 9.1 s left; 1,204 calls`.
 fn line((read, total): (u64, Option<u64>), calls: u64, elapsed: Duration) -> String {
-    let tail = format!("{} calls", human::count(calls));
+    let tail = human::several(calls, "call");
     let Some(total) = total.filter(|total| *total > 0) else {
         return format!("reading {}; {tail}", human::bytes(read));
     };

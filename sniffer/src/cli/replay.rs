@@ -28,6 +28,11 @@ use super::{
 
 /// Runs the command.
 pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let storage = args
+        .db
+        .as_ref()
+        .map(|db| Storage::open_to_add(db, args.bodies, &Metrics::new()))
+        .transpose()?;
     let key = match (&args.analysis.key_file, &args.db) {
         (Some(path), _) => Some(places::read_key(path)?),
         (None, Some(db)) => Some(places::key_beside(db)?),
@@ -39,11 +44,6 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         super::args::Bodies::None
     };
     let setup = analysis_setup(&args.analysis, key.as_deref(), keep_bodies)?;
-    let storage = args
-        .db
-        .as_ref()
-        .map(|db| Storage::open_to_add(db, args.bodies, &Metrics::new()))
-        .transpose()?;
     let file = FileSource::open(&args.files)?;
     let rows_on_terminal = args.rows == Rows::Calls && args.format == Format::Table;
     let view = (args.realtime && rows_on_terminal && top::is_possible())
@@ -136,7 +136,10 @@ fn watch(
     stop: &AtomicBool,
     mut run: impl FnMut() -> Result<Report, CaptureError> + Send,
 ) -> anyhow::Result<Result<Report, CaptureError>> {
-    let names = args.files.iter().map(|file| file.display().to_string());
+    let names = args.files.iter().map(|file| {
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        name.to_string_lossy().into_owned()
+    });
     let title = names.collect::<Vec<_>>().join(" ");
     thread::scope(|scope| {
         let runs = scope.spawn(move || {

@@ -42,8 +42,8 @@ impl Summary {
     /// The report where exchanges are the rows.
     pub(crate) fn of_exchanges(&self, report: &Report, width: usize) -> String {
         let text = format!(
-            "{} exchanges, {} of them LLM calls\n{}",
-            human::count(self.exchanges),
+            "{}, {} of them LLM calls\n{}",
+            human::several(self.exchanges, "exchange"),
             human::count(self.calls),
             self.losses(report)
         );
@@ -52,10 +52,10 @@ impl Summary {
 
     fn totals(&self, width: usize) -> String {
         let mut lines = vec![format!(
-            "{} calls ({} streamed) in {} exchanges, {}",
-            human::count(self.calls),
+            "{} ({} streamed) in {}, {}",
+            human::several(self.calls, "call"),
             human::count(self.streams),
-            human::count(self.exchanges),
+            human::several(self.exchanges, "exchange"),
             match (self.first, self.last) {
                 (Some(first), Some(last)) => format!(
                     "{} to {} UTC ({})",
@@ -268,8 +268,8 @@ fn costs(sums: &BTreeMap<Arc<str>, i64>, unpriced: u64) -> String {
         .collect();
     if unpriced > 0 {
         parts.push(format!(
-            "{} calls without a price or a token figure (column unpriced)",
-            human::count(unpriced)
+            "{} without a price or a token figure (column unpriced)",
+            human::several(unpriced, "call")
         ));
     }
     parts.join(", ")
