@@ -218,7 +218,9 @@ impl Bench {
             );
             let lost = sum(&metrics, "llmtap_capture_dropped_packets_total");
             if lost > 0 {
-                say(&format!("{packets} packets were captured, {lost} were lost"));
+                say(&format!(
+                    "{packets} packets were captured, {lost} were lost"
+                ));
             }
             dropped += lost;
             Ok(part)
