@@ -1016,7 +1016,7 @@ _llmtap() {
             return 0
             ;;
         llmtap__subcmd__run)
-            opts="-i -p -h --interface --port --backend --netns --format --listen --db --bodies --api-token-file --report-token-file --metrics-public --allowed-host --tls-cert --tls-key --cors-origin --metric-label --otlp-endpoint --otlp-protocol --otlp-signals --otlp-header --otlp-header-file --otlp-ca --otlp-content --otlp-compression --otlp-timeout --otlp-interval --tokenizer --key-file --prices --count --audit-rate --count-cache --trusted-proxy --user-header --model-header --label --redact --redact-json --redact-file --max-text --body-head --body-tail --max-connections --idle-timeout --answer-timeout --half-open-timeout --max-connection-buffer --max-buffered --max-head-bytes --max-head-fields --max-open-exchanges --max-body-read --max-decoder-memory --keep-rows --keep-bodies --max-rows-size --max-bodies-size --max-log-size --max-queue-rows --max-queue-size --config --log --help"
+            opts="-i -p -h --interface --port --backend --ring-size --netns --format --listen --db --bodies --api-token-file --report-token-file --metrics-public --allowed-host --tls-cert --tls-key --cors-origin --metric-label --otlp-endpoint --otlp-protocol --otlp-signals --otlp-header --otlp-header-file --otlp-ca --otlp-content --otlp-compression --otlp-timeout --otlp-interval --tokenizer --key-file --prices --count --audit-rate --count-cache --trusted-proxy --user-header --model-header --label --redact --redact-json --redact-file --max-text --body-head --body-tail --max-connections --idle-timeout --answer-timeout --half-open-timeout --max-connection-buffer --max-buffered --max-head-bytes --max-head-fields --max-open-exchanges --max-body-read --max-decoder-memory --keep-rows --keep-bodies --max-rows-size --max-bodies-size --max-log-size --max-queue-rows --max-queue-size --config --log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1040,6 +1040,10 @@ _llmtap() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto ebpf pcap" -- "${cur}"))
+                    return 0
+                    ;;
+                --ring-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --netns)

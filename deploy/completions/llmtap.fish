@@ -45,6 +45,7 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand run" -s p -l port -d 'Tap 
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l backend -d 'How packets are taken' -r -f -a "auto\t'The best that this machine allows'
 ebpf\t'The kernel\'s TC hook'
 pcap\t'libpcap'"
+complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l ring-size -d 'Memory in the kernel for packets that llmtap has not read yet, shared by the interfaces; what does not fit is lost and counted. eBPF takes the next power of two, from 128KiB to 1GiB; libpcap at least 4MiB an interface' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l netns -d 'Tap the interfaces of another network namespace: its name, the PID of a process in it, or a file that stands for it (eBPF)' -r
 complete -c llmtap -n "__fish_llmtap_using_subcommand run" -l format -d 'What is printed for each call as it ends' -r -f -a "table\t'A line a call'
 ndjson\t'A JSON object a line'

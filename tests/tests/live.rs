@@ -76,6 +76,25 @@ fn rows_of_a_live_run_are_the_truth_and_those_of_a_replay() -> Result<()> {
     Ok(())
 }
 
+/// Of a release build, which the suite runs: the code of a debug build takes more. The ring in the kernel is included,
+/// which the resident size would count twice where it is mapped twice.
+#[test]
+fn at_rest_it_takes_less_than_60_mb() -> Result<()> {
+    for backend in ["ebpf", "pcap"] {
+        let folder = tempfile::tempdir()?;
+        let llmtap = Tap::new(backend, "lo", &[1], &folder.path().join("llmtap.db")).start()?;
+        http::get(llmtap.ready()?, "/metrics")?;
+        let rollup = format!("/proc/{}/smaps_rollup", llmtap.id());
+        let rollup = std::fs::read_to_string(&rollup).with_context(|| rollup)?;
+        let figure = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let figure = figure.and_then(|text| text.trim().strip_suffix(" kB"));
+        let kib: u64 = figure.context("no figure")?.parse()?;
+        ensure!(kib * 1024 < 60_000_000, "{backend}: {rollup}");
+        llmtap.stop("INT")?;
+    }
+    Ok(())
+}
+
 #[test]
 fn sigterm_during_a_stream_writes_what_was_accepted() -> Result<()> {
     let folder = tempfile::tempdir()?;

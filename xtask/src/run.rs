@@ -28,6 +28,9 @@ With ARGS it runs `llmtap run ARGS`, and no demonstration:
   cargo xtask run -- -i eth0 -p 9997
 ";
 
+/// The demonstration's program.
+const DEMO: &str = "llmtap-demo";
+
 /// The command.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let own = match arguments.split_first() {
@@ -46,13 +49,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
              sudo --preserve-env=PATH,HOME cargo xtask run",
         );
     }
+    let own = own.filter(|own| !own.is_empty());
     say("building llmtap");
-    must(cargo().args(["build", "--release", "-p", "sniffer"]))?;
     let mut llmtap = Command::new(release("llmtap"));
     llmtap.arg("run");
-    if let Some(own) = own.filter(|own| !own.is_empty()) {
+    if let Some(own) = own {
+        must(cargo().args(["build", "--release", "-p", "sniffer"]))?;
         llmtap.args(own);
     } else {
+        shell::build_with(DEMO)?;
         demonstration(&mut llmtap)?;
     }
     // In place of this process: signals, the terminal and the exit code are llmtap's own, and the
@@ -63,17 +68,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 
 /// Starts the demonstration and points llmtap at it.
 fn demonstration(llmtap: &mut Command) -> Result<()> {
-    must(cargo().args([
-        "build",
-        "--release",
-        "-p",
-        "llmtap-tests",
-        "--bin",
-        "llmtap-demo",
-    ]))?;
     // Also a setting of llmtap's; the demonstration has to know where it serves.
     let address = std::env::var("LLMTAP_LISTEN").unwrap_or_else(|_| "127.0.0.1:9464".into());
-    let port = start_demo(&release("llmtap-demo"), &address)?;
+    let port = start_demo(&release(DEMO), &address)?;
     let folder = shell::state().join("demo");
     fs::create_dir_all(&folder)?;
     let store = folder.join("llmtap.db");

@@ -76,6 +76,24 @@ pub(crate) fn must(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Builds llmtap and a program of the tests' package for release. In one go: alone, either is built with other
+/// features of the same packages, all of them again.
+pub(crate) fn build_with(program: &str) -> Result<()> {
+    must(
+        cargo()
+            .args(["build", "--release", "-p", "sniffer", "--bin", "llmtap"])
+            .args(["-p", "llmtap-tests", "--bin", program]),
+    )
+}
+
+/// What measures llmtap: such a program, which is told where it is.
+pub(crate) fn beside_llmtap(program: &str) -> Result<Command> {
+    build_with(program)?;
+    let mut command = command(release(program));
+    command.env("LLMTAP_BIN", release("llmtap"));
+    Ok(command)
+}
+
 /// Whether a program answers to these arguments with exit code 0.
 pub(crate) fn answers(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
     let mut command = command(program);

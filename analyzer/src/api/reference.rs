@@ -78,7 +78,7 @@ nobody listens nothing is made ready.
 
 ## Percentiles
 
-`p50`, `p90`, `p95` and `p99` are within 1 % of the exact value, relative to it, for any number of calls: values are
+`p50`, `p90`, `p95` and `p99`, by nearest rank, are within 1 % of the exact value, relative to it, for any number of calls: values are
 counted in buckets whose bounds grow by 2 % (DDSketch), and such counts are added without loss.
 
 ## Bounds

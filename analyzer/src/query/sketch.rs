@@ -61,10 +61,9 @@ impl Sketch {
         self.total
     }
 
-    /// The value that `q` of all values are at most, from 0 to 1; `None` where there are none.
+    /// The value that `q` of all values are at most, from 0 to 1, by [`nearest_rank`]; `None` where there are none.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        let last = self.total.checked_sub(1)?;
-        let rank = (q * last as f64).floor() as u64;
+        let rank = nearest_rank(self.total, q)?;
         let mut below = self.zeros;
         if rank < below {
             return Some(0.0);
@@ -94,6 +93,16 @@ impl Sketch {
             self.counts.resize(needed, 0);
         }
     }
+}
+
+/// The place, from 0 on, of the least of so many values in order that at least `q` of them, from 0 to 1, are at most:
+/// the percentile by nearest rank, so that of few values the largest is not left out. `None` where there are none.
+pub fn nearest_rank(count: u64, q: f64) -> Option<u64> {
+    // 0.07 of 100 is a little more than 7 in binary.
+    const SLACK: f64 = 1e-9;
+    let last = count.checked_sub(1)?;
+    let rank = (q * count as f64 * (1.0 - SLACK)).ceil() as u64;
+    Some(rank.saturating_sub(1).min(last))
 }
 
 /// The bucket of a value that is not 0.
@@ -126,8 +135,10 @@ mod tests {
         fn percentiles_are_within_the_error(mut values in values(), q in 0.0..=1.0_f64) {
             let found = sketch(&values).quantile(q);
             values.sort_unstable();
-            let exact = (!values.is_empty())
-                .then(|| values[(q * (values.len() - 1) as f64).floor() as usize] as f64);
+            let exact = values.iter().enumerate().find(|(place, _)| {
+                (place + 1) as f64 >= q * values.len() as f64 * (1.0 - 1e-9)
+            });
+            let exact = exact.map(|(_, value)| *value as f64);
             match (found, exact) {
                 (Some(found), Some(exact)) => {
                     let off = (found - exact).abs();
@@ -144,6 +155,19 @@ mod tests {
             let whole: Vec<u64> = a.into_iter().chain(b).collect();
             prop_assert_eq!(merged, sketch(&whole));
         }
+    }
+
+    #[test]
+    fn of_few_values_the_largest_is_in_the_last_percentiles() {
+        let at = |count, q| nearest_rank(count, q);
+        assert_eq!(at(0, 0.5), None);
+        assert_eq!([at(1, 0.0), at(1, 0.5), at(1, 1.0)], [Some(0); 3]);
+        assert_eq!([at(2, 0.5), at(3, 0.5), at(4, 0.5)], [0, 1, 1].map(Some));
+        assert_eq!([at(14, 0.95), at(14, 0.99)], [Some(13); 2]);
+        assert_eq!(
+            [at(100, 0.07), at(100, 0.99), at(101, 0.99)],
+            [6, 98, 99].map(Some)
+        );
     }
 
     #[test]

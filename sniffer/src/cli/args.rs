@@ -13,7 +13,7 @@ use super::{
     access::AccessArgs,
     config::{CommonArgs, CompletionsArgs, ConfigCommand, DocsArgs},
     counting::CountArgs,
-    limits::{CaptureLimits, TextLimits},
+    limits::{CaptureLimits, TextLimits, size},
     metrics::MetricArgs,
     places,
     questions::{CallsArgs, ExportArgs, StatsArgs},
@@ -127,6 +127,13 @@ pub(crate) struct RunArgs {
     /// How packets are taken
     #[arg(long, value_enum, default_value = "auto", env = "LLMTAP_BACKEND")]
     pub(crate) backend: Backend,
+
+    /// Memory in the kernel for packets that llmtap has not read yet, shared by the interfaces; what does
+    /// not fit is lost and counted. eBPF takes the next power of two, from 128KiB to 1GiB; libpcap at
+    /// least 4MiB an interface
+    #[arg(long, value_name = "SIZE", default_value = "32MiB")]
+    #[arg(env = "LLMTAP_RING_SIZE", value_parser = ring_size)]
+    pub(crate) ring_size: u32,
 
     /// Tap the interfaces of another network namespace: its name, the PID of a process in it, or a
     /// file that stands for it (eBPF)
@@ -424,6 +431,16 @@ pub(crate) enum Rows {
     Exchanges,
 }
 
+/// Bytes of the ring, within what both backends can have.
+fn ring_size(text: &str) -> Result<u32, String> {
+    const RANGE: std::ops::RangeInclusive<usize> = 128 * 1024..=1 << 30;
+    let bytes = size(text)?;
+    u32::try_from(bytes)
+        .ok()
+        .filter(|_| RANGE.contains(&bytes))
+        .ok_or_else(|| "it must be from 128KiB to 1GiB".to_owned())
+}
+
 /// A factor above nothing.
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -441,5 +458,22 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_ring_is_as_large_as_the_capture_has_it_unless_told_otherwise() {
+        let of = |words: &[&str]| {
+            let words = ["llmtap", "run"].iter().chain(words);
+            let Command::Run(args) = Cli::try_parse_from(words)?.command else {
+                unreachable!("it runs");
+            };
+            Ok::<_, clap::Error>(args.ring_size)
+        };
+        assert_eq!(of(&[]).unwrap(), sniffer::capture::DEFAULT_RING_BYTES);
+        assert_eq!(of(&["--ring-size", "1GiB"]).unwrap(), 1 << 30);
+        for wrong in ["127KiB", "1025MiB", "0", "much"] {
+            let error = of(&["--ring-size", wrong]).unwrap_err().to_string();
+            assert!(error.contains("--ring-size"), "{error}");
+        }
     }
 }

@@ -63,6 +63,7 @@ fn ebpf(args: &RunArgs, targets: &Targets) -> anyhow::Result<Opened> {
         namespace,
         // For those who build the kernel side themselves, and for the tests of a fresh one.
         object: std::env::var_os("LLMTAP_BPF_OBJECT").map(PathBuf::from),
+        ring_bytes: args.ring_size,
         ..EbpfSettings::new(patterns, targets.ports.clone())
     })?;
     let names: Vec<_> = source
@@ -96,14 +97,15 @@ fn pcap(args: &RunArgs, targets: &Targets) -> anyhow::Result<Opened> {
              the other one (ip netns exec NAME llmtap run …)"
         );
     }
-    libpcap(targets)
+    libpcap(args, targets)
 }
 
 #[cfg(feature = "pcap")]
-fn libpcap(targets: &Targets) -> anyhow::Result<Opened> {
+fn libpcap(args: &RunArgs, targets: &Targets) -> anyhow::Result<Opened> {
     use sniffer::capture::live::{LiveSettings, LiveSource};
 
-    let settings = LiveSettings::new(targets.interfaces.clone(), targets.ports.clone());
+    let mut settings = LiveSettings::new(targets.interfaces.clone(), targets.ports.clone());
+    settings.ring_bytes = args.ring_size as usize;
     Ok(Opened {
         source: Source::Pcap,
         packets: Box::new(LiveSource::open(&settings)?),
@@ -112,7 +114,7 @@ fn libpcap(targets: &Targets) -> anyhow::Result<Opened> {
 }
 
 #[cfg(not(feature = "pcap"))]
-fn libpcap(_: &Targets) -> anyhow::Result<Opened> {
+fn libpcap(_: &RunArgs, _: &Targets) -> anyhow::Result<Opened> {
     bail!(
         "this llmtap was built without libpcap: take --backend ebpf, or build it with the feature `pcap`"
     )

@@ -4,18 +4,11 @@ use anyhow::Result;
 
 use crate::{
     setup,
-    shell::{cargo, must, release},
+    shell::{beside_llmtap, must},
 };
 
 /// Runs the attacks, each at its full size, on the release build.
 pub(super) fn run(names: &[&str]) -> Result<()> {
     setup::for_test()?;
-    must(cargo().args(["build", "--release", "-p", "sniffer"]))?;
-    must(
-        cargo()
-            .args(["run", "--release", "--quiet", "-p", "llmtap-tests"])
-            .args(["--bin", "llmtap-bounds", "--"])
-            .args(names)
-            .env("LLMTAP_BIN", release("llmtap")),
-    )
+    must(beside_llmtap("llmtap-bounds")?.args(names))
 }

@@ -4,17 +4,11 @@ use anyhow::Result;
 
 use crate::{
     setup,
-    shell::{cargo, must, release},
+    shell::{beside_llmtap, must},
 };
 
 /// Runs the release build on two stores.
 pub(super) fn run() -> Result<()> {
     setup::for_run()?;
-    must(cargo().args(["build", "--release", "-p", "sniffer"]))?;
-    must(
-        cargo()
-            .args(["run", "--release", "--quiet", "-p", "llmtap-tests"])
-            .args(["--bin", "llmtap-scrape"])
-            .env("LLMTAP_BIN", release("llmtap")),
-    )
+    must(&mut beside_llmtap("llmtap-scrape")?)
 }

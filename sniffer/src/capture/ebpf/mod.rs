@@ -46,10 +46,6 @@ pub use taps::{Hook, TappedInterface};
 /// The program, built by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("llmtap.bpf.o");
 
-/// The ring's size unless told otherwise. It holds 50 ms of 10 Gbit/s: what arrives while the
-/// reader is kept from its work. What does not fit is lost and counted.
-pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
-
 /// The least size: one record of the largest class has to fit.
 pub const MIN_RING_BYTES: u32 = 128 << 10;
 
@@ -98,7 +94,7 @@ impl EbpfSettings {
         Self {
             interfaces,
             ports,
-            ring_bytes: DEFAULT_RING_BYTES,
+            ring_bytes: super::DEFAULT_RING_BYTES,
             hook: None,
             namespace: NetworkNamespace::Own,
             object: None,

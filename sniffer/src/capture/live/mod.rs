@@ -14,10 +14,6 @@ use pcap::{Active, Capture, Stat};
 pub use self::filter::filter_expression;
 use super::{CaptureError, CaptureStats, LinkType, Next, Packet, PacketSource};
 
-/// Bytes of the rings of all interfaces together, unless told otherwise: half a second of a full 1 Gbit/s
-/// link. When a ring is full the kernel drops frames and counts them.
-pub const DEFAULT_RING_BYTES: usize = 64 * 1024 * 1024;
-
 /// No interface's ring is smaller: below it a short stall already loses frames.
 const MIN_RING_BYTES: usize = 4 * 1024 * 1024;
 
@@ -54,7 +50,7 @@ impl LiveSettings {
         Self {
             interfaces,
             ports,
-            ring_bytes: DEFAULT_RING_BYTES,
+            ring_bytes: super::DEFAULT_RING_BYTES as usize,
             snaplen: DEFAULT_SNAPLEN,
         }
     }

@@ -1,6 +1,6 @@
 //! Percentiles of what a call takes, of all calls and by model.
 
-use analyzer::call::Call;
+use analyzer::{call::Call, query::sketch::nearest_rank};
 
 use crate::cli::human;
 
@@ -115,8 +115,7 @@ impl Percentiles {
     }
 }
 
-/// The place of a percentile among so many values in order, by the nearest rank.
+/// The place of a percentile among so many values in order, as the API has it.
 fn nearest(count: usize, share: f64) -> Option<usize> {
-    let rank = (share * count as f64).ceil() as usize;
-    (count > 0).then(|| rank.clamp(1, count) - 1)
+    nearest_rank(count as u64, share).map(|rank| rank as usize)
 }

@@ -216,7 +216,13 @@ impl Bench {
                 packets >= least,
                 "{packets} packets were captured, but at least {least} were sent"
             );
-            dropped += sum(&metrics, "llmtap_capture_dropped_packets_total");
+            let lost = sum(&metrics, "llmtap_capture_dropped_packets_total");
+            if lost > 0 {
+                say(&format!(
+                    "{packets} packets were captured, {lost} were lost"
+                ));
+            }
+            dropped += lost;
             Ok(part)
         })?;
         Ok((taken, dropped))
