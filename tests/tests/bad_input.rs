@@ -102,7 +102,10 @@ fn a_capture_of_frames_that_are_not_read() -> Result<()> {
     fs::write(&file, bytes)?;
     let done = replay(&file)?;
     assert_eq!(done.code, Some(1), "{done:?}");
-    for said in ["odd.pcap has frames of link type 147", "holds 136 frames, of a link type"] {
+    for said in [
+        "odd.pcap has frames of link type 147",
+        "holds 136 frames, of a link type",
+    ] {
         assert!(done.stderr.contains(said), "{}", done.stderr);
     }
     Ok(())
@@ -266,7 +269,11 @@ fn a_store_that_cannot_be() -> Result<()> {
         "it must be left alone"
     );
     let left: Vec<_> = fs::read_dir(folder.path())?.collect();
-    assert_eq!(left.len(), 1, "no secrets beside what is no store: {left:?}");
+    assert_eq!(
+        left.len(),
+        1,
+        "no secrets beside what is no store: {left:?}"
+    );
     Ok(())
 }
 
