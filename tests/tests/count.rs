@@ -221,7 +221,7 @@ fn replay_reports_the_drift() -> Result<()> {
         cells[3..5],
         [input.reported.to_string(), input.counted.to_string()]
     );
-    let drift = format!("{:+.1} %", input.drift().unwrap_or_default() * 100.0);
+    let drift = format!("{:+.1}%", input.drift().unwrap_or_default() * 100.0);
     assert_eq!(cells[5], drift);
     // Without an audit there is no report.
     let mut command = process::llmtap(&["replay", "--audit-rate", "0"])?;
