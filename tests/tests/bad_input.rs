@@ -93,6 +93,25 @@ fn an_empty_file() -> Result<()> {
 }
 
 #[test]
+fn a_capture_of_frames_that_are_not_read() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("odd.pcap");
+    let mut bytes = capture(ANSWER).to_pcap(ByteOrder::Little, Resolution::Micro);
+    // The link type, in the file's header: the first of those for private use.
+    bytes[20..24].copy_from_slice(&147_u32.to_le_bytes());
+    fs::write(&file, bytes)?;
+    let done = replay(&file)?;
+    assert_eq!(done.code, Some(1), "{done:?}");
+    for said in [
+        "odd.pcap has frames of link type 147",
+        "holds 136 frames, of a link type",
+    ] {
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_missing_file_and_a_folder() -> Result<()> {
     let folder = tempfile::tempdir()?;
     refused(&replay(&folder.path().join("gone.pcap"))?, &["gone.pcap"]);
@@ -180,6 +199,7 @@ fn a_reader_that_goes_away_is_no_error() -> Result<()> {
 fn unknown_flags_commands_and_formats() -> Result<()> {
     for arguments in [
         &["replay", "--no-such-flag", "x"][..],
+        &[],
         &["no-such-command"],
         &["replay"],
         &["replay", "x", "--format", "xml"],
@@ -190,7 +210,7 @@ fn unknown_flags_commands_and_formats() -> Result<()> {
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
         assert_eq!(done.stdout, "", "{arguments:?}");
         assert!(
-            done.stderr.contains("--help") || done.stderr.contains("Usage"),
+            done.stderr.contains("--help") || done.stderr.contains("Usage: llmtap"),
             "{arguments:?}: {}",
             done.stderr
         );
@@ -247,6 +267,12 @@ fn a_store_that_cannot_be() -> Result<()> {
     assert!(
         fs::read_to_string(text)?.starts_with("no database"),
         "it must be left alone"
+    );
+    let left: Vec<_> = fs::read_dir(folder.path())?.collect();
+    assert_eq!(
+        left.len(),
+        1,
+        "no secrets beside what is no store: {left:?}"
     );
     Ok(())
 }

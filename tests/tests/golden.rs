@@ -54,8 +54,8 @@ fn played_at_their_own_pace_they_give_the_same_rows() -> Result<()> {
     for capture in captures()? {
         let name = capture.to_str().context("a path in UTF-8")?;
         let replay = |how: &[&str]| {
-            let all = ["replay", name, "--format", "ndjson"].iter().chain(how);
-            process::run_llmtap(&all.copied().collect::<Vec<_>>())
+            let all = ["replay", name, "--format", "ndjson"];
+            process::run_llmtap(&[&all[..], how].concat())
         };
         let at_once = replay(&[])?;
         // A day takes less than a tenth of a second.

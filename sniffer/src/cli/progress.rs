@@ -172,7 +172,7 @@ fn line((read, total): (u64, Option<u64>), calls: u64, elapsed: Duration) -> Str
     };
     let share = (read as f64 / total as f64).min(1.0);
     let left = elapsed.as_secs_f64() * (1.0 - share) / share.max(1e-9);
-    let left = if share > 0.01 {
+    let left = if share > 0.01 && share < 1.0 {
         format!(", {} left", human::duration((left * 1e6) as i64))
     } else {
         String::new()

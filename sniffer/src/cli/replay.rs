@@ -1,7 +1,7 @@
 //! `llmtap replay`: capture files in, rows out.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal as _, Write},
     panic::resume_unwind,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ use super::{
     print::Printer,
     progress::{Progress, Shown},
     storage::Storage,
-    summary::Summary,
+    summary::{Summary, wrapped},
     table, top,
 };
 
@@ -144,10 +144,13 @@ fn watch(
     thread::scope(|scope| {
         let runs = scope.spawn(move || {
             let result = run();
-            view.ended(match &result {
-                Ok(_) => "the capture has ended: q leaves for the report".to_owned(),
-                Err(why) => why.to_string(),
-            });
+            match &result {
+                Ok(report) => {
+                    let note = "the capture has ended: q leaves for the report";
+                    view.ended(Some(report), note.to_owned());
+                }
+                Err(why) => view.ended(None, why.to_string()),
+            }
             result
         });
         let seen = top::watch(title, view);
@@ -181,7 +184,11 @@ fn conclude<W: Write>(
             printer.text(&text)?;
         }
     } else if found == 0 {
-        io::stderr().write_all(summary.nothing_found(report, wanted).as_bytes())?;
+        let mut text = summary.nothing_found(report, wanted);
+        if io::stderr().is_terminal() {
+            text = wrapped(&text, table::width());
+        }
+        io::stderr().write_all(text.as_bytes())?;
     }
     printer.end()
 }

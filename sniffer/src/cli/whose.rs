@@ -71,6 +71,8 @@ fn read_rules(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

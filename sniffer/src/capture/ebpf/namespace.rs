@@ -95,7 +95,7 @@ impl OpenNamespace {
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                    .map_err(|error| not_entered(error.into()))?;
+                    .map_err(|error| not_entered(&error.into()))?;
                 Ok(work())
             });
             thread
@@ -106,7 +106,7 @@ impl OpenNamespace {
 }
 
 /// A sentence on one that was opened and cannot be entered.
-fn not_entered(error: io::Error) -> io::Error {
+fn not_entered(error: &io::Error) -> io::Error {
     let what_to_do = match error.kind() {
         io::ErrorKind::PermissionDenied => "run llmtap as root, or with CAP_SYS_ADMIN",
         _ => "does --netns name a network namespace?",
@@ -137,7 +137,7 @@ mod tests {
         let path = Path::new("/proc/1/ns/net");
         let denied_text = NetworkNamespace::Process(1).why_not(path, &denied);
         assert!(denied_text.contains("run llmtap as root"), "{denied_text}");
-        assert!(not_entered(denied).to_string().contains("CAP_SYS_ADMIN"));
+        assert!(not_entered(&denied).to_string().contains("CAP_SYS_ADMIN"));
         let no_namespace = NetworkNamespace::parse("/dev/null").open().unwrap();
         let entered = no_namespace.run(|| ()).unwrap_err().to_string();
         assert!(entered.contains("cannot be entered"), "{entered}");

@@ -354,7 +354,7 @@ trusted-proxy = []
             ("\n\nbackend = 'bpf'", 3, "it is one of auto, ebpf, pcap"),
             ("max-buffered = 'lots'", 1, "such as 64MiB"),
             ("redact = ['(']", 1, "unclosed group"),
-            ("port = 1\nport = 2", 2, "no TOML: duplicate key"),
+            ("port = 1\nport = 2", 2, "no TOML (column 1): duplicate key"),
             ("listen = \"a\nport = 1", 1, "no TOML"),
         ] {
             let faults = faults(text);

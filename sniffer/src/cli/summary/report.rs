@@ -124,7 +124,7 @@ impl Summary {
             })
             .collect();
         let columns = vec![
-            Column::left("model"),
+            Column::of_models("model"),
             Column::right("calls"),
             Column::right("not ok"),
             Column::right("input"),
@@ -213,7 +213,7 @@ impl Summary {
             Column::right("slowest"),
             Column::right("ttft"),
             Column::right("output"),
-            Column::left("model"),
+            Column::of_models("model"),
             Column::right("call_key"),
             Column::left("outcome"),
             Column::right("time (UTC)"),
@@ -239,7 +239,7 @@ fn more(out: &mut String, all: usize, shown: usize, what: &str) {
 }
 
 /// Each line wrapped by itself.
-pub(super) fn wrapped(text: &str, width: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     text.lines()
         .map(|line| table::wrapped(line, width))
         .collect()

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use hyper::{
     Uri,
-    http::uri::{Authority, InvalidUri, Parts},
+    http::uri::{Authority, InvalidUri},
 };
 
 /// Its address, such as `http://127.0.0.1:9464`.
@@ -81,16 +81,13 @@ impl FromStr for Address {
             Some(_) => text.parse::<Uri>()?,
             None => format!("http://{text}").parse::<Uri>()?,
         };
-        let Parts {
-            scheme, authority, ..
-        } = whole.clone().into_parts();
-        let scheme = match scheme.as_ref().map(|scheme| scheme.as_str()) {
+        let scheme = match whole.scheme_str() {
             Some("http") => Scheme::Http,
             Some("https") if cfg!(feature = "tls") => Scheme::Https,
             Some("https") => return Err(AddressError::NoTls),
             _ => return Err(AddressError::Scheme),
         };
-        let authority = authority.ok_or(AddressError::NoHost)?;
+        let authority = whole.authority().cloned().ok_or(AddressError::NoHost)?;
         if authority.as_str().contains('@') {
             return Err(AddressError::User);
         }

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::cli::{
     human,
-    table::Side::{self, Left, Right},
+    table::{
+        self,
+        Side::{self, Left, Right},
+    },
 };
 
 /// Lines above the panes, and below them.
@@ -188,12 +191,12 @@ fn header(buffer: &mut Buffer, area: Rect, view: &View, look: &Look) {
         look.heading()
     };
     // What is wrong says by itself where. Else the state is seen whole, and of the title what there is room for.
-    let line = if view.trouble.is_some() {
+    let taken = human::width("llmtap top    ") + human::width(&state);
+    let room = usize::from(area.width).saturating_sub(taken);
+    let line = if view.trouble.is_some() || room < usize::from(LEAST_TEXT) {
         format!("llmtap top  {state}")
     } else {
-        let taken = human::width("llmtap top    ") + human::width(&state);
-        let title = human::cell(&look.title, usize::from(area.width).saturating_sub(taken));
-        format!("llmtap top  {title}  {state}")
+        format!("llmtap top  {}  {state}", human::cell(&look.title, room))
     };
     put(buffer, area, 0, &line, style);
 
@@ -506,7 +509,7 @@ fn fit(columns: Vec<Column>, rows: &[Row], width: u16) -> Vec<(usize, Column)> {
         if column.width == 0 {
             let cells = rows.iter().filter_map(|(cells, _)| cells.get(*place));
             let widest = cells.map(|cell| human::width(cell)).max().unwrap_or(0);
-            let widest = widest.max(usize::from(LEAST_TEXT));
+            let widest = widest.clamp(LEAST_TEXT.into(), table::MODEL);
             column.width = u16::try_from(widest).unwrap_or(u16::MAX).min(left_over);
         }
     }
@@ -611,7 +614,7 @@ mod tests {
         };
         assert_eq!(wide("m"), LEAST_TEXT);
         assert_eq!(wide(&"通".repeat(20)), 40);
-        assert_eq!(wide(&"x".repeat(500)), 200 - 8 - 8 - 16 - 3);
+        assert_eq!(usize::from(wide(&"x".repeat(500))), table::MODEL);
     }
 
     #[test]

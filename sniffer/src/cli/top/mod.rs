@@ -48,6 +48,7 @@ const LOCAL_INTERVAL: Duration = Duration::from_millis(250);
 const TOKEN_FILE: usize = 64 * 1024;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Watching")]
 pub(crate) struct TopArgs {
     /// The daemon to watch: `llmtap run` or `llmtap serve`, by where it listens
     #[arg(
