@@ -7,8 +7,8 @@ use std::{env, fs, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{process, tools};
 
-#[test]
-fn captures_give_their_expected_rows() -> Result<()> {
+/// All of them, in the order of their names.
+fn captures() -> Result<Vec<PathBuf>> {
     let mut captures = vec![tools::file("data/demo.pcap.gz")];
     for folder in ["data/golden", "data/clients"] {
         let folder = tools::file(folder);
@@ -20,7 +20,12 @@ fn captures_give_their_expected_rows() -> Result<()> {
     }
     captures.retain(|path| path.to_string_lossy().ends_with(".pcap.gz"));
     captures.sort();
-    for capture in &captures {
+    Ok(captures)
+}
+
+#[test]
+fn captures_give_their_expected_rows() -> Result<()> {
+    for capture in &captures()? {
         let name = capture.to_str().context("a path in UTF-8")?;
         let replay =
             process::run_llmtap(&["replay", name, "--count", "always", "--format", "ndjson"])?;
@@ -40,6 +45,23 @@ fn captures_give_their_expected_rows() -> Result<()> {
             rows.lines().count(),
             "{name}: rows"
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn played_at_their_own_pace_they_give_the_same_rows() -> Result<()> {
+    for capture in captures()? {
+        let name = capture.to_str().context("a path in UTF-8")?;
+        let replay = |how: &[&str]| {
+            let all = ["replay", name, "--format", "ndjson"];
+            process::run_llmtap(&[&all[..], how].concat())
+        };
+        let at_once = replay(&[])?;
+        // A day takes less than a tenth of a second.
+        let played = replay(&["--realtime", "--speed", "1000000"])?;
+        assert_eq!((at_once.code, played.code), (Some(0), Some(0)), "{name}");
+        assert_eq!(at_once.stdout, played.stdout, "{name}");
     }
     Ok(())
 }

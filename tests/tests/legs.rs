@@ -234,7 +234,7 @@ fn people_are_told_and_exchanges_stay() -> Result<()> {
     assert!(lines[1].ends_with("  172.17.0.1"), "{table}");
     assert!(lines[2].ends_with("  192.0.2.1  (outer)"), "{table}");
     assert!(
-        table.contains("\n1 calls (1 streamed) in 2 exchanges"),
+        table.contains("\n1 call (1 streamed) in 2 exchanges"),
         "{table}"
     );
     assert!(

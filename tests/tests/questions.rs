@@ -174,6 +174,13 @@ fn exit_codes_and_messages_say_what_came_of_it() -> Result<()> {
         Some(2),
         "a file that is there is not written over: {again:?}"
     );
+    // A disk that is full.
+    let mut command = process::llmtap(&["export", "--db"])?;
+    command.arg(&db).stdout(fs::File::create("/dev/full")?);
+    let full = Done::from(command.stderr(Stdio::piped()).spawn()?.wait_with_output()?);
+    assert_eq!(full.code, Some(2), "{full:?}");
+    let said = "cannot write to standard output: No space left";
+    assert!(full.stderr.contains(said), "{full:?}");
     Ok(())
 }
 

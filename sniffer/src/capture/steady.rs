@@ -155,10 +155,13 @@ impl PacketSource for Steady<'_> {
     fn stats(&mut self) -> CaptureStats {
         let mut stats = self.source.stats();
         if self.false_times > 0 {
+            let packets = if self.false_times == 1 {
+                "1 packet has a time".to_owned()
+            } else {
+                format!("{} packets have times", self.false_times)
+            };
             stats.warn(format!(
-                "{} packets have times more than a minute from those before and after them; they were \
-                 taken to have the time of the packet before.",
-                self.false_times
+                "{packets} more than a minute from those before and after: taken to be of the time of the packet before"
             ));
         }
         stats

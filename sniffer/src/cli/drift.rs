@@ -66,7 +66,10 @@ impl Drift {
             })
             .collect();
         let figures = ["input", "counted", "drift", "output", "counted", "drift"];
-        let columns = [Column::left("audited model"), Column::left("tokenizer")];
+        let columns = [
+            Column::of_models("audited model"),
+            Column::left("tokenizer"),
+        ];
         let columns = columns.into_iter().chain([Column::right("calls")]);
         let columns = columns.chain(figures.map(Column::right)).collect();
         let mut out = Vec::new();
@@ -89,6 +92,9 @@ fn shown(pair: Pair) -> [String; 3] {
     [
         human::count(pair.reported),
         human::count(pair.counted),
-        drift.map_or_else(|| "-".to_owned(), |drift| format!("{:+.1}%", drift * 100.0)),
+        drift.map_or_else(
+            || "-".to_owned(),
+            |drift| format!("{:+.1}%", drift * 100.0),
+        ),
     ]
 }

@@ -18,6 +18,21 @@ pub(crate) fn count(n: u64) -> String {
     }
 }
 
+/// `1 call`, `1,204 calls`, by the word for one of them.
+pub(crate) fn several(n: u64, one: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {one}{s}", count(n))
+}
+
+/// `44.1`, `1204.5`, `382,465`, `1.20 M`: a tenth where there is room for it.
+pub(crate) fn rate(rate: f64) -> String {
+    if rate < 10_000.0 {
+        format!("{rate:.1}")
+    } else {
+        count(rate as u64)
+    }
+}
+
 /// `512 B`, `64.0 KiB`, `1.5 GiB`.
 pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -161,6 +176,18 @@ mod tests {
                 "420 µs", "5.2 ms", "340 ms", "1.00 s", "3.41 s", "2m05s", "1h02m"
             ]
         );
+    }
+
+    #[test]
+    fn rates_fit_their_column() {
+        let rates = [0.04, 44.14, 9_999.9, 382_465.2, 1_200_000.0].map(rate);
+        assert_eq!(rates, ["0.0", "44.1", "9999.9", "382,465", "1.20 M"]);
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        let calls = [0, 1, 1_204].map(|n| several(n, "call"));
+        assert_eq!(calls, ["0 calls", "1 call", "1,204 calls"]);
     }
 
     #[test]

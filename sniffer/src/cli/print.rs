@@ -140,7 +140,7 @@ fn call_cells(call: &Call) -> Vec<String> {
         duration(call.ttft),
         duration(call.elapsed),
         call.tokens_per_second
-            .map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}")),
+            .map_or_else(|| "-".to_owned(), human::rate),
         format!("{}{outer}", client.unwrap_or("-")),
     ]
 }

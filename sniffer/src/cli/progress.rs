@@ -166,13 +166,13 @@ impl<W: Write> Write for Around<W> {
 
 /// The line's text: `reading 1.2 GiB of 3.0 GiB  [████▌               ]  40 %, 9.1 s left; 1,204 calls`.
 fn line((read, total): (u64, Option<u64>), calls: u64, elapsed: Duration) -> String {
-    let tail = format!("{} calls", human::count(calls));
+    let tail = human::several(calls, "call");
     let Some(total) = total.filter(|total| *total > 0) else {
         return format!("reading {}; {tail}", human::bytes(read));
     };
     let share = (read as f64 / total as f64).min(1.0);
     let left = elapsed.as_secs_f64() * (1.0 - share) / share.max(1e-9);
-    let left = if share > 0.01 {
+    let left = if share > 0.01 && share < 1.0 {
         format!(", {} left", human::duration((left * 1e6) as i64))
     } else {
         String::new()

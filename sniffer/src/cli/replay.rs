@@ -1,7 +1,7 @@
 //! `llmtap replay`: capture files in, rows out.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal as _, Write},
     panic::resume_unwind,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
@@ -22,12 +22,17 @@ use super::{
     print::Printer,
     progress::{Progress, Shown},
     storage::Storage,
-    summary::Summary,
+    summary::{Summary, wrapped},
     table, top,
 };
 
 /// Runs the command.
 pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let storage = args
+        .db
+        .as_ref()
+        .map(|db| Storage::open_to_add(db, args.bodies, &Metrics::new()))
+        .transpose()?;
     let key = match (&args.analysis.key_file, &args.db) {
         (Some(path), _) => Some(places::read_key(path)?),
         (None, Some(db)) => Some(places::key_beside(db)?),
@@ -39,11 +44,6 @@ pub(crate) fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         super::args::Bodies::None
     };
     let setup = analysis_setup(&args.analysis, key.as_deref(), keep_bodies)?;
-    let storage = args
-        .db
-        .as_ref()
-        .map(|db| Storage::open_to_add(db, args.bodies, &Metrics::new()))
-        .transpose()?;
     let file = FileSource::open(&args.files)?;
     let rows_on_terminal = args.rows == Rows::Calls && args.format == Format::Table;
     let view = (args.realtime && rows_on_terminal && top::is_possible())
@@ -136,15 +136,21 @@ fn watch(
     stop: &AtomicBool,
     mut run: impl FnMut() -> Result<Report, CaptureError> + Send,
 ) -> anyhow::Result<Result<Report, CaptureError>> {
-    let names = args.files.iter().map(|file| file.display().to_string());
+    let names = args.files.iter().map(|file| {
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        name.to_string_lossy().into_owned()
+    });
     let title = names.collect::<Vec<_>>().join(" ");
     thread::scope(|scope| {
         let runs = scope.spawn(move || {
             let result = run();
-            view.ended(match &result {
-                Ok(_) => "the capture has ended: q leaves for the report".to_owned(),
-                Err(why) => why.to_string(),
-            });
+            match &result {
+                Ok(report) => {
+                    let note = "the capture has ended: q leaves for the report";
+                    view.ended(Some(report), note.to_owned());
+                }
+                Err(why) => view.ended(None, why.to_string()),
+            }
             result
         });
         let seen = top::watch(title, view);
@@ -178,7 +184,11 @@ fn conclude<W: Write>(
             printer.text(&text)?;
         }
     } else if found == 0 {
-        io::stderr().write_all(summary.nothing_found(report, wanted).as_bytes())?;
+        let mut text = summary.nothing_found(report, wanted);
+        if io::stderr().is_terminal() {
+            text = wrapped(&text, table::width());
+        }
+        io::stderr().write_all(text.as_bytes())?;
     }
     printer.end()
 }

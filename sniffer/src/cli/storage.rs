@@ -195,14 +195,14 @@ impl Storage {
     pub(crate) fn close(self) -> anyhow::Result<()> {
         let summary = self.thread.close();
         tracing::info!(
-            "stored {} calls, {} were there already",
-            human::count(summary.rows),
+            "stored {}, {} were there already",
+            human::several(summary.rows, "call"),
             human::count(summary.duplicates)
         );
         if summary.lost > 0 {
             bail!(
-                "{} calls could not be written: see the errors above; is the disk full?",
-                human::count(summary.lost)
+                "{} could not be written: see the errors above; is the disk full?",
+                human::several(summary.lost, "call")
             );
         }
         Ok(())

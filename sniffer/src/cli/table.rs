@@ -10,6 +10,9 @@ const WIDTH: usize = 120;
 /// A text column is not cut shorter than this.
 const SHORTEST: usize = 16;
 
+/// Cells of a model's name at most: the longest of those in use, a hub's with its owner, have some fifty.
+pub(crate) const MODEL: usize = 56;
+
 /// Between two columns.
 const GAP: usize = 2;
 
@@ -18,6 +21,8 @@ const GAP: usize = 2;
 pub(crate) struct Column {
     pub(crate) title: String,
     pub(crate) side: Side,
+    /// Cells that it takes at most, whatever the room.
+    most: usize,
 }
 
 impl Column {
@@ -26,6 +31,7 @@ impl Column {
         Self {
             title: title.into(),
             side: Side::Left,
+            most: usize::MAX,
         }
     }
 
@@ -34,6 +40,15 @@ impl Column {
         Self {
             title: title.into(),
             side: Side::Right,
+            most: usize::MAX,
+        }
+    }
+
+    /// Of the names of models: one that is as long as a line would push the figures out of sight of the others.
+    pub(crate) fn of_models(title: impl Into<String>) -> Self {
+        Self {
+            most: MODEL,
+            ..Self::left(title)
         }
     }
 }
@@ -117,7 +132,8 @@ fn fit(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
         .map(|(place, column)| {
             let cells = rows.iter().filter_map(|row| row.get(place));
             let cells = cells.map(|cell| human::width(cell));
-            cells.max().unwrap_or(0).max(human::width(&column.title))
+            let cells = cells.max().unwrap_or(0).min(column.most);
+            cells.max(human::width(&column.title))
         })
         .collect();
     loop {
@@ -139,15 +155,11 @@ mod tests {
     use super::*;
 
     fn printed(width: usize) -> String {
-        let column = |title: &str, side| Column {
-            title: title.to_owned(),
-            side,
-        };
         let columns = vec![
-            column("model", Side::Left),
-            column("calls", Side::Right),
-            column("client", Side::Left),
-            column("p50", Side::Right),
+            Column::left("model"),
+            Column::right("calls"),
+            Column::left("client"),
+            Column::right("p50"),
         ];
         let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
         let rows = [
@@ -157,6 +169,18 @@ mod tests {
         let mut out = Vec::new();
         print(&mut out, columns, &rows, width).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_long_name_does_not_push_the_figures_away() {
+        let columns = vec![Column::of_models("model"), Column::right("calls")];
+        let rows = [vec!["x".repeat(500), "7".to_owned()]];
+        let mut out = Vec::new();
+        print(&mut out, columns, &rows, 200).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let last = text.lines().last().unwrap();
+        assert_eq!(human::width(last), MODEL + GAP + "calls".len());
+        assert!(last.ends_with("…      7"), "{last}");
     }
 
     #[test]

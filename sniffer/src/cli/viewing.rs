@@ -78,8 +78,8 @@ pub(crate) fn main(
             .map(|file| file.display().to_string())
             .collect();
         daemon.replayed(&format!(
-            "{} calls of {}",
-            human::count(report.totals.calls),
+            "{} of {}",
+            human::several(report.totals.calls, "call"),
             files.join(", ")
         ));
         tracing::info!(

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::cli::{
     human,
-    table::{self, Column, Side},
+    table::{self, Column},
 };
 
 #[derive(Debug, Args)]
@@ -102,22 +102,18 @@ fn one(id: &str, snapshot: &Snapshot<'_>) -> anyhow::Result<ExitCode> {
 }
 
 fn columns() -> Vec<Column> {
-    let column = |title: &str, side| Column {
-        title: title.to_owned(),
-        side,
-    };
     vec![
-        column("id", Side::Right),
-        column("time (UTC)", Side::Right),
-        column("model", Side::Left),
-        column("outcome", Side::Left),
-        column("status", Side::Right),
-        column("input", Side::Right),
-        column("output", Side::Right),
-        column("ttft", Side::Right),
-        column("elapsed", Side::Right),
-        column("client", Side::Left),
-        column("user", Side::Left),
+        Column::right("id"),
+        Column::right("time (UTC)"),
+        Column::of_models("model"),
+        Column::left("outcome"),
+        Column::right("status"),
+        Column::right("input"),
+        Column::right("output"),
+        Column::right("ttft"),
+        Column::right("elapsed"),
+        Column::left("client"),
+        Column::left("user"),
     ]
 }
 

@@ -17,7 +17,7 @@ use analyzer::{
     },
     store::{Session, system_clock},
 };
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
 use super::{
@@ -25,6 +25,7 @@ use super::{
     flags::{Given, Others},
     wrong_flag,
 };
+use crate::cli::human;
 
 /// Rows that are read at a time, each time in a snapshot of its own: a long export holds no log up.
 const ROWS_AT_ONCE: usize = 2_000;
@@ -100,10 +101,20 @@ pub(crate) fn main(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     };
     let written = match written {
         Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
+        Err(error) if error.is::<io::Error>() => {
+            return Err(error.context(match &args.output {
+                Some(path) => format!(
+                    "cannot write {} to its end: what it holds is not all, remove it",
+                    path.display()
+                ),
+                None => "cannot write to standard output".to_owned(),
+            }));
+        }
         other => other?,
     };
     if let Some(path) = &args.output {
-        tracing::info!("{written} calls written to {}", path.display());
+        let calls = human::several(written, "call");
+        tracing::info!("{calls} written to {}", path.display());
     }
     Ok(exit_code(written > 0))
 }
@@ -165,9 +176,9 @@ fn create(path: &Path) -> anyhow::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path);
-    file.with_context(|| {
-        format!(
-            "cannot make the file {}: name one that this user may write, and that is not there yet",
+    file.map_err(|error| {
+        anyhow!(
+            "cannot make the file {} ({error}): name one that this user may write, and that is not there yet",
             path.display()
         )
     })

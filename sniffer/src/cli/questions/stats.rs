@@ -22,7 +22,7 @@ use super::{
 };
 use crate::cli::{
     human,
-    table::{self, Column, Side},
+    table::{self, Column},
 };
 
 #[derive(Debug, Args)]
@@ -105,13 +105,12 @@ const FIGURES: [(&str, &str); 12] = [
 ];
 
 fn columns(keys: &[&str], over_time: bool) -> Vec<Column> {
-    let column = |title: &str, side| Column {
-        title: title.to_owned(),
-        side,
-    };
-    let time = over_time.then(|| column("time (UTC)", Side::Right));
-    let keys = keys.iter().map(|key| column(key, Side::Left));
-    let figures = FIGURES.iter().map(|(title, _)| column(title, Side::Right));
+    let time = over_time.then(|| Column::right("time (UTC)"));
+    let keys = keys.iter().map(|key| match *key {
+        "model" => Column::of_models(*key),
+        _ => Column::left(*key),
+    });
+    let figures = FIGURES.iter().map(|(title, _)| Column::right(*title));
     time.into_iter().chain(keys).chain(figures).collect()
 }
 

@@ -41,10 +41,10 @@ impl Summary {
     /// What was read, what was lost, what was not HTTP/1.
     pub(super) fn losses(&self, report: &Report) -> String {
         let mut out = format!(
-            "read {} packets ({}), {} connections\n",
-            human::count(report.capture.packets),
+            "read {} ({}), {}\n",
+            human::several(report.capture.packets, "packet"),
             human::bytes(report.capture.bytes),
-            human::count(report.totals.tcp.connections),
+            human::several(report.totals.tcp.connections, "connection"),
         );
         let others: Vec<_> = self
             .protocols
@@ -96,6 +96,16 @@ impl Summary {
     /// What a capture without the wanted rows did hold, and what to try.
     pub(crate) fn nothing_found(&self, report: &Report, wanted: &str) -> String {
         let mut out = format!("no {wanted} found. ");
+        let unread = report.capture.unsupported_link;
+        if report.capture.packets == 0 && unread > 0 {
+            let frames = human::several(unread, "frame");
+            let _ = writeln!(
+                out,
+                "The capture holds {frames}, of a link type that llmtap does not read: capture anew with tcpdump -i \
+                 any -w FILE tcp port PORT"
+            );
+            return out;
+        }
         if report.capture.packets == 0 {
             out.push_str("The capture holds no packets.\n");
             return out;
@@ -114,23 +124,23 @@ impl Summary {
         let ports: Vec<_> = report
             .ports
             .iter()
-            .map(|(port, n)| format!("{port} ({} packets)", human::count(u64::from(*n))))
+            .map(|(port, n)| format!("{port} ({})", human::several(u64::from(*n), "packet")))
             .collect();
         if !ports.is_empty() {
             let _ = writeln!(out, "TCP ports: {}", ports.join(", "));
         }
         if report.other_ports > 0 {
-            let packets = human::count(report.other_ports);
+            let packets = human::several(report.other_ports, "packet");
             let _ = writeln!(
                 out,
-                "{packets} packets of other ports were left out: drop -p to read them"
+                "{packets} of other ports left out: drop -p to read them"
             );
         }
         if self.exchanges > 0 && wanted == "LLM calls" {
-            let exchanges = human::count(self.exchanges);
+            let exchanges = human::several(self.exchanges, "HTTP exchange");
             let _ = writeln!(
                 out,
-                "{exchanges} HTTP exchanges were read, none an LLM call: --rows exchanges lists them"
+                "{exchanges} read, none an LLM call: --rows exchanges lists them"
             );
         }
         for protocol in self.protocols.keys() {

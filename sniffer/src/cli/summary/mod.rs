@@ -18,7 +18,7 @@ use sniffer::http::Protocol;
 use self::{errors::Errors, losses::Missing, percentiles::Percentiles, slowest::Slowest};
 use super::drift::Drift;
 
-pub(crate) use losses::advice;
+pub(crate) use self::{losses::advice, report::wrapped};
 
 /// Models listed; calls of more are summed under `(other)`.
 const MODELS: usize = 1_000;

@@ -42,8 +42,8 @@ impl Summary {
     /// The report where exchanges are the rows.
     pub(crate) fn of_exchanges(&self, report: &Report, width: usize) -> String {
         let text = format!(
-            "{} exchanges, {} of them LLM calls\n{}",
-            human::count(self.exchanges),
+            "{}, {} of them LLM calls\n{}",
+            human::several(self.exchanges, "exchange"),
             human::count(self.calls),
             self.losses(report)
         );
@@ -52,10 +52,10 @@ impl Summary {
 
     fn totals(&self, width: usize) -> String {
         let mut lines = vec![format!(
-            "{} calls ({} streamed) in {} exchanges, {}",
-            human::count(self.calls),
+            "{} ({} streamed) in {}, {}",
+            human::several(self.calls, "call"),
             human::count(self.streams),
-            human::count(self.exchanges),
+            human::several(self.exchanges, "exchange"),
             match (self.first, self.last) {
                 (Some(first), Some(last)) => format!(
                     "{} to {} UTC ({})",
@@ -124,7 +124,7 @@ impl Summary {
             })
             .collect();
         let columns = vec![
-            Column::left("model"),
+            Column::of_models("model"),
             Column::right("calls"),
             Column::right("not ok"),
             Column::right("input"),
@@ -213,7 +213,7 @@ impl Summary {
             Column::right("slowest"),
             Column::right("ttft"),
             Column::right("output"),
-            Column::left("model"),
+            Column::of_models("model"),
             Column::right("call_key"),
             Column::left("outcome"),
             Column::right("time (UTC)"),
@@ -239,7 +239,7 @@ fn more(out: &mut String, all: usize, shown: usize, what: &str) {
 }
 
 /// Each line wrapped by itself.
-pub(super) fn wrapped(text: &str, width: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     text.lines()
         .map(|line| table::wrapped(line, width))
         .collect()
@@ -268,8 +268,8 @@ fn costs(sums: &BTreeMap<Arc<str>, i64>, unpriced: u64) -> String {
         .collect();
     if unpriced > 0 {
         parts.push(format!(
-            "{} calls without a price or a token figure (column unpriced)",
-            human::count(unpriced)
+            "{} without a price or a token figure (column unpriced)",
+            human::several(unpriced, "call")
         ));
     }
     parts.join(", ")

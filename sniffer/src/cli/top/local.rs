@@ -66,11 +66,15 @@ impl Local {
         state.status.losses = losses(&sums.capture, &sums.totals);
     }
 
-    /// The capture has ended: what the person should know.
-    pub(crate) fn ended(&self, note: String) {
+    /// The capture has ended: its report, and what the person should know.
+    pub(crate) fn ended(&self, report: Option<&pipeline::Report>, note: String) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.note = Some(note);
         state.status.in_flight = 0;
+        if let Some(report) = report {
+            state.status.packets = report.capture.packets;
+            state.status.losses = losses(&report.capture, &report.totals);
+        }
         state.ended = Some(self.now());
     }
 
