@@ -93,6 +93,25 @@ fn an_empty_file() -> Result<()> {
 }
 
 #[test]
+fn a_capture_of_frames_that_are_not_read() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("odd.pcap");
+    let mut bytes = capture(ANSWER).to_pcap(ByteOrder::Little, Resolution::Micro);
+    // The link type, in the file's header: the first of those for private use.
+    bytes[20..24].copy_from_slice(&147_u32.to_le_bytes());
+    fs::write(&file, bytes)?;
+    let done = replay(&file)?;
+    assert_eq!(done.code, Some(1), "{done:?}");
+    for said in [
+        "odd.pcap has frames of link type 147",
+        "holds 136 frames, of a link type",
+    ] {
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_missing_file_and_a_folder() -> Result<()> {
     let folder = tempfile::tempdir()?;
     refused(&replay(&folder.path().join("gone.pcap"))?, &["gone.pcap"]);
@@ -180,6 +199,7 @@ fn a_reader_that_goes_away_is_no_error() -> Result<()> {
 fn unknown_flags_commands_and_formats() -> Result<()> {
     for arguments in [
         &["replay", "--no-such-flag", "x"][..],
+        &[],
         &["no-such-command"],
         &["replay"],
         &["replay", "x", "--format", "xml"],
@@ -190,7 +210,7 @@ fn unknown_flags_commands_and_formats() -> Result<()> {
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
         assert_eq!(done.stdout, "", "{arguments:?}");
         assert!(
-            done.stderr.contains("--help") || done.stderr.contains("Usage"),
+            done.stderr.contains("--help") || done.stderr.contains("Usage: llmtap"),
             "{arguments:?}: {}",
             done.stderr
         );
@@ -248,6 +268,12 @@ fn a_store_that_cannot_be() -> Result<()> {
         fs::read_to_string(text)?.starts_with("no database"),
         "it must be left alone"
     );
+    let left: Vec<_> = fs::read_dir(folder.path())?.collect();
+    assert_eq!(
+        left.len(),
+        1,
+        "no secrets beside what is no store: {left:?}"
+    );
     Ok(())
 }
 
@@ -291,6 +317,74 @@ fn an_unknown_interface() -> Result<()> {
     command.arg(folder.path().join("llmtap.db"));
     // What there is instead is named.
     refused(&process::run(&mut command)?, &["nosuch0", "lo"]);
+    Ok(())
+}
+
+/// A file that a flag names and that cannot be used is named with the flag.
+#[test]
+fn files_that_flags_name() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("text"), "neither a key nor a certificate\n")?;
+    let (gone, text) = (path("gone"), path("text"));
+    let otlp = ["--otlp-endpoint", "https://127.0.0.1:1"];
+    let cases: [(&[&str], &[&str]); 6] = [
+        (
+            &["--tls-cert", &gone, "--tls-key", &text],
+            &["--tls-cert", &gone],
+        ),
+        (
+            &["--tls-cert", &text, "--tls-key", &text],
+            &["--tls-cert", &text],
+        ),
+        (
+            &[otlp[0], otlp[1], "--otlp-ca", &gone],
+            &["--otlp-ca", &gone],
+        ),
+        (
+            &[otlp[0], otlp[1], "--otlp-ca", &text],
+            &["--otlp-ca", "PEM"],
+        ),
+        (
+            &[otlp[0], otlp[1], "--otlp-header-file", &gone],
+            &["--otlp-header-file", &gone],
+        ),
+        (&["--prices", &gone], &["--prices", &gone]),
+    ];
+    for (flags, said) in cases {
+        let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
+        command.arg(path("llmtap.db")).args(flags);
+        refused(&process::run(&mut command)?, said);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_namespace_that_is_none() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cases: [(&str, &[&str]); 3] = [
+        // Beyond the largest that Linux gives.
+        ("4194305", &["no process 4194305", "--netns"]),
+        ("nosuchns", &["/run/netns/nosuchns", "ip netns list"]),
+        ("/dev/null", &["cannot be entered", "--netns"]),
+    ];
+    for (name, said) in cases {
+        let mut command =
+            process::llmtap(&["run", "--listen", "127.0.0.1:0", "--netns", name, "--db"])?;
+        command.arg(folder.path().join("llmtap.db"));
+        refused(&process::run(&mut command)?, said);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_settings_file_with_a_fault_in_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("llmtap.toml");
+    fs::write(&file, "port = [8000]\nlisten = 'x\n")?;
+    let mut command = process::llmtap(&["serve", "--config"])?;
+    let done = process::run(command.arg(&file))?;
+    refused(&done, &["llmtap.toml:2: this is no TOML (column 12)"]);
     Ok(())
 }
 

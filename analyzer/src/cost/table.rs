@@ -1,6 +1,12 @@
 //! The prices, and which of them holds for a call.
 
-use std::{collections::HashMap, fmt, fs, io::Read as _, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    io::{self, Read as _},
+    path::Path,
+    sync::Arc,
+};
 
 use regex::{RegexSet, RegexSetBuilder};
 
@@ -48,7 +54,7 @@ pub enum PriceError {
         /// The file.
         path: String,
         /// Why not.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// It is larger than [`FILE_CAP`].
     #[error("the price file {path} is larger than {} MiB: is it a price table?", FILE_CAP >> 20)]
@@ -96,9 +102,12 @@ impl PriceTable {
         };
         let mut text = String::new();
         let file = fs::File::open(path).map_err(failed)?;
-        file.take(FILE_CAP + 1)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
+        let read = file.take(FILE_CAP + 1).read_to_string(&mut text);
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => io::Error::new(error.kind(), "it is no text in UTF-8"),
+            _ => error,
+        })
+        .map_err(failed)?;
         if text.len() as u64 > FILE_CAP {
             return Err(PriceError::TooLarge { path: shown() });
         }

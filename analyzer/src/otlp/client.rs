@@ -51,11 +51,15 @@ const RETRY_INFO: &str = "/google.rpc.RetryInfo";
 pub enum ClientError {
     /// The system has no certificates of authorities.
     #[error(
-        "the system's certificates cannot be read ({0}): install ca-certificates, or name a file of them"
+        "the system's certificates cannot be read ({0}): install ca-certificates, or name a file of them \
+         with --otlp-ca"
     )]
     NoAuthorities(std::io::Error),
     /// The given ones cannot be used.
-    #[error("the file of certificates holds none that can be used ({0}): it must be PEM")]
+    #[error(
+        "the file of --otlp-ca (or OTEL_EXPORTER_OTLP_CERTIFICATE) holds no certificate that can be used ({0}): it \
+         must be PEM"
+    )]
     BadAuthorities(String),
 }
 

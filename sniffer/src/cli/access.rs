@@ -10,7 +10,7 @@ use std::{
 use analyzer::api::access::{Access, Guard, HostName, Origin, Reach, Scrapers, Tokens};
 #[cfg(feature = "tls")]
 use analyzer::api::tls::Tls;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 
 use super::places;
@@ -79,24 +79,30 @@ impl AccessArgs {
     #[cfg(feature = "tls")]
     pub(crate) fn tls(&self) -> anyhow::Result<Option<Tls>> {
         let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
-        Ok(files.map(|(cert, key)| Tls::read(cert, key)).transpose()?)
+        let tls = files.map(|(cert, key)| Tls::read(cert, key));
+        tls.transpose().context("--tls-cert, --tls-key")
     }
 
     /// The rules, for an API at this address beside this store, whose own token is made when it is asked for and
     /// missing.
     pub(crate) fn rules(&self, listen: SocketAddr, db: &Path) -> anyhow::Result<Access> {
-        let access = self.named(listen)?;
+        self.with_own_token(self.named(listen)?, db)
+    }
+
+    /// What was [`named`](Self::named), with the store's own token where none was.
+    pub(crate) fn with_own_token(&self, access: Access, db: &Path) -> anyhow::Result<Access> {
         if self.api_token_file.is_some() {
             return Ok(access);
         }
         let path = places::token_beside(db)?;
         Ok(Access {
-            tokens: tokens(&path)?,
+            tokens: tokens(&path)
+                .context("the API's own token, in place of which --api-token-file names one")?,
             ..access
         })
     }
 
-    /// The same as far as files were named.
+    /// The rules as far as files were named.
     pub(crate) fn named(&self, listen: SocketAddr) -> anyhow::Result<Access> {
         let reach = Reach::of(listen.ip());
         let (guard, api_tokens) = match &self.api_token_file {
@@ -128,8 +134,12 @@ impl AccessArgs {
 
 /// The tokens of a file.
 fn tokens(path: &Path) -> anyhow::Result<Tokens> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the token file {}", path.display()))?;
+    let text = places::read_text(path).map_err(|error| {
+        anyhow!(
+            "cannot read the token file {} ({error}): run llmtap as its owner, or name another",
+            path.display()
+        )
+    })?;
     let tokens = Tokens::parse(&text).with_context(|| {
         format!(
             "the token file {} (make one with openssl rand -hex 32 > FILE)",

@@ -26,7 +26,12 @@ use super::{
 /// A passive tap for LLM traffic: it reads the packets of a model server's port and turns each LLM
 /// call into one row: tokens, clocks, outcome. It never stands in the request path.
 #[derive(Debug, Parser)]
-#[command(name = "llmtap", version, max_term_width = 80)]
+#[command(
+    name = "llmtap",
+    version,
+    max_term_width = 80,
+    arg_required_else_help = true
+)]
 #[command(after_help = "\
 Exit status: 0 good; 1 it ran but found a fault or nothing; 2 a usage or runtime error. Rows go to \
 standard output, everything else to standard error. A flag that names a variable ([env: LLMTAP_…]) can \

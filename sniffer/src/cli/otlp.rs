@@ -143,8 +143,10 @@ impl OtlpArgs {
             (None, path) => path.map(PathBuf::from),
         };
         let authorities = authorities.map(|path| {
-            fs::read(&path)
-                .with_context(|| format!("cannot read the certificates in {}", path.display()))
+            fs::read(&path).with_context(|| {
+                let path = path.display();
+                format!("cannot read the certificates in {path}, as --otlp-ca (or OTEL_EXPORTER_OTLP_CERTIFICATE) has it")
+            })
         });
         let compression = match self.otlp_compression {
             Some(compression) => compression,
@@ -224,8 +226,12 @@ impl OtlpArgs {
         }
         let mut later = Vec::new();
         if let Some(path) = &self.otlp_header_file {
-            let text = fs::read_to_string(path)
-                .with_context(|| format!("cannot read the headers in {}", path.display()))?;
+            let text = fs::read_to_string(path).with_context(|| {
+                format!(
+                    "cannot read the headers in {}, as --otlp-header-file has it",
+                    path.display()
+                )
+            })?;
             for (number, line) in (1..).zip(text.lines()) {
                 let line = line.trim();
                 if !line.is_empty() && !line.starts_with('#') {

@@ -10,7 +10,7 @@ use std::{
     process,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 /// The shortest secret that is worth the name: 128 bits.
 const KEY_BYTES_MIN: usize = 16;
@@ -23,6 +23,9 @@ const KEY_NAME: &str = "llmtap.key";
 
 /// The name of the token's file beside the store.
 const TOKEN_NAME: &str = "llmtap.token";
+
+/// What is said of a file of bytes where one of text was meant.
+pub(crate) const NO_TEXT: &str = "it is no text in UTF-8";
 
 /// The store's file where none was named.
 pub(crate) fn default_db() -> anyhow::Result<PathBuf> {
@@ -61,9 +64,9 @@ pub(crate) fn totals_beside(db: &Path) -> PathBuf {
 pub(crate) fn key_beside(db: &Path) -> anyhow::Result<Vec<u8>> {
     let path = beside(db, KEY_NAME)?;
     if !path.exists() {
-        make(&path, &random()?).with_context(|| {
-            format!(
-                "cannot make the key file {}: name another with --key-file",
+        make(&path, &random()?).map_err(|error| {
+            anyhow!(
+                "cannot make the key file {} ({error}): name another with --key-file",
                 path.display()
             )
         })?;
@@ -80,14 +83,19 @@ pub(crate) fn token_beside(db: &Path) -> anyhow::Result<PathBuf> {
             let _ = write!(token, "{byte:02x}");
         }
         token.push('\n');
-        make(&path, token.as_bytes()).with_context(|| {
-            format!(
-                "cannot make the token file {}: name another with --api-token-file",
+        make(&path, token.as_bytes()).map_err(|error| {
+            anyhow!(
+                "cannot make the token file {} ({error}): name another with --api-token-file",
                 path.display()
             )
         })?;
     }
     Ok(path)
+}
+
+/// Where that file is, or would be.
+pub(crate) fn token_of(db: &Path) -> PathBuf {
+    db.with_file_name(TOKEN_NAME)
 }
 
 /// A file's path in a store's folder, which is made when missing.
@@ -101,14 +109,22 @@ fn beside(db: &Path, name: &str) -> anyhow::Result<PathBuf> {
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .with_context(|| {
-                format!(
-                    "cannot make the folder {}: name another place with --db FILE",
+            .map_err(|error| {
+                anyhow!(
+                    "cannot make the folder {} ({error}): name another place with --db FILE",
                     folder.display()
                 )
             })?;
     }
     Ok(folder.join(name))
+}
+
+/// A file's text. What is none is said to be so: "stream did not contain valid UTF-8" tells few what they did.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => io::Error::new(ErrorKind::InvalidData, NO_TEXT),
+        _ => error,
+    })
 }
 
 fn random() -> anyhow::Result<[u8; KEY_BYTES]> {
@@ -145,10 +161,10 @@ fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
 
 /// The secret in a file.
 pub(crate) fn read_key(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let key = fs::read(path).with_context(|| {
-        format!(
-            "cannot read the key file {} (make one with head -c {KEY_BYTES} /dev/urandom > FILE, or leave \
-             --key-file out: llmtap then makes its own beside the store)",
+    let key = fs::read(path).map_err(|error| {
+        anyhow!(
+            "cannot read the key file {} ({error}): make one with head -c {KEY_BYTES} /dev/urandom > FILE, or leave \
+             --key-file out, and llmtap makes its own beside the store",
             path.display()
         )
     })?;

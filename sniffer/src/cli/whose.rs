@@ -1,14 +1,17 @@
 //! Whose call it was, and what is kept from view: from the command line's words to settings.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use analyzer::{
     analysis::TrustedPeers,
     redact::{Expression, JsonPath, Redactor},
 };
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
-use super::args::{TrustedProxy, WhoseArgs};
+use super::{
+    args::{TrustedProxy, WhoseArgs},
+    places,
+};
 
 /// Whose word is taken: networks add up; `none` and `any` stand alone.
 pub(super) fn trusted(proxies: &[TrustedProxy]) -> anyhow::Result<TrustedPeers> {
@@ -45,9 +48,9 @@ fn read_rules(
     expressions: &mut Vec<Expression>,
     paths: &mut Vec<JsonPath>,
 ) -> anyhow::Result<()> {
-    let text = fs::read_to_string(file).with_context(|| {
-        format!(
-            "cannot read the redaction rules in {}: check the path that --redact-file names",
+    let text = places::read_text(file).map_err(|error| {
+        anyhow!(
+            "cannot read the redaction rules in {} ({error}): check the path that --redact-file names",
             file.display()
         )
     })?;
@@ -68,6 +71,8 @@ fn read_rules(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -52,14 +52,27 @@ impl NetworkNamespace {
         let Some(path) = self.path() else {
             return Ok(OpenNamespace { file: None });
         };
-        let file = File::open(&path).map_err(|error| {
-            format!(
-                "there is no network namespace at {}: {error}; `ip netns list` shows those with a \
-                 name, a container's is that of its process (its PID)",
-                path.display()
-            )
-        })?;
+        let file = File::open(&path).map_err(|error| self.why_not(&path, &error))?;
         Ok(OpenNamespace { file: Some(file) })
+    }
+
+    /// A sentence on one that cannot be opened.
+    fn why_not(&self, path: &Path, error: &io::Error) -> String {
+        let path = path.display();
+        match (error.kind(), self) {
+            (io::ErrorKind::NotFound, Self::Process(process)) => format!(
+                "there is no process {process}, whose network namespace --netns names: a container's is \
+                 told by `docker inspect -f '{{{{.State.Pid}}}}' NAME`"
+            ),
+            (io::ErrorKind::NotFound, _) => format!(
+                "there is no network namespace at {path}, as --netns names it: `ip netns list` shows those with a \
+                 name, a container's is that of its process (its PID)"
+            ),
+            (io::ErrorKind::PermissionDenied, _) => format!(
+                "the network namespace at {path} may not be opened by this user ({error}): run llmtap as root"
+            ),
+            _ => format!("the network namespace at {path} cannot be opened: {error}"),
+        }
     }
 }
 
@@ -81,7 +94,8 @@ impl OpenNamespace {
         };
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
-                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                    .map_err(|error| not_entered(&error.into()))?;
                 Ok(work())
             });
             thread
@@ -91,9 +105,43 @@ impl OpenNamespace {
     }
 }
 
+/// A sentence on one that was opened and cannot be entered.
+fn not_entered(error: &io::Error) -> io::Error {
+    let what_to_do = match error.kind() {
+        io::ErrorKind::PermissionDenied => "run llmtap as root, or with CAP_SYS_ADMIN",
+        _ => "does --netns name a network namespace?",
+    };
+    let text = format!("the network namespace cannot be entered ({error}): {what_to_do}");
+    io::Error::new(error.kind(), text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_opened_or_entered_says_what_to_do() {
+        let said = |text: &str| NetworkNamespace::parse(text).open().unwrap_err();
+        let gone = said("4194305");
+        assert!(
+            gone.contains("no process 4194305") && gone.contains("{{.State.Pid}}"),
+            "{gone}"
+        );
+        let unknown = said("no-such-namespace");
+        assert!(
+            unknown.contains("/run/netns/no-such-namespace"),
+            "{unknown}"
+        );
+        assert!(unknown.contains("ip netns list"), "{unknown}");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let path = Path::new("/proc/1/ns/net");
+        let denied_text = NetworkNamespace::Process(1).why_not(path, &denied);
+        assert!(denied_text.contains("run llmtap as root"), "{denied_text}");
+        assert!(not_entered(&denied).to_string().contains("CAP_SYS_ADMIN"));
+        let no_namespace = NetworkNamespace::parse("/dev/null").open().unwrap();
+        let entered = no_namespace.run(|| ()).unwrap_err().to_string();
+        assert!(entered.contains("cannot be entered"), "{entered}");
+    }
 
     #[test]
     fn a_namespace_is_a_name_a_process_or_a_path() {

@@ -170,7 +170,8 @@ impl Taps {
                     refused.insert(interface.index);
                     if is_named(&interface.name) {
                         warnings.push(format!(
-                            "{} is of a kind that llmtap does not read (hardware type {})",
+                            "{} is of a kind that llmtap does not read (hardware type {}): tap another \
+                             interface",
                             interface.name, interface.hardware
                         ));
                     }
@@ -381,7 +382,9 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     match os_error(error) {
         Some(Errno::PERM) => format!("the kernel does not permit it; {CAPABILITIES}"),
         Some(Errno::NOSYS) => "this kernel has no eBPF; use --backend pcap".into(),
-        Some(Errno::NOMEM) => "there is no memory for the ring; choose a smaller one".into(),
+        Some(Errno::NOMEM) => "there is no memory for the ring: raise the process's limit (that of its cgroup; before \
+             Linux 5.11 ulimit -l), or use --backend pcap"
+            .into(),
         _ => {
             // The verifier's log is long: its end says what it did not like.
             let text = error.to_string();

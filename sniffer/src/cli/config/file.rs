@@ -156,7 +156,11 @@ fn read(path: &Path) -> io::Result<(String, u32)> {
     let file = File::open(path)?;
     let mode = file.metadata()?.mode();
     let mut text = String::new();
-    file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
+    read.map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => io::Error::new(ErrorKind::InvalidData, places::NO_TEXT),
+        _ => error,
+    })?;
     if text.len() as u64 > MAX_FILE {
         return Err(io::Error::new(
             ErrorKind::FileTooLarge,
@@ -168,16 +172,22 @@ fn read(path: &Path) -> io::Result<(String, u32)> {
 
 /// What a text sets, or all that is wrong with it.
 fn parse(text: &str, known: &[Setting]) -> Result<Vec<Entry>, Vec<(usize, String)>> {
-    let line_of = |offset: usize| {
-        let before = text.get(..offset).unwrap_or(text);
-        before.matches('\n').count() + 1
+    let before = |offset: usize| text.get(..offset).unwrap_or(text);
+    let line_of = |offset: usize| before(offset).matches('\n').count() + 1;
+    let column_of = |offset: usize| {
+        let line = before(offset).rsplit('\n').next();
+        line.map_or(0, |line| line.chars().count()) + 1
     };
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut faults: Vec<_> = errors
         .iter()
         .map(|error| {
-            let line = line_of(error.span().map_or(0, |span| span.start));
-            (line, format!("this is no TOML: {}", error.message()))
+            let start = error.span().map_or(0, |span| span.start);
+            let column = column_of(start);
+            (
+                line_of(start),
+                format!("this is no TOML (column {column}): {}", error.message()),
+            )
         })
         .collect();
     let mut entries = Vec::new();
@@ -344,7 +354,7 @@ trusted-proxy = []
             ("\n\nbackend = 'bpf'", 3, "it is one of auto, ebpf, pcap"),
             ("max-buffered = 'lots'", 1, "such as 64MiB"),
             ("redact = ['(']", 1, "unclosed group"),
-            ("port = 1\nport = 2", 2, "no TOML: duplicate key"),
+            ("port = 1\nport = 2", 2, "no TOML (column 1): duplicate key"),
             ("listen = \"a\nport = 1", 1, "no TOML"),
         ] {
             let faults = faults(text);
