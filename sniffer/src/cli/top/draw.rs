@@ -15,7 +15,10 @@ use super::{
 };
 use crate::cli::{
     human,
-    table::Side::{self, Left, Right},
+    table::{
+        self,
+        Side::{self, Left, Right},
+    },
 };
 
 /// Lines above the panes, and below them.
@@ -28,8 +31,24 @@ const HEADING: u16 = 2;
 /// With less than this, what is shown is that it is too little.
 const LEAST: (u16, u16) = (40, 10);
 
-/// A client's column appears from this width on.
+/// With more than this, calls under way have their operation's column, and ended ones their client's.
 const WIDE: u16 = 100;
+
+/// The column that takes what the others leave has as much at least: for less, another column goes.
+const LEAST_TEXT: u16 = 16;
+
+/// What keys do, in the order in which it matters.
+const KEYS: [&str; 9] = [
+    "q quit",
+    "? help",
+    "p pause",
+    "/ filter",
+    "s sort",
+    "Tab pane",
+    "e errors",
+    "m models' order",
+    "r reverse",
+];
 
 const HELP: &str = "\
 q  Ctrl-C   leave
@@ -41,11 +60,12 @@ m           models by calls, not ok, input, output, name
 r           turn the order around
 Tab         the next pane alone; Esc shows all again
 1 2 3 4 5   in flight, models, last calls, errors, losses alone; 0 all
-j k  ↓ ↑    scroll a pane that is alone
+j k  ↓ ↑    scroll a pane that is alone, as PgUp, PgDn, Home and End do
 Ctrl-Z      suspend
 
 tokens      output so far: the server's figure, or ~ the events of the stream
-ttft        time to first token; above, of the last calls shown";
+ttft        time to first token; above, of the last calls shown
+ended       time of day, UTC";
 
 /// Where what is shown comes from, and how.
 #[derive(Clone, Debug)]
@@ -55,8 +75,24 @@ pub(super) struct Look {
     pub(super) coloured: bool,
 }
 
-/// A column: title, cells (0: what is left), side.
-type Column = (&'static str, u16, Side);
+/// A column.
+struct Column {
+    title: &'static str,
+    /// In cells; 0: what the others leave, and no more than it needs.
+    width: u16,
+    side: Side,
+    /// Where there is no room, the column with the highest number goes first; those with 0 stay.
+    goes: u8,
+}
+
+const fn column(title: &'static str, width: u16, side: Side, goes: u8) -> Column {
+    Column {
+        title,
+        width,
+        side,
+        goes,
+    }
+}
 
 /// A row: its cells, and whether it stands out.
 type Row = (Vec<String>, bool);
@@ -78,6 +114,11 @@ impl Look {
             style
         }
     }
+}
+
+/// Rows of a pane that is alone.
+pub(super) fn room(area: Rect) -> usize {
+    area.height.saturating_sub(HEADER + FOOTER + HEADING).into()
 }
 
 /// Draws all.
@@ -149,13 +190,15 @@ fn header(buffer: &mut Buffer, area: Rect, view: &View, look: &Look) {
     } else {
         look.heading()
     };
-    put(
-        buffer,
-        area,
-        0,
-        &format!("llmtap top  {}  {state}", look.title),
-        style,
-    );
+    // What is wrong says by itself where. Else the state is seen whole, and of the title what there is room for.
+    let taken = human::width("llmtap top    ") + human::width(&state);
+    let room = usize::from(area.width).saturating_sub(taken);
+    let line = if view.trouble.is_some() || room < usize::from(LEAST_TEXT) {
+        format!("llmtap top  {state}")
+    } else {
+        format!("llmtap top  {}  {state}", human::cell(&look.title, room))
+    };
+    put(buffer, area, 0, &line, style);
 
     let total = status.calls.total;
     let rates = view.rates.now();
@@ -164,7 +207,7 @@ fn header(buffer: &mut Buffer, area: Rect, view: &View, look: &Look) {
     };
     let share = total.not_ok as f64 * 100.0 / total.calls.max(1) as f64;
     let line = format!(
-        "calls {}  {}/s   in flight {}   not ok {} ({share:.1} %)",
+        "calls {}  {}/s   in flight {}   not ok {} ({share:.1} %)   packets {}",
         human::count(total.calls),
         rate(|now| now.calls),
         human::count(view.picture.under_way.as_ref().map_or_else(
@@ -172,6 +215,7 @@ fn header(buffer: &mut Buffer, area: Rect, view: &View, look: &Look) {
             |calls| calls.len() as u64
         )),
         human::count(total.not_ok),
+        human::count(status.packets),
     );
     put(buffer, area, 1, &line, Style::new());
     let mut ttft: Vec<_> = status
@@ -229,13 +273,25 @@ fn footer(buffer: &mut Buffer, area: Rect, view: &View) {
     let text = if view.typing {
         format!("filter: {}_   Enter keeps it, Esc clears it", view.filter)
     } else if view.filter.is_empty() {
-        "q quit  ? help  p pause  / filter  s sort  m models' order  r reverse  Tab pane  e errors"
-            .to_owned()
+        keys(area.width.into())
     } else {
         format!("filter: {}   / changes it, Esc clears it", view.filter)
     };
     let style = Style::new().add_modifier(Modifier::REVERSED);
     put(buffer, area, area.height - 1, &text, style);
+}
+
+/// The keys that there is room for.
+fn keys(width: usize) -> String {
+    let mut line = KEYS[0].to_owned();
+    for key in &KEYS[1..] {
+        if line.len() + 2 + key.len() > width {
+            break;
+        }
+        line.push_str("  ");
+        line.push_str(key);
+    }
+    line
 }
 
 fn under_way(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usize) {
@@ -251,16 +307,16 @@ fn under_way(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: 
             view.calls_by.as_str()
         ),
     };
-    let mut columns: Vec<Column> = vec![
-        ("age", 8, Right),
-        ("stage", 9, Left),
-        ("tokens", 8, Right),
-        ("ttft", 8, Right),
-        ("model", 0, Left),
-        ("client", 16, Left),
+    let mut columns = vec![
+        column("age", 8, Right, 0),
+        column("stage", 9, Left, 1),
+        column("tokens", 8, Right, 0),
+        column("ttft", 8, Right, 2),
+        column("model", 0, Left, 0),
+        column("client", 16, Left, 3),
     ];
     if area.width >= WIDE {
-        columns.push(("operation", 20, Left));
+        columns.push(column("operation", 20, Left, 4));
     }
     let row = |call: &&UnderWay| {
         let tokens = match (call.output_tokens, call.tokens()) {
@@ -280,7 +336,7 @@ fn under_way(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: 
         (texts, false)
     };
     let rows: Vec<Row> = calls.iter().map(row).collect();
-    pane(buffer, area, (&title, look), &columns, &rows, scroll);
+    pane(buffer, area, (&title, look), columns, &rows, scroll);
 }
 
 fn models(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usize) {
@@ -291,12 +347,12 @@ fn models(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usi
         shown(models.len(), all),
         view.models_by.as_str()
     );
-    let columns = [
-        ("model", 0, Left),
-        ("calls", 9, Right),
-        ("not ok", 9, Right),
-        ("input", 9, Right),
-        ("output", 9, Right),
+    let columns = vec![
+        column("model", 0, Left, 0),
+        column("calls", 9, Right, 0),
+        column("not ok", 9, Right, 1),
+        column("input", 9, Right, 3),
+        column("output", 9, Right, 2),
     ];
     let row = |model: &&Model| {
         let totals = &model.totals;
@@ -310,7 +366,7 @@ fn models(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usi
         (texts, false)
     };
     let rows: Vec<Row> = models.iter().map(row).collect();
-    pane(buffer, area, (&title, look), &columns, &rows, scroll);
+    pane(buffer, area, (&title, look), columns, &rows, scroll);
 }
 
 fn last(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usize) {
@@ -332,18 +388,18 @@ fn errors(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usi
 }
 
 fn finished(buffer: &mut Buffer, area: Rect, title: (&str, &Look), calls: &[&Call], scroll: usize) {
-    let mut columns: Vec<Column> = vec![
-        ("ended", 8, Right),
-        ("model", 0, Left),
-        ("outcome", 12, Left),
-        ("st", 3, Right),
-        ("input", 8, Right),
-        ("output", 8, Right),
-        ("ttft", 8, Right),
-        ("elapsed", 8, Right),
+    let mut columns = vec![
+        column("ended", 8, Right, 2),
+        column("model", 0, Left, 0),
+        column("outcome", 12, Left, 0),
+        column("code", 4, Right, 5),
+        column("input", 8, Right, 4),
+        column("output", 8, Right, 1),
+        column("ttft", 8, Right, 3),
+        column("elapsed", 8, Right, 0),
     ];
     if area.width >= WIDE {
-        columns.push(("client", 20, Left));
+        columns.push(column("client", 20, Left, 6));
     }
     let row = |call: &&Call| {
         let count = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), human::count);
@@ -367,7 +423,7 @@ fn finished(buffer: &mut Buffer, area: Rect, title: (&str, &Look), calls: &[&Cal
         (texts, call.outcome != "ok")
     };
     let rows: Vec<Row> = calls.iter().map(row).collect();
-    pane(buffer, area, title, &columns, &rows, scroll);
+    pane(buffer, area, title, columns, &rows, scroll);
 }
 
 fn losses(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usize) {
@@ -379,10 +435,10 @@ fn losses(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usi
         .filter(|loss| loss.count > 0)
         .collect();
     losses.sort_by_key(|loss| std::cmp::Reverse(loss.count));
-    let columns = [
-        ("count", 12, Right),
-        ("reason", 32, Left),
-        ("counter", 0, Left),
+    let columns = vec![
+        column("count", 12, Right, 0),
+        column("reason", 0, Left, 0),
+        column("counter", 32, Left, 1),
     ];
     let rows: Vec<Row> = losses
         .iter()
@@ -396,7 +452,7 @@ fn losses(buffer: &mut Buffer, area: Rect, view: &View, look: &Look, scroll: usi
         })
         .collect();
     let title = format!("losses: {} kinds", rows.len());
-    pane(buffer, area, (&title, look), &columns, &rows, scroll);
+    pane(buffer, area, (&title, look), columns, &rows, scroll);
 }
 
 /// A title, the columns' titles, and as many rows as there is room for.
@@ -404,40 +460,83 @@ fn pane(
     buffer: &mut Buffer,
     area: Rect,
     (title, look): (&str, &Look),
-    columns: &[Column],
+    columns: Vec<Column>,
     rows: &[Row],
     scroll: usize,
 ) {
     let rule = format!("── {title} {}", "─".repeat(usize::from(area.width)));
     put_cut(buffer, area, 0, &rule, look.heading());
-    let gaps = u16::try_from(columns.len().saturating_sub(1)).unwrap_or(u16::MAX);
-    let fixed: u16 = columns.iter().map(|(_, width, _)| width).sum();
-    let left_over = area.width.saturating_sub(fixed.saturating_add(gaps));
-    let titles: Vec<_> = columns
-        .iter()
-        .map(|(title, ..)| (*title).to_owned())
-        .collect();
+    let columns = fit(columns, rows, area.width);
+    let titles = columns.iter().map(|(_, column)| column.title.to_owned());
+    let titles: Vec<_> = titles.collect();
+    let dim = Style::new().add_modifier(Modifier::DIM);
+    line(buffer, area, 1, (&columns, dim), |place| titles.get(place));
+    if rows.is_empty() {
+        put(buffer, area, HEADING, "(none)", dim);
+    }
     let visible = usize::from(area.height.saturating_sub(HEADING));
     let scroll = scroll.min(rows.len().saturating_sub(visible));
-    let titles = (titles, false);
-    let lines = std::iter::once(&titles).chain(rows.iter().skip(scroll).take(visible));
-    for (line, (cells, stands_out)) in (1..area.height).zip(lines) {
-        let style = match (line, stands_out) {
-            (1, _) => Style::new().add_modifier(Modifier::DIM),
-            (_, true) => look.alarm(),
-            (_, false) => Style::new(),
+    for (number, (cells, stands_out)) in (HEADING..area.height).zip(rows.iter().skip(scroll)) {
+        let style = if *stands_out {
+            look.alarm()
+        } else {
+            Style::new()
         };
-        let mut x = area.x;
-        for (cell, (_, width, side)) in cells.iter().zip(columns) {
-            let width = if *width == 0 { left_over } else { *width };
-            let width = width.min((area.x + area.width).saturating_sub(x));
-            let text = match side {
-                Left => human::left(cell, width.into()),
-                Right => human::right(cell, width.into()),
-            };
-            buffer.set_stringn(x, area.y + line, text, width.into(), style);
-            x = x.saturating_add(width + 1);
+        line(buffer, area, number, (&columns, style), |place| {
+            cells.get(columns.get(place)?.0)
+        });
+    }
+}
+
+/// The columns that there is room for, each with its place in a row, and as wide as it will be.
+fn fit(columns: Vec<Column>, rows: &[Row], width: u16) -> Vec<(usize, Column)> {
+    let mut columns: Vec<_> = columns.into_iter().enumerate().collect();
+    let left_over = loop {
+        let gaps = u16::try_from(columns.len().saturating_sub(1)).unwrap_or(u16::MAX);
+        let fixed: u16 = columns.iter().map(|(_, column)| column.width).sum();
+        let left_over = width.saturating_sub(fixed.saturating_add(gaps));
+        let first_to_go = columns
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, (_, column))| column.goes)
+            .filter(|(_, (_, column))| column.goes > 0 && left_over < LEAST_TEXT);
+        match first_to_go {
+            Some((place, _)) => columns.remove(place),
+            None => break left_over,
+        };
+    };
+    for (place, column) in &mut columns {
+        if column.width == 0 {
+            let cells = rows.iter().filter_map(|(cells, _)| cells.get(*place));
+            let widest = cells.map(|cell| human::width(cell)).max().unwrap_or(0);
+            let widest = widest.clamp(LEAST_TEXT.into(), table::MODEL);
+            column.width = u16::try_from(widest).unwrap_or(u16::MAX).min(left_over);
         }
+    }
+    columns
+}
+
+/// One line of a table.
+fn line<'t>(
+    buffer: &mut Buffer,
+    area: Rect,
+    number: u16,
+    (columns, style): (&[(usize, Column)], Style),
+    cell: impl Fn(usize) -> Option<&'t String>,
+) {
+    if number >= area.height {
+        return;
+    }
+    let mut x = area.x;
+    for (place, (_, column)) in columns.iter().enumerate() {
+        let width = column.width.min((area.x + area.width).saturating_sub(x));
+        let cell = cell(place).map_or("", String::as_str);
+        let text = match column.side {
+            Left => human::left(cell, width.into()),
+            Right => human::right(cell, width.into()),
+        };
+        buffer.set_stringn(x, area.y + number, text, width.into(), style);
+        x = x.saturating_add(width + 1);
     }
 }
 
@@ -474,5 +573,57 @@ fn per_second(rate: f64) -> String {
         format!("{rate:.1}")
     } else {
         human::count(rate as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn titles(columns: Vec<Column>, name: &str, width: u16) -> String {
+        let rows = [(vec![name.to_owned(); columns.len()], false)];
+        let columns = fit(columns, &rows, width);
+        let used: u16 = columns.iter().map(|(_, column)| column.width + 1).sum();
+        assert!(used <= width + 1, "{used} of {width}");
+        let titles = columns.iter().map(|(_, column)| column.title);
+        titles.collect::<Vec<_>>().join(" ")
+    }
+
+    fn some() -> Vec<Column> {
+        vec![
+            column("age", 8, Right, 0),
+            column("ttft", 8, Right, 1),
+            column("model", 0, Left, 0),
+            column("client", 16, Left, 2),
+        ]
+    }
+
+    #[test]
+    fn columns_go_in_their_order_and_the_model_stays() {
+        assert_eq!(titles(some(), "m", 60), "age ttft model client");
+        assert_eq!(titles(some(), "m", 50), "age ttft model");
+        assert_eq!(titles(some(), "m", 33), "age model");
+        assert_eq!(titles(some(), "m", 10), "age model");
+    }
+
+    #[test]
+    fn a_text_takes_what_it_needs_of_what_is_left() {
+        let wide = |name: &str| {
+            let rows = [(vec![name.to_owned(); 4], false)];
+            fit(some(), &rows, 200)[2].1.width
+        };
+        assert_eq!(wide("m"), LEAST_TEXT);
+        assert_eq!(wide(&"通".repeat(20)), 40);
+        assert_eq!(usize::from(wide(&"x".repeat(500))), table::MODEL);
+    }
+
+    #[test]
+    fn keys_are_whole_whatever_the_width() {
+        for width in 40..120 {
+            let line = keys(width);
+            assert!(line.len() <= width);
+            assert!(line.split("  ").all(|key| KEYS.contains(&key)), "{line}");
+        }
+        assert!(keys(80).ends_with("m models' order"));
     }
 }

@@ -10,6 +10,9 @@ use super::{
 /// Characters of a filter: more fit no line.
 const FILTER: usize = 64;
 
+/// Lines of a page: it fits the smallest terminal, and a few pages go through all that is shown.
+const PAGE: usize = 10;
+
 /// The state of the view.
 #[derive(Debug, Default)]
 #[expect(
@@ -32,6 +35,8 @@ pub(super) struct View {
     pub(super) help: bool,
     /// Lines that the pane that is alone is scrolled down by.
     pub(super) scroll: usize,
+    /// Rows that it has room for.
+    pub(super) room: usize,
 }
 
 /// Which part is shown: all, or one with the whole screen.
@@ -118,12 +123,29 @@ impl View {
             KeyCode::Char('3') => self.show(Pane::Last),
             KeyCode::Char('4' | 'e') => self.show(Pane::Errors),
             KeyCode::Char('5' | 'l') => self.show(Pane::Losses),
-            KeyCode::Down | KeyCode::Char('j') => self.scroll = self.scroll.saturating_add(1),
+            KeyCode::Down | KeyCode::Char('j') => self.scroll += 1,
             KeyCode::Up | KeyCode::Char('k') => self.scroll = self.scroll.saturating_sub(1),
+            KeyCode::PageDown => self.scroll += PAGE,
+            KeyCode::PageUp => self.scroll = self.scroll.saturating_sub(PAGE),
             KeyCode::Home => self.scroll = 0,
+            KeyCode::End => self.scroll = usize::MAX,
             _ => {}
         }
+        // Else the way back would be as long as the way beyond the end.
+        self.scroll = self.scroll.min(self.rows().saturating_sub(self.room));
         Ask::Nothing
+    }
+
+    /// Rows of the pane that is alone.
+    fn rows(&self) -> usize {
+        match self.pane {
+            Pane::All => 0,
+            Pane::UnderWay => self.under_way().len(),
+            Pane::Models => self.models().len(),
+            Pane::Last => self.last(false).len(),
+            Pane::Errors => self.last(true).len(),
+            Pane::Losses => self.picture.status.losses.len(),
+        }
     }
 
     fn type_key(&mut self, code: KeyCode) {
@@ -339,6 +361,19 @@ mod tests {
         assert_eq!(press(&mut view, "q"), Ask::Nothing);
         assert_eq!(shown(&view), "");
         assert_eq!(press(&mut view, "\nq"), Ask::Quit);
+    }
+
+    #[test]
+    fn scrolling_ends_at_the_last_row() {
+        let mut view = view();
+        view.room = 1;
+        press(&mut view, "1jjjjjjjj");
+        assert_eq!(view.scroll, 2);
+        press(&mut view, "k");
+        assert_eq!(view.scroll, 1);
+        view.key(KeyEvent::new(KeyCode::End, KeyModifiers::NONE));
+        view.key(KeyEvent::new(KeyCode::PageUp, KeyModifiers::NONE));
+        assert_eq!(view.scroll, 0);
     }
 
     #[test]
