@@ -2,17 +2,19 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read as _, Write as _},
+    io::{PipeReader, PipeWriter, Read as _, Write as _},
     num::NonZero,
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
     process::{Child, Command, ExitStatus},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use anyhow::{Context as _, Result, anyhow};
 use rustix::{
+    event::{PollFd, PollFlags, poll},
     fs::OFlags,
+    io::Errno,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
@@ -25,8 +27,11 @@ pub const OWN_TERMINAL: [&str; 2] = ["setsid", "--ctty"];
 /// A program on a terminal of its own; dropping it kills it.
 pub struct Terminal {
     child: Child,
-    keys: File,
+    /// None once it is gone.
+    keys: Option<File>,
     seen: Arc<Mutex<Seen>>,
+    /// Reads what is written to it, until the pipe's end that this holds is closed.
+    reader: Option<(JoinHandle<()>, PipeWriter)>,
 }
 
 struct Seen {
@@ -80,16 +85,24 @@ impl Terminal {
         let keys = File::from(master);
         let mut output = keys.try_clone()?;
         let into = Arc::clone(&seen);
-        thread::spawn(move || {
+        let (over, until) = std::io::pipe()?;
+        let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             // At the end of the last program on it, the terminal gives an error.
-            while let Ok(length @ 1..) = output.read(&mut buffer) {
+            while is_still_there(&output, &over)
+                && let Ok(length @ 1..) = output.read(&mut buffer)
+            {
                 let mut seen = into.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.bytes.extend_from_slice(&buffer[..length]);
                 seen.parser.process(&buffer[..length]);
             }
         });
-        Ok(Self { child, keys, seen })
+        Ok(Self {
+            child,
+            keys: Some(keys),
+            seen,
+            reader: Some((reader, until)),
+        })
     }
 
     /// Waits until the screen's text fits, and gives it, a line of the screen a line.
@@ -137,7 +150,7 @@ impl Terminal {
     /// # Errors
     /// Where the terminal cannot be asked.
     pub fn is_given_back(&self) -> Result<bool> {
-        let modes = tcgetattr(&self.keys)?.local_modes;
+        let modes = tcgetattr(self.master()?)?.local_modes;
         let usual = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
         let hidden = self.seen().parser.screen().hide_cursor();
         Ok(modes.contains(usual) && !hidden && !self.is_full_screen())
@@ -153,7 +166,8 @@ impl Terminal {
     /// # Errors
     /// Where the terminal is gone.
     pub fn type_keys(&mut self, keys: &str) -> Result<()> {
-        Ok(self.keys.write_all(keys.as_bytes())?)
+        let mut master = self.master()?;
+        Ok(master.write_all(keys.as_bytes())?)
     }
 
     /// Gives it another size.
@@ -165,7 +179,22 @@ impl Terminal {
             .parser
             .screen_mut()
             .set_size(cells(lines)?, cells(columns)?);
-        Ok(tcsetwinsize(&self.keys, size(lines, columns))?)
+        Ok(tcsetwinsize(self.master()?, size(lines, columns))?)
+    }
+
+    /// Takes it away from the program, as a terminal's window does that is closed.
+    ///
+    /// # Errors
+    /// Where it was gone before.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.keys.take().context("the terminal is gone")?;
+        let (reader, until) = self.reader.take().context("the terminal is gone")?;
+        drop(until);
+        reader.join().map_err(|_| anyhow!("its reader panicked"))
+    }
+
+    fn master(&self) -> Result<&File> {
+        self.keys.as_ref().context("the terminal is gone")
     }
 
     /// The program, such as for its pipes.
@@ -207,6 +236,16 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits until there is something to read, or the end of the pipe.
+fn is_still_there(output: &File, over: &PipeReader) -> bool {
+    let mut waits = [
+        PollFd::new(output, PollFlags::IN),
+        PollFd::new(over, PollFlags::IN),
+    ];
+    while matches!(poll(&mut waits, None), Err(Errno::INTR)) {}
+    waits[1].revents().is_empty()
 }
 
 fn row(screen: &vt100::Screen, line: u16, from: u16, to: u16) -> String {

@@ -114,3 +114,89 @@ fn give_back() {
         let _ = disable_raw_mode();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        fs::File,
+        io::Read as _,
+        os::fd::OwnedFd,
+        process::{Command, Stdio},
+        thread,
+    };
+
+    use nix::{
+        pty::{Winsize, openpty},
+        sys::termios::{LocalFlags, tcgetattr},
+    };
+    use ratatui::crossterm::terminal::is_raw_mode_enabled;
+
+    use super::*;
+
+    /// Set in the process that panics.
+    const INNER: &str = "LLMTAP_TEST_ON_TERMINAL";
+
+    /// Takes the terminal, and panics in another thread.
+    fn panic_on_it() {
+        let screen = Screen::take().unwrap();
+        assert!(screen.is_taken() && is_raw_mode_enabled().unwrap());
+        let panicked = thread::spawn(|| panic!("something is wrong")).join();
+        assert!(panicked.is_err());
+        assert!(!screen.is_taken() && !is_raw_mode_enabled().unwrap());
+        // As `abort` would end it: nothing is left for `drop` to do.
+        std::mem::forget(screen);
+    }
+
+    /// This test is run again by itself, in a process on a terminal.
+    #[test]
+    fn a_panic_is_told_on_a_terminal_that_was_given_back() {
+        if env::var_os(INNER).is_some() {
+            panic_on_it();
+            return;
+        }
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(Some(&size), None).unwrap();
+        let before = tcgetattr(&pty.master).unwrap().local_flags;
+        assert!(before.contains(LocalFlags::ICANON | LocalFlags::ECHO));
+        let end = |slave: &OwnedFd| Stdio::from(slave.try_clone().unwrap());
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let name = format!("{module}::a_panic_is_told_on_a_terminal_that_was_given_back");
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args([name.as_str(), "--exact", "--nocapture"])
+            .env(INNER, "1")
+            .stdin(end(&pty.slave))
+            .stdout(end(&pty.slave))
+            .stderr(end(&pty.slave))
+            .spawn()
+            .unwrap();
+        let mut master = File::from(pty.master);
+        let output = {
+            let mut master = master.try_clone().unwrap();
+            thread::spawn(move || {
+                let mut said = Vec::new();
+                // At the end of the last process on it, a terminal gives an error.
+                let _ = master.read_to_end(&mut said);
+                String::from_utf8_lossy(&said).into_owned()
+            })
+        };
+        let ended = child.wait().unwrap();
+        let after = tcgetattr(&mut master).unwrap().local_flags;
+        drop(pty.slave);
+        let said = output.join().unwrap();
+        assert!(ended.success(), "{said}");
+        assert_eq!(after, before);
+        let at = |text: &str| {
+            said.find(text)
+                .unwrap_or_else(|| panic!("{text:?}: {said:?}"))
+        };
+        let (taken, given_back) = (at("\u{1b}[?1049h"), at("\u{1b}[?1049l"));
+        assert!(taken < given_back && given_back < at("\u{1b}[?25h"));
+        assert!(at("\u{1b}[?25h") < at("something is wrong"), "{said:?}");
+    }
+}
