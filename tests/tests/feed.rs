@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use llmtap_tests::{
+    certificate::Certificate,
     http,
     model_server::{ModelServer, Pace},
     process::{self, Daemon, PATIENCE},
@@ -177,35 +178,8 @@ fn bound_elsewhere_it_starts_with_a_token_alone_and_takes_a_new_one() -> Result<
 #[test]
 fn by_tls_it_shows_the_certificate_and_a_new_one_after_a_reload() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (cert, key) = (
-        folder.path().join("cert.pem"),
-        folder.path().join("key.pem"),
-    );
-    let make = |name: &str| -> Result<()> {
-        let mut openssl = Command::new("openssl");
-        openssl
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-            ])
-            .args(["-days", "2", "-subj", "/CN=localhost", "-addext"])
-            .arg(format!(
-                "subjectAltName=DNS:localhost,DNS:{name},IP:127.0.0.1"
-            ))
-            .arg("-keyout")
-            .arg(&key)
-            .arg("-out")
-            .arg(&cert);
-        let done = process::run(&mut openssl)?;
-        ensure!(done.code == Some(0), "{done:?}");
-        Ok(())
-    };
-    make("one.example")?;
+    let make = |name: &str| Certificate::self_signed(folder.path(), name);
+    let Certificate { cert, key } = make("one.example")?;
     let db = folder.path().join("llmtap.db");
     let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
     command
@@ -228,7 +202,8 @@ fn by_tls_it_shows_the_certificate_and_a_new_one_after_a_reload() -> Result<()> 
     make("two.example")?;
     ensure!(get()?.code != Some(0), "another certificate was believed");
     llmtap.signal("HUP")?;
-    llmtap.stderr_line(|line| line.contains("settings read again"))?;
+    let told = "settings read again: the file of --tls-cert, the file of --tls-key changed";
+    llmtap.stderr_line(|line| line.contains(told))?;
     let second = get()?;
     assert_eq!(second.stdout, r#"{"status":"live"}"#, "{second:?}");
     ensure!(http::get(api, "/live").is_err(), "plain HTTP was answered");

@@ -1,6 +1,7 @@
 //! `llmtap top`, and the view of `replay --realtime`, driven on a terminal.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
@@ -10,7 +11,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
+    certificate::Certificate,
     http,
+    model_server::{ModelServer, Pace},
     pcap::{Capture, Conversation},
     process::{self, Daemon},
     pty::{OWN_TERMINAL, Streams, Terminal},
@@ -20,6 +23,9 @@ use llmtap_tests::{
 use serde_json::json;
 
 const SMALL: (u16, u16) = (24, 80);
+
+/// No sentence is broken.
+const WIDE: (u16, u16) = (24, 400);
 
 fn on_terminal(arguments: &[&str]) -> Result<Command> {
     process::llmtap_under(&OWN_TERMINAL, arguments)
@@ -306,6 +312,25 @@ fn the_terminal_is_given_back_whatever_the_signal() -> Result<()> {
 }
 
 #[test]
+fn a_terminal_that_is_gone_ends_it() -> Result<()> {
+    // With the signal that its own terminal sends, and without: a terminal that is not its own sends none.
+    for own in [true, false] {
+        let mut command = if own {
+            on_terminal(&["replay", "--realtime", "--speed", "100"])?
+        } else {
+            process::llmtap(&["replay", "--realtime", "--speed", "100"])?
+        };
+        command.arg(tools::file("data/demo.pcap.gz"));
+        let mut terminal = Terminal::start(command, Streams::All, SMALL)?;
+        terminal.wait_for("the capture has ended")?;
+        terminal.hang_up()?;
+        let ended = terminal.end()?;
+        ensure!(ended.code().is_some(), "it ended by itself: {ended}");
+    }
+    Ok(())
+}
+
+#[test]
 fn it_is_suspended_and_goes_on() -> Result<()> {
     let mut terminal = played(|_| {})?;
     // By the key, and by the signal.
@@ -371,13 +396,164 @@ fn what_does_not_answer_is_named_before_the_screen_is_taken() -> Result<()> {
     let command = on_terminal(&["top", &address.to_string()])?;
     let mut terminal = Terminal::start(command, Streams::All, SMALL)?;
     assert_eq!(terminal.end()?.code(), Some(2));
-    terminal.wait_for("is llmtap running there")?;
+    terminal.wait_for("nothing listens there")?;
     ensure!(
         !terminal
             .bytes()
             .windows(8)
             .any(|bytes| bytes == b"\x1b[?1049h")
     );
+    Ok(())
+}
+
+/// `serve` by TLS, with this certificate.
+fn serve_by_tls(folder: &Path, certificate: &Certificate) -> Result<(Daemon, SocketAddr)> {
+    let mut command = process::llmtap(&["serve", "--listen=127.0.0.1:0", "--db"])?;
+    command
+        .arg(folder.join("llmtap.db"))
+        .arg("--tls-cert")
+        .arg(&certificate.cert)
+        .arg("--tls-key")
+        .arg(&certificate.key);
+    let daemon = Daemon::start(command)?;
+    let address = daemon.ready()?;
+    Ok((daemon, address))
+}
+
+/// `top` with these arguments.
+fn asked(arguments: &[&OsStr], change: impl FnOnce(&mut Command)) -> Result<Terminal> {
+    let mut command = on_terminal(&["top"])?;
+    command.args(arguments);
+    change(&mut command);
+    Terminal::start(command, Streams::All, WIDE)
+}
+
+#[test]
+fn a_daemon_is_watched_by_tls() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = Certificate::authority(folder.path())?;
+    let names = "DNS:localhost,IP:127.0.0.1";
+    for certificate in [
+        authority.signed(folder.path(), names)?,
+        Certificate::self_signed(folder.path(), "one.example")?,
+    ] {
+        let (daemon, address) = serve_by_tls(folder.path(), &certificate)?;
+        for host in ["localhost", "127.0.0.1"] {
+            let url = format!("https://{host}:{}", address.port());
+            // By the daemon's own certificate; by the authority's, as the system's list has it.
+            let own = ["--ca-cert".as_ref(), certificate.cert.as_os_str()];
+            let mut terminal = asked(&[&[url.as_ref()], &own[..]].concat(), |_| {})?;
+            terminal.wait_for(&format!("{url}  not capturing"))?;
+            terminal.type_keys("q")?;
+            ensure!(terminal.end()?.success());
+        }
+        daemon.stop("TERM")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_certificate_is_believed_by_the_systems_authorities_and_for_its_names_alone() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = Certificate::authority(folder.path())?;
+    let certificate = authority.signed(folder.path(), "DNS:localhost")?;
+    let (_daemon, address) = serve_by_tls(folder.path(), &certificate)?;
+    let url = |scheme: &str, host: &str| format!("{scheme}://{host}:{}", address.port());
+    let by_name = url("https", "localhost");
+    let mut terminal = asked(&[by_name.as_ref()], |command| {
+        command.env("SSL_CERT_FILE", &authority.cert);
+    })?;
+    terminal.wait_for("not capturing")?;
+    terminal.type_keys("q")?;
+    ensure!(terminal.end()?.success());
+
+    let other = tempfile::tempdir()?;
+    let stranger = Certificate::authority(other.path())?;
+    let none = folder.path().join("none.pem");
+    fs::write(&none, "no certificate\n")?;
+    let gone = folder.path().join("gone.pem");
+    for (url, ca_cert, said) in [
+        (
+            &by_name,
+            &stranger.cert,
+            "name the authority's, or the daemon's own, with --ca-cert FILE",
+        ),
+        (
+            &url("https", "127.0.0.1"),
+            &authority.cert,
+            "name the daemon as its certificate does",
+        ),
+        (
+            &url("http", "localhost"),
+            &authority.cert,
+            "does it speak TLS? Then it is https://",
+        ),
+        (
+            &by_name,
+            &none,
+            "none.pem: there is no certificate in PEM in it",
+        ),
+        (&by_name, &gone, "gone.pem: cannot read it"),
+    ] {
+        let arguments = [url.as_ref(), "--ca-cert".as_ref(), ca_cert.as_os_str()];
+        let mut terminal = asked(&arguments, |_| {})?;
+        assert_eq!(terminal.end()?.code(), Some(2), "{said}");
+        terminal.wait_for(said)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_no_llmtap_or_refuses_is_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let token = folder.path().join("token");
+    fs::write(&token, "the-right-token-0123\n")?;
+    let mut command = process::llmtap(&["serve", "--listen=127.0.0.1:0", "--api-token-file"])?;
+    command
+        .arg(&token)
+        .arg("--db")
+        .arg(folder.path().join("llmtap.db"));
+    let daemon = Daemon::start(command)?;
+    let address = daemon.ready()?;
+    let wrong = folder.path().join("wrong");
+    fs::write(&wrong, "the-wrong-token-0123\n")?;
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "# none\n")?;
+    let other = ModelServer::start("127.0.0.1:0".parse()?, Pace::default())?;
+
+    let llmtap = address.to_string();
+    let by_tls = format!("https://{address}");
+    let other = other.address().to_string();
+    let db = folder.path().join("elsewhere.db");
+    let without = ["--db".as_ref(), db.as_os_str()];
+    let with = |file: &'static str| {
+        [
+            "--api-token-file".into(),
+            folder.path().join(file).into_os_string(),
+        ]
+    };
+    for (url, how, said) in [
+        (
+            &llmtap,
+            without.map(OsStr::to_owned),
+            "wants a token: name its file with --api-token-file",
+        ),
+        (&llmtap, with("wrong"), "wants another token"),
+        (&llmtap, with("empty"), "has no token"),
+        (&llmtap, with("gone"), "cannot read the token file"),
+        (
+            &by_tls,
+            with("token"),
+            "it speaks no TLS: ask it as http://",
+        ),
+        (&other, with("token"), "is no llmtap: it has no /api/status"),
+    ] {
+        let arguments = [url.as_ref(), how[0].as_os_str(), how[1].as_os_str()];
+        let mut terminal = asked(&arguments, |_| {})?;
+        assert_eq!(terminal.end()?.code(), Some(2), "{said}");
+        let screen = terminal.wait_for(said)?;
+        ensure!(!screen.contains("-token-0123"), "{screen}");
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `llmtap top`: what happens now, on a terminal. It shows a daemon, by its API, or a replay in this process.
 
+mod address;
 mod daemon;
 mod draw;
 mod events;
@@ -7,27 +8,32 @@ mod local;
 mod picture;
 mod rates;
 mod screen;
+#[cfg(feature = "tls")]
+mod tls;
 mod view;
 
 use std::{
-    env, fs,
+    env,
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::{
+    address::Address,
     daemon::Daemon,
     draw::Look,
     events::{Message, Sources},
     screen::Screen,
     view::{Ask, View},
 };
+#[cfg(feature = "tls")]
+use self::{address::Scheme, tls::Tls};
 use super::places;
 
 pub(crate) use self::local::Local;
@@ -41,17 +47,21 @@ const LOCAL_INTERVAL: Duration = Duration::from_millis(250);
 /// Bytes of a token's file: it is one line.
 const TOKEN_FILE: usize = 64 * 1024;
 
-/// The name of the file with a daemon's own token, beside its store.
-const OWN_TOKEN: &str = "llmtap.token";
-
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Watching")]
 pub(crate) struct TopArgs {
     /// The daemon to watch: `llmtap run` or `llmtap serve`, by where it listens
     #[arg(
         value_name = "http://ADDR:PORT",
         default_value = "http://127.0.0.1:9464"
     )]
-    url: String,
+    address: Address,
+
+    /// Believe the authorities in this file of PEM certificates in place of the system's, where the daemon is named
+    /// by https://; the daemon's own certificate (its --tls-cert) will do
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", env = "LLMTAP_CA_CERT")]
+    ca_cert: Option<PathBuf>,
 
     /// Send the first token of this file, if the daemon wants one. Default: llmtap.token beside the store
     #[arg(long, value_name = "FILE", env = "LLMTAP_API_TOKEN_FILE")]
@@ -69,13 +79,19 @@ pub(crate) fn main(args: &TopArgs) -> anyhow::Result<ExitCode> {
         bail!(
             "top draws on a terminal, and standard output is none: use `llmtap stats` or `llmtap calls`, or ask the \
              API ({}/api/status)",
-            args.url.trim_end_matches('/')
+            args.address
         );
     }
-    let daemon = Daemon::new(&args.url, args.token()?)?;
+    let token = args.token()?;
+    let daemon = Daemon::new(
+        args.address.clone(),
+        token.as_deref(),
+        #[cfg(feature = "tls")]
+        args.tls()?,
+    )?;
     // Before the screen is taken: what is wrong with the address or the token is told as of any command.
     daemon.picture(Instant::now())?;
-    let title = daemon.url().to_owned();
+    let title = daemon.address().to_string();
     let (tell, told) = bounded(MESSAGES);
     daemon.watch(tell.clone())?;
     show(title, &tell, &told, None)?;
@@ -94,6 +110,15 @@ pub(crate) fn watch(title: String, local: &Local) -> anyhow::Result<()> {
 }
 
 impl TopArgs {
+    /// What is believed, where the daemon speaks TLS.
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        match (self.address.scheme, &self.ca_cert) {
+            (Scheme::Https, ca_cert) => Tls::new(ca_cert.as_deref()).map(Some),
+            (Scheme::Http, _) => Ok(None),
+        }
+    }
+
     /// The token, where there is one.
     fn token(&self) -> anyhow::Result<Option<String>> {
         if let Some(path) = &self.api_token_file {
@@ -107,7 +132,7 @@ impl TopArgs {
             return token.with_context(none).map(Some);
         }
         let db = self.db.clone().map_or_else(places::default_db, Ok)?;
-        let own = db.with_file_name(OWN_TOKEN);
+        let own = places::token_of(&db);
         // Another user's may not be read; the daemon says whether one is needed.
         Ok(first_token(&own).ok().flatten())
     }
@@ -115,9 +140,9 @@ impl TopArgs {
 
 /// The first line of a file that is neither empty nor a comment.
 fn first_token(path: &Path) -> anyhow::Result<Option<String>> {
-    let text = fs::read_to_string(path).with_context(|| {
-        format!(
-            "cannot read the token file {}: run as its owner, or name another",
+    let text = places::read_text(path).map_err(|error| {
+        anyhow!(
+            "cannot read the token file {} ({error}): run as its owner, or name another with --api-token-file",
             path.display()
         )
     })?;
@@ -168,7 +193,10 @@ fn run(
             // A thread panicked, which was told where it can be read.
             return Ok(());
         }
-        screen.draw(|frame| draw::draw(frame, view, look))?;
+        screen.draw(|frame| {
+            view.room = draw::room(frame.area());
+            draw::draw(frame, view, look);
+        })?;
         let asked = match told.recv_timeout(LOCAL_INTERVAL) {
             Err(RecvTimeoutError::Timeout) | Ok(Message::Resized) => Ask::Nothing,
             Err(RecvTimeoutError::Disconnected) | Ok(Message::End) => Ask::Quit,
