@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
+    certificate::Certificate,
     http, metrics,
     process::{self, Daemon, PATIENCE},
     row::Row,
@@ -185,7 +186,7 @@ fn what_cannot_change_is_told_and_a_bad_file_changes_nothing() -> Result<()> {
     // The flags of the command line go on to come first.
     let said =
         tapped.reload("user-header = 'X-Who'\nlisten = '127.0.0.1:1'\nidle-timeout = '9s'\n")?;
-    assert!(said.contains("nothing changed"), "{said}");
+    assert!(said.contains("nothing else changed"), "{said}");
     let told = format!("--idle-timeout changed in {path}:3: restart llmtap to apply it");
     tapped.llmtap.stderr_line(|line| line.contains(&told))?;
 
@@ -262,7 +263,9 @@ fn rules_and_log_are_read_again_and_counts_go_on() -> Result<()> {
     fs::write(&rules, "customer \\w+\n")?;
     serve.signal("HUP")?;
     // The key is as it was; what the file holds is not.
-    serve.stderr_line(|line| line.contains("settings read again: nothing changed"))?;
+    serve.stderr_line(|line| {
+        line.contains("settings read again: the file of --redact-file changed")
+    })?;
     report("project alpha for customer beta")?;
 
     let redacted = || -> Result<f64> {
@@ -345,7 +348,7 @@ fn prices_are_read_again() -> Result<()> {
     // The same file with another table in it.
     fs::write(&prices, table("USD", 3))?;
     serve.signal("HUP")?;
-    serve.stderr_line(|line| line.contains("settings read again: nothing changed"))?;
+    serve.stderr_line(|line| line.contains("settings read again: the file of --prices changed"))?;
     report()?;
 
     // A table that is wrong changes nothing.
@@ -377,6 +380,89 @@ fn prices_are_read_again() -> Result<()> {
             (None, None)
         ]
     );
+    Ok(())
+}
+
+#[test]
+fn a_named_file_that_holds_something_else_is_told_and_taken() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    let authority = Certificate::authority(folder.path())?;
+    let pair = |name: &str| -> Result<Certificate> {
+        fs::create_dir(path(name))?;
+        authority.signed(&path(name), "IP:127.0.0.1")
+    };
+    let (first, second) = (pair("first")?, pair("second")?);
+    let tokenizer = path("small.tiktoken");
+    fs::write(&tokenizer, "YQ== 0\n")?;
+    fs::write(path("headers"), "x-team=a\n")?;
+    let settings = |tls: Option<&Certificate>| {
+        let tls = tls.map(|tls| format!("tls-cert = {:?}\ntls-key = {:?}\n", tls.cert, tls.key));
+        let tokenizer = format!("llama-3*={}", tokenizer.display());
+        format!(
+            "tokenizer = [{tokenizer:?}]\notlp-header-file = {:?}\n{}",
+            path("headers"),
+            tls.unwrap_or_default()
+        )
+    };
+    fs::write(path("llmtap.toml"), settings(Some(&first)))?;
+    let mut serve = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--config"])?;
+    serve
+        .arg(path("llmtap.toml"))
+        .arg("--db")
+        .arg(path("llmtap.db"));
+    let serve = Daemon::start(serve)?;
+    let api = serve.ready()?;
+    let mut reloads = 0;
+    let mut reload = || -> Result<String> {
+        serve.signal("HUP")?;
+        reloads += 1;
+        serve.nth_stderr_line(reloads, |line| line.contains("settings read again"))
+    };
+    let shown = || -> Result<String> {
+        let ask =
+            format!("openssl s_client -connect {api} </dev/null | openssl x509 -serial -noout");
+        Ok(process::run(Command::new("sh").args(["-c", &ask]))?.stdout)
+    };
+    let serial = |tls: &Certificate| -> Result<String> {
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args(["x509", "-serial", "-noout", "-in"])
+            .arg(&tls.cert);
+        Ok(process::run(&mut openssl)?.stdout)
+    };
+    assert_eq!(shown()?, serial(&first)?);
+    let said = reload()?;
+    assert!(said.ends_with("nothing changed"), "{said}");
+
+    // Another certificate by another name; and none, which is another server.
+    fs::write(path("llmtap.toml"), settings(Some(&second)))?;
+    let said = reload()?;
+    assert!(said.ends_with("--tls-cert, --tls-key changed"), "{said}");
+    assert_eq!(shown()?, serial(&second)?);
+    fs::write(path("llmtap.toml"), settings(None))?;
+    let said = reload()?;
+    assert!(said.ends_with("nothing else changed"), "{said}");
+    serve.stderr_line(|line| line.contains("--tls-cert changed") && line.contains("restart"))?;
+    assert_eq!(shown()?, serial(&second)?);
+    fs::write(path("llmtap.toml"), settings(Some(&second)))?;
+    reload()?;
+
+    // The same names, with something else behind them.
+    fs::write(&tokenizer, "YQ== 0\nYg== 1\n")?;
+    let said = reload()?;
+    assert!(said.ends_with("the file of --tokenizer changed"), "{said}");
+    fs::write(path("llmtap.token"), "another-token-of-llmtap\n")?;
+    let said = reload()?;
+    assert!(
+        said.ends_with("the file of --api-token-file changed"),
+        "{said}"
+    );
+    fs::write(path("headers"), "x-team=b\n")?;
+    let said = reload()?;
+    assert!(said.ends_with("nothing else changed"), "{said}");
+    let told = "the file of --otlp-header-file changed: restart llmtap to apply it";
+    serve.stderr_line(|line| line.contains(told))?;
     Ok(())
 }
 

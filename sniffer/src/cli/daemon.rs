@@ -93,11 +93,11 @@ impl Daemon {
         analysis: &AnalysisArgs,
         storing: &StorageArgs,
         capturing: Capturing,
-        (reloader, log): (Reloader, LogHandle),
+        (mut reloader, log): (Reloader, LogHandle),
     ) -> anyhow::Result<Self> {
         let db = serving.db.clone().map_or_else(places::default_db, Ok)?;
         let metrics = Metrics::with_labels(serving.metrics.labels(&analysis.whose)?);
-        let access = Live::from(serving.access()?);
+        let access = serving.access.named(serving.listen)?;
         #[cfg(feature = "tls")]
         let tls = serving.access.tls()?.map(Live::from);
         let listener = api::bind(serving.listen)?;
@@ -105,6 +105,9 @@ impl Daemon {
             .local_addr()
             .context("the API's address cannot be read")?;
         let storage = storing.open(&db, serving.bodies, &metrics)?;
+        // Secrets beside it come after: where there can be no store, none are made.
+        let access = Live::from(serving.access.with_own_token(access, &db)?);
+        reloader.own_token_is_made();
         let totals = keep(&metrics, &places::totals_beside(&db));
         let key = match &analysis.key_file {
             Some(path) => places::read_key(path)?,

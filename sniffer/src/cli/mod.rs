@@ -86,14 +86,14 @@ fn start() -> anyhow::Result<ExitCode> {
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");
     }
-    let reloader = Reloader::new(arguments, &resolved);
+    let reloader = || Reloader::new(arguments.clone(), &resolved);
     match &resolved.cli.command {
-        Command::Run(args) => run::main(args, (reloader, log)),
+        Command::Run(args) => run::main(args, (reloader(), log)),
         Command::Replay(args) if args.view.serve => {
             viewing::main(args, resolved.cli.common.config.as_deref(), log)
         }
         Command::Replay(args) => replay::main(args),
-        Command::Serve(args) => serve::main(args, (reloader, log)),
+        Command::Serve(args) => serve::main(args, (reloader(), log)),
         Command::Top(args) => top::main(args),
         #[cfg(feature = "ebpf")]
         Command::Check(args) => check::main(args),

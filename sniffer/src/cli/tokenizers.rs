@@ -63,6 +63,27 @@ impl TokenizerArgs {
     }
 }
 
+/// The files that are read for these settings, as they stand now.
+pub(crate) fn files(settings: &[String]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for setting in settings {
+        let Some((_, path)) = setting.split_once('=') else {
+            continue;
+        };
+        let path = Path::new(path.trim());
+        let file = if path.is_dir() {
+            in_folder(path).unwrap_or_else(|_| path.to_owned())
+        } else {
+            path.to_owned()
+        };
+        let file = file.canonicalize().unwrap_or(file);
+        let of_template = Template::FILES.map(|name| file.with_file_name(name));
+        files.extend(of_template.into_iter().filter(|beside| beside.exists()));
+        files.push(file);
+    }
+    files
+}
+
 fn give(tokenizers: &mut Tokenizers, pattern: &str, path: &Path) -> anyhow::Result<()> {
     if pattern.is_empty() {
         bail!("there is no pattern of models before the =, such as 'qwen*'");

@@ -124,19 +124,26 @@ impl std::ops::Add for TemplateFailures {
 const CHAT: &str = "chat";
 const WITH_TOOLS: &str = "tool_use";
 
+const CONFIG: &str = "tokenizer_config.json";
+const BESIDE: &str = "chat_template.jinja";
+const TOKENIZER: &str = "tokenizer.json";
+
 impl Template {
+    /// The files of a folder that [`Template::read`] looks at.
+    pub const FILES: [&str; 3] = [CONFIG, BESIDE, TOKENIZER];
+
     /// The template of a folder as hubs publish them: `tokenizer_config.json` with or beside
     /// `chat_template.jinja`; `None` where it has none.
     ///
     /// # Errors
     /// A file is there and cannot be read or understood.
     pub fn read(folder: &Path) -> Result<Option<Self>, TemplateError> {
-        let config = json_of(folder, "tokenizer_config.json")?.unwrap_or(Json::Null);
-        let beside = text_of(folder, "chat_template.jinja", MAX_SOURCE)?;
+        let config = json_of(folder, CONFIG)?.unwrap_or(Json::Null);
+        let beside = text_of(folder, BESIDE, MAX_SOURCE)?;
         if beside.is_none() && config.get("chat_template").is_none() {
             return Ok(None);
         }
-        let tokenizer = json_of(folder, "tokenizer.json")?.unwrap_or(Json::Null);
+        let tokenizer = json_of(folder, TOKENIZER)?.unwrap_or(Json::Null);
         let name = folder.display().to_string();
         Self::new(&name, beside, &config, &tokenizer).map(Some)
     }

@@ -7,6 +7,7 @@
 //! ```
 
 mod command;
+mod contents;
 mod definition;
 mod file;
 mod pages;

@@ -90,8 +90,9 @@ pub(super) fn reference() -> String {
          llmtap config show --origin          # what `llmtap run` goes by, and where each value is from\n\
          llmtap config show --origin run -p 8000 --format csv\n\
          ```\n\n\
-         **Reload.** On SIGHUP (`systemctl reload llmtap`) `run` and `serve` read the file again, and the files of\n\
-         `--redact-file` and `--prices`. What the tables mark with *yes* changes at once, all of it or, where something is wrong, none; an\n\
+         **Reload.** On SIGHUP (`systemctl reload llmtap`) `run` and `serve` read the file again, and the files that\n\
+         settings name: rules, prices, tokenizers, tokens, certificates. What the tables mark with *yes* changes at\n\
+         once, all of it or, where something is wrong, none (TLS itself is begun and ended by a restart alone); an\n\
          exchange that has begun keeps what it began with, but tokens are counted by what holds at its end. For\n\
          all else a line in the log says that it takes a restart. `llmtap_settings_reloads_total` counts what became of it.\n",
     );

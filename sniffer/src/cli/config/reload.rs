@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     super::{analysis_settings, args::Cli, counter, storage::StorageArgs},
+    contents::Contents,
     resolve::{Origin, Resolved, Value, resolve_again},
 };
 
@@ -66,7 +67,7 @@ struct Part {
 enum Read {
     /// At each reload: it reads files, which may have changed under the same names.
     Always,
-    /// Where one of its settings changed: it holds what it would be a pity to lose.
+    /// Where one of its settings, or of their files, changed: it holds what it would be a pity to lose.
     Changed,
 }
 
@@ -118,10 +119,9 @@ const PARTS: &[Part] = &[
         read: Read::Always,
         prepare: access_part,
     },
-    // Their files are read again; others, or none, take a restart.
     #[cfg(feature = "tls")]
     Part {
-        keys: &[],
+        keys: &TLS,
         read: Read::Always,
         prepare: tls_part,
     },
@@ -131,6 +131,9 @@ const PARTS: &[Part] = &[
         prepare: |_, cli| Ok(log_part(cli)),
     },
 ];
+
+/// With TLS and without are two servers: to begin or to end with it takes a restart.
+const TLS: [&str; 2] = ["tls-cert", "tls-key"];
 
 /// Whether a setting can change while llmtap runs.
 pub(super) fn is_reloadable(key: &str) -> bool {
@@ -213,22 +216,40 @@ pub(super) fn rehearse(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is other than it was.
+#[derive(Debug, Default)]
+struct Changed {
+    /// In force now.
+    applied: Vec<String>,
+    /// How many take a restart.
+    left: usize,
+}
+
 /// Reads the settings again.
 pub(crate) struct Reloader {
     arguments: Vec<OsString>,
     file: Option<PathBuf>,
     /// What llmtap goes by.
     in_force: Vec<Value>,
+    /// What the files of that held.
+    contents: Contents,
 }
 
 impl Reloader {
-    /// With the arguments that led to these settings.
+    /// With the arguments that led to these settings; before the files that they name are read, so that what is
+    /// written to one meanwhile is a change.
     pub(crate) fn new(arguments: Vec<OsString>, resolved: &Resolved) -> Self {
         Self {
             arguments,
             file: resolved.file.clone(),
             in_force: resolved.values.clone(),
+            contents: Contents::of(&resolved.values),
         }
+    }
+
+    /// The API's own token, where it was missing before.
+    pub(crate) fn own_token_is_made(&mut self) {
+        self.contents.add_own_token(&self.in_force);
     }
 
     /// Both results stand in the metrics from the start on.
@@ -244,11 +265,14 @@ impl Reloader {
         let result = if attempt.is_ok() { APPLIED } else { REFUSED };
         running.reloads.inc_by(result, 1);
         match attempt {
-            Ok(changed) if changed.is_empty() => {
+            Ok(Changed { applied, left: 0 }) if applied.is_empty() => {
                 tracing::info!("settings read again: nothing changed");
             }
-            Ok(changed) => {
-                tracing::info!("settings read again: --{} changed", changed.join(", --"));
+            Ok(Changed { applied, .. }) if applied.is_empty() => {
+                tracing::info!("settings read again: nothing else changed");
+            }
+            Ok(Changed { applied, .. }) => {
+                tracing::info!("settings read again: {} changed", applied.join(", "));
             }
             Err(error) => {
                 let why = format!("{error:#}").trim_end().replace('\n', "; ");
@@ -257,13 +281,17 @@ impl Reloader {
         }
     }
 
-    /// Gives what changed and is in force now.
-    fn attempt(&mut self, running: &Running) -> anyhow::Result<Vec<String>> {
+    /// Puts into force what can be, and says in the log what takes a restart.
+    fn attempt(&mut self, running: &Running) -> anyhow::Result<Changed> {
         let fresh = resolve_again(&self.arguments, self.file.clone())?;
+        let contents = Contents::of(&fresh.values);
         let changed = |part: &&Part| {
             let of_part = |value: &&Value| part.keys.contains(&value.setting.key.as_str());
             let mut values = fresh.values.iter().filter(of_part);
-            part.read == Read::Always || values.any(|value| self.differs(value))
+            part.read == Read::Always
+                || values.any(|value| {
+                    self.differs(value) || self.contents.differ(&contents, &value.setting.key)
+                })
         };
         let swaps = PARTS
             .iter()
@@ -277,24 +305,33 @@ impl Reloader {
             tracing::warn!("{warning}");
         }
         self.file.clone_from(&fresh.file);
-        let mut changed = Vec::new();
+        let mut changed = Changed::default();
         for value in fresh.values {
             let key = &value.setting.key;
             let Some(old) = self.in_force.iter_mut().find(|old| old.setting.key == *key) else {
                 continue;
             };
-            if old.values == value.values {
+            let what = if old.values != value.values {
+                format!("--{key}")
+            } else if self.contents.differ(&contents, key) {
+                format!("the file of --{key}")
+            } else {
                 continue;
-            }
-            if is_reloadable(key) {
-                changed.push(key.clone());
+            };
+            let begins_or_ends = old.values.is_empty() != value.values.is_empty();
+            if is_reloadable(key) && !(TLS.contains(&key.as_str()) && begins_or_ends) {
+                changed.applied.push(what);
+                self.contents.take(key, &contents);
                 *old = value;
             } else {
+                changed.left += 1;
                 // Said at each reload, until it is applied or taken back.
-                tracing::warn!(
-                    "--{key} changed{}: restart llmtap to apply it",
+                let place = if old.values == value.values {
+                    String::new()
+                } else {
                     place(&value, self.file.as_deref())
-                );
+                };
+                tracing::warn!("{what} changed{place}: restart llmtap to apply it");
             }
         }
         Ok(changed)
