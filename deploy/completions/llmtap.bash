@@ -1582,12 +1582,16 @@ _llmtap() {
             return 0
             ;;
         llmtap__subcmd__top)
-            opts="-h --api-token-file --db --config --log --help"
+            opts="-h --ca-cert --api-token-file --db --config --log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --ca-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --api-token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -212,6 +212,7 @@ complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l log -d 'What is 
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l metrics-public -d 'Answer /metrics without a token, wherever it is asked from'
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -l otlp-content -d 'Send request and response texts along with the calls, as they are stored: known secrets taken out'
 complete -c llmtap -n "__fish_llmtap_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l ca-cert -d 'Believe the authorities in this file of PEM certificates in place of the system\'s, where the daemon is named by https://; the daemon\'s own certificate (its --tls-cert) will do' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l api-token-file -d 'Send the first token of this file, if the daemon wants one. Default: llmtap.token beside the store' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l db -d 'The daemon\'s SQLite file, beside which its token lies. Default: /var/lib/llmtap/llmtap.db as root, else llmtap/llmtap.db in the XDG state folder' -r -F
 complete -c llmtap -n "__fish_llmtap_using_subcommand top" -l config -d 'Read settings from this TOML file. Default: /etc/llmtap/llmtap.toml as root, else llmtap/llmtap.toml in the XDG configuration folder, where there is one' -r -F
