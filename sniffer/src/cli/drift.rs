@@ -92,9 +92,6 @@ fn shown(pair: Pair) -> [String; 3] {
     [
         human::count(pair.reported),
         human::count(pair.counted),
-        drift.map_or_else(
-            || "-".to_owned(),
-            |drift| format!("{:+.1}%", drift * 100.0),
-        ),
+        drift.map_or_else(|| "-".to_owned(), |drift| format!("{:+.1}%", drift * 100.0)),
     ]
 }
