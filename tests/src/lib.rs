@@ -9,6 +9,7 @@
 //! [`canary`] plants secrets.
 //! [`process`] runs the binary, [`pty`] on a terminal, [`tap`] as a live one, [`recording`] records what it taps; [`row`] reads
 //! its rows, [`markdown`] the documents, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
+//! its rows, [`judge`] compares them, [`tshark`] reads captures beside it, [`http`] fetches from its API,
 //! [`certificate`] has it served by TLS,
 //! [`browser`] drives a real browser, [`metrics`] reads a scrape, [`prometheus`] scrapes and is asked, and [`tools`] finds the programs that `cargo xtask test` put in place.
 //! [`fuzz`] feeds the library what nobody would send, and [`attacks`] the binary what would fill its memory.

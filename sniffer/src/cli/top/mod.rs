@@ -1,6 +1,7 @@
 //! `llmtap top`: what happens now, on a terminal. It shows a daemon, by its API, or a replay in this process.
 
 mod address;
+mod columns;
 mod daemon;
 mod draw;
 mod events;
