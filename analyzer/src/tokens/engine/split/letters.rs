@@ -17,6 +17,10 @@ const TAIL: u8 = LOWER | OTHER | MARK;
 /// Where the piece that begins here ends.
 #[inline]
 pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    let plain = text.plain_word_begin(at);
+    if let Some(end) = plain.and_then(|from| text.plain_word_end_by_case(from)) {
+        return end + contraction::<KIND>(text, end);
+    }
     // Han characters are no letters of words to Kimi.
     let none = if KIND == KIMI { HAN } else { 0 };
     let (class, length) = text.at(at);
@@ -34,12 +38,7 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
         .or_else(|| prefix.then(|| upper_word(text, next, none)).flatten())
         .or_else(|| upper_word(text, at, none));
     if let Some(end) = word {
-        let contraction = if KIND == TEKKEN {
-            0
-        } else {
-            text.contraction(end)
-        };
-        return end + contraction;
+        return end + contraction::<KIND>(text, end);
     }
     if class & NUMBER != 0 {
         return text.numbers(if KIND == TEKKEN { 1 } else { 3 }, at);
@@ -54,6 +53,16 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
         return text.line_ends(slashes, text.run_without(signs, next));
     }
     text.white_space(at, false)
+}
+
+/// The length of a contraction that a word has at its end.
+#[inline]
+fn contraction<const KIND: u8>(text: Text<'_>, end: usize) -> usize {
+    if KIND == TEKKEN {
+        0
+    } else {
+        text.contraction(end)
+    }
 }
 
 /// `HEAD*TAIL+`: what begins a word gives back until something goes on.

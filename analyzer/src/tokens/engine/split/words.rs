@@ -14,6 +14,14 @@ pub(super) const QWEN35: u8 = 2;
 /// Where the piece that begins here ends.
 #[inline]
 pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    let byte = text.byte(at);
+    // What an apostrophe stands before may be a contraction.
+    if byte != b'\''
+        && let Some(from) = text.plain_word_begin(at)
+        && let Some(end) = text.plain_word_end(from)
+    {
+        return end;
+    }
     let word = if KIND == QWEN35 {
         LETTER | MARK
     } else {
@@ -32,7 +40,6 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
     if class & NUMBER != 0 {
         return text.numbers(digits, at);
     }
-    let byte = text.byte(at);
     let contraction = text.contraction(at);
     if contraction > 0 {
         return at + contraction;
