@@ -95,17 +95,22 @@ impl Engine {
         if end - at > words::LONGEST || text[at] >= 0xe0 {
             return self.long(text, at, end, room);
         }
-        let Room { words, bench, .. } = room;
+        let Room { words, bench } = room;
         words.count(Words::key(text, at, end), || {
-            let piece = &text[at..end];
-            if self.is_unmade(piece) {
-                1
-            } else {
-                self.bytes(piece, bench)
-            }
+            self.short(&text[at..end], bench)
         })
     }
 
+    #[cold]
+    fn short(&self, piece: &[u8], bench: &mut Bench) -> u64 {
+        if self.is_unmade(piece) {
+            1
+        } else {
+            self.bytes(piece, bench)
+        }
+    }
+
+    #[inline(never)]
     fn long(&self, text: &[u8], at: usize, end: usize, room: &mut Room) -> u64 {
         let piece = &text[at..end];
         if self.is_unmade(piece) {

@@ -129,6 +129,16 @@ const BEFORE_WORD: [u8; 256] = {
 };
 const NOT_BEFORE: u8 = 2;
 
+/// What there is of a word of ASCII.
+pub(super) enum PlainWord {
+    /// It ends here, before something else of ASCII, or where the text ends.
+    Ends(usize),
+    /// No letter is here, but something else of ASCII, or the text's end.
+    None,
+    /// It may go on, or begin, with what is not of ASCII.
+    Open,
+}
+
 /// A text, and the place of its characters.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
@@ -164,11 +174,14 @@ impl<'a> Text<'a> {
         match self.bytes.get(at) {
             None => (0, 0),
             Some(byte) if *byte < 128 => (self.classes.ascii[usize::from(*byte)], 1),
-            Some(_) => {
-                let (character, length) = self.wide(at);
-                (self.classes.of(character), length)
-            }
+            Some(_) => self.wide_at(at),
         }
+    }
+
+    /// The same of a character of several bytes.
+    fn wide_at(self, at: usize) -> (u8, usize) {
+        let (character, length) = self.wide(at);
+        (self.classes.of(character), length)
     }
 
     /// The character of several bytes at this place, and its length.
@@ -196,22 +209,53 @@ impl<'a> Text<'a> {
         (before != NOT_BEFORE).then_some(at + usize::from(before))
     }
 
-    /// Where a word of ASCII ends that begins here; `None` where none does, or where it goes on with something else.
+    /// The word of ASCII that begins here.
     #[inline]
-    pub(super) fn plain_word_end(self, from: usize) -> Option<usize> {
+    pub(super) fn plain_word(self, from: usize) -> PlainWord {
         let mut at = from;
         loop {
             let run = Eight::at(self.bytes, at).letters().run();
             at += run;
             if run < 8 {
-                return (at > from && self.byte(at).is_ascii()).then_some(at);
+                return self.plain_word_end(from, at);
             }
+        }
+    }
+
+    #[inline]
+    fn plain_word_end(self, from: usize, end: usize) -> PlainWord {
+        if !self.byte(end).is_ascii() {
+            PlainWord::Open
+        } else if end > from {
+            PlainWord::Ends(end)
+        } else {
+            PlainWord::None
         }
     }
 
     /// The same of a word that goes from capitals to small letters and not back.
     #[inline]
-    pub(super) fn plain_word_end_by_case(self, from: usize) -> Option<usize> {
+    pub(super) fn plain_word_by_case(self, from: usize) -> PlainWord {
+        let first = Eight::at(self.bytes, from);
+        let run = first.lower_but_first().run();
+        if run == 1 && first.upper().run() > 1 {
+            return self.plain_word_of_capitals(from);
+        }
+        let mut at = from + run;
+        if run == 8 {
+            loop {
+                let run = Eight::at(self.bytes, at).lower().run();
+                at += run;
+                if run < 8 {
+                    break;
+                }
+            }
+        }
+        self.plain_word_end(from, at)
+    }
+
+    /// The same of a word that has more than one capital.
+    fn plain_word_of_capitals(self, from: usize) -> PlainWord {
         let mut at = from;
         let mut small = false;
         loop {
@@ -224,7 +268,7 @@ impl<'a> Text<'a> {
             };
             at += run;
             if run < 8 {
-                return (at > from && self.byte(at).is_ascii()).then_some(at);
+                return self.plain_word_end(from, at);
             }
             small = lower.has_eighth();
         }

@@ -1,7 +1,7 @@
 //! DeepSeek's splitter: three expressions, each applied to what the one before it made.
 
 use super::{
-    classes::{LETTER, MARK, NUMBER, SIGN, SPACE, Text},
+    classes::{LETTER, MARK, NUMBER, PlainWord, SIGN, SPACE, Text},
     eight::Eight,
 };
 
@@ -53,8 +53,9 @@ fn is_east_asian(text: Text<'_>, at: usize) -> bool {
 /// Where the piece that begins here ends, by the third expression.
 fn part_end(text: Text<'_>, at: usize) -> usize {
     const WORD: u8 = LETTER | MARK;
-    let plain = text.plain_word_begin(at);
-    if let Some(end) = plain.and_then(|from| text.plain_word_end(from)) {
+    if let Some(from) = text.plain_word_begin(at)
+        && let PlainWord::Ends(end) = text.plain_word(from)
+    {
         return end;
     }
     let (class, length) = text.at(at);

@@ -40,7 +40,7 @@ impl Eight {
 
     /// The same eight with capitals and some signs made the letters and signs 32 places after them.
     const fn folded(self) -> Self {
-        Self(self.0 | 0x20 * ONES)
+        Self(self.0 | (0x20 * ONES))
     }
 
     /// `A-Z`.
@@ -53,6 +53,13 @@ impl Eight {
     #[inline]
     pub(super) const fn lower(self) -> Mask {
         Mask(self.within(b'a', b'z'))
+    }
+
+    /// `a-z`, and as the first of all `A-Z` as well.
+    #[inline]
+    pub(super) const fn lower_but_first(self) -> Mask {
+        let capital = (self.0 as u8).is_ascii_uppercase();
+        Mask(self.lower().0 | (capital as u64) << 7)
     }
 
     /// `A-Za-z`.
@@ -179,6 +186,8 @@ mod tests {
         ] {
             let eight = Eight::at(text.as_bytes(), 0);
             assert_eq!(eight.upper().run_then(eight.lower()), run, "{text}");
+            let one_capital = eight.upper().run() <= 1;
+            assert_eq!(eight.lower_but_first().run() == run, one_capital, "{text}");
         }
     }
 

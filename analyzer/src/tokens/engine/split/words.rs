@@ -1,6 +1,6 @@
 //! The splitters that take words whatever their case: cl100k_base and its kin.
 
-use super::classes::{LETTER, MARK, NUMBER, SPACE, Text};
+use super::classes::{LETTER, MARK, NUMBER, PlainWord, SPACE, Text};
 
 /// cl100k_base.
 pub(super) const CL100K: u8 = 0;
@@ -18,15 +18,14 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
     // What an apostrophe stands before may be a contraction.
     if byte != b'\''
         && let Some(from) = text.plain_word_begin(at)
-        && let Some(end) = text.plain_word_end(from)
     {
-        return end;
+        match text.plain_word(from) {
+            PlainWord::Ends(end) => return end,
+            PlainWord::None => return signs_or_space::<KIND>(text, at),
+            PlainWord::Open => {}
+        }
     }
-    let word = if KIND == QWEN35 {
-        LETTER | MARK
-    } else {
-        LETTER
-    };
+    let word = word::<KIND>();
     let digits = if KIND == CL100K || KIND == LLAMA3 {
         3
     } else {
@@ -48,12 +47,30 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
     if following & word != 0 && !matches!(byte, b'\r' | b'\n') {
         return text.run(word, 0, next);
     }
-    let signs = SPACE | word | NUMBER;
+    signs_or_space::<KIND>(text, at)
+}
+
+/// Signs with at most one space before them, or white space.
+#[inline]
+fn signs_or_space<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    let signs = SPACE | NUMBER | word::<KIND>();
+    let (class, length) = text.at(at);
+    let next = at + length;
     if class & SPACE == 0 {
         return text.line_ends(false, text.run_without(signs, next));
     }
-    if byte == b' ' && next < text.bytes.len() && following & signs == 0 {
+    let (following, length) = text.at(next);
+    if text.byte(at) == b' ' && length > 0 && following & signs == 0 {
         return text.line_ends(false, text.run_without(signs, next));
     }
     text.white_space(at, KIND == CL100K)
+}
+
+/// What words are made of.
+const fn word<const KIND: u8>() -> u8 {
+    if KIND == QWEN35 {
+        LETTER | MARK
+    } else {
+        LETTER
+    }
 }
