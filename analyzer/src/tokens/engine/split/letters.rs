@@ -52,16 +52,10 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
 /// Signs with at most one space before them, or white space.
 #[inline]
 fn signs_or_space<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
-    let (class, length) = text.at(at);
-    let next = at + length;
-    let signs = SPACE | LETTER | NUMBER;
-    let slashes = KIND != KIMI;
-    if class & signs == 0 {
-        return text.line_ends(slashes, text.run_without(signs, next));
-    }
-    let (following, length) = text.at(next);
-    if text.byte(at) == b' ' && length > 0 && following & signs == 0 {
-        return text.line_ends(slashes, text.run_without(signs, next));
+    let from = at + usize::from(text.byte(at) == b' ');
+    let end = text.run_without(SPACE | LETTER | NUMBER, from);
+    if end > from {
+        return text.line_ends(KIND != KIMI, end);
     }
     text.white_space(at, false)
 }

@@ -53,15 +53,10 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
 /// Signs with at most one space before them, or white space.
 #[inline]
 fn signs_or_space<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
-    let signs = SPACE | NUMBER | word::<KIND>();
-    let (class, length) = text.at(at);
-    let next = at + length;
-    if class & SPACE == 0 {
-        return text.line_ends(false, text.run_without(signs, next));
-    }
-    let (following, length) = text.at(next);
-    if text.byte(at) == b' ' && length > 0 && following & signs == 0 {
-        return text.line_ends(false, text.run_without(signs, next));
+    let from = at + usize::from(text.byte(at) == b' ');
+    let end = text.run_without(SPACE | NUMBER | word::<KIND>(), from);
+    if end > from {
+        return text.line_ends(false, end);
     }
     text.white_space(at, KIND == CL100K)
 }
