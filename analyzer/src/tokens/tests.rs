@@ -5,11 +5,15 @@ use std::{collections::HashMap, sync::LazyLock};
 use proptest::prelude::*;
 use tiktoken_rs::CoreBPE;
 
-use super::{engine::split::expressions, *};
+use super::{
+    engine::split::{Splitter, expressions},
+    *,
+};
 
 /// The vocabularies that our own engine counts for, each with the reference implementation of its kind: that
 /// of the program itself for OpenAI's, and the same made of the vocabulary's tokens and its expression.
-/// DeepSeek's three expressions are no one expression: `reference.rs` holds it against Hugging Face's library.
+/// DeepSeek's three expressions are no one expression: [`plain_texts_count_as_in_hugging_faces_library`] holds it against
+/// that library.
 static REFERENCES: LazyLock<Vec<(Vocabulary, CoreBPE)>> = LazyLock::new(|| {
     let mut references = vec![
         (Vocabulary::Cl100kBase, tiktoken_rs::cl100k_base().unwrap()),
@@ -206,6 +210,38 @@ fn quirks_count_as_in_the_references() {
     // Without its signs a text is one piece.
     for text in [CHINESE, JAPANESE] {
         check(&text.replace(|c: char| !c.is_alphabetic(), ""));
+    }
+}
+
+/// A line of `tests/data/tokens/texts.ndjson`.
+#[derive(serde::Deserialize)]
+struct Line {
+    text: String,
+    /// Where DeepSeek's expressions split it: bytes of each piece.
+    pieces: Vec<usize>,
+    deepseek_v3: u64,
+    qwen2: u64,
+}
+
+#[test]
+fn plain_texts_count_as_in_hugging_faces_library() {
+    let lines = include_str!("../../../tests/data/tokens/texts.ndjson").lines();
+    let lines: Vec<Line> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(lines.len() > 150);
+    for line in &lines {
+        let text = &line.text;
+        let mut pieces = Vec::new();
+        Splitter::DeepSeek.split(text, |at, end| pieces.push(end - at));
+        assert_eq!(pieces, line.pieces, "{text:?}");
+        for (vocabulary, count) in [
+            (Vocabulary::DeepSeekV3, line.deepseek_v3),
+            (Vocabulary::Qwen2, line.qwen2),
+        ] {
+            let name = vocabulary.name();
+            assert_eq!(vocabulary.tokenizer().count(text), count, "{name} {text:?}");
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use super::{loaded::Loaded, prompt::Template, vocabulary::Vocabulary};
 
-/// One tokenizer; a clone is the same one. A built-in vocabulary is loaded by the first count, which takes about
-/// a tenth of a second on the thread that counts; all threads share it, and only those that want the same one wait.
+/// One tokenizer; a clone is the same one. A built-in vocabulary is loaded by the first count, which takes 20 to 80 ms
+/// on the thread that counts; all threads share it, and only those that want the same one wait.
 #[derive(Clone)]
 pub struct Tokenizer(Arc<Inner>);
 

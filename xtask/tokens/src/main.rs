@@ -6,7 +6,8 @@
 //!
 //! Code and English are this repository's own. The texts in Chinese and Japanese are made of common words and
 //! of characters at random, since the repository has none. `LLMTAP_BENCH_TEXTS` names files with others, with
-//! colons between.
+//! colons between. Arguments name the encodings to measure; without any it is all, and how long loading and
+//! hostile texts take.
 
 use std::{
     env, fs,
@@ -74,7 +75,11 @@ fn engine(name: &'static str, count: impl Fn(&str) -> u64 + 'static) -> Engine {
 fn main() -> io::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut out = io::stdout().lock();
-    loading(&mut out)?;
+    let only: Vec<String> = env::args().skip(1).collect();
+    let wanted = |encoding: Vocabulary| only.is_empty() || only.iter().any(|name| name == encoding.name());
+    if only.is_empty() {
+        loading(&mut out)?;
+    }
     let mut documents = documents(&root)?;
     let given = env::var("LLMTAP_BENCH_TEXTS").unwrap_or_default();
     let given: Vec<&str> = given.split(':').filter(|path| !path.is_empty()).collect();
@@ -83,7 +88,7 @@ fn main() -> io::Result<ExitCode> {
         documents.push((name, fs::read_to_string(path)?));
     }
     let mut agree = true;
-    for encoding in [Vocabulary::Cl100kBase, Vocabulary::O200kBase] {
+    for encoding in [Vocabulary::Cl100kBase, Vocabulary::O200kBase].into_iter().filter(|one| wanted(*one)) {
         let engines = engines(encoding);
         for size in SIZES {
             writeln!(out, "\n{}, documents of {} KiB: MB/s, and times tiktoken-rs", encoding.name(), size >> 10)?;
@@ -99,8 +104,10 @@ fn main() -> io::Result<ExitCode> {
             }
         }
     }
-    hostile(&mut out)?;
-    others(&mut out, &documents)?;
+    if only.is_empty() {
+        hostile(&mut out)?;
+    }
+    others(&mut out, &documents, wanted)?;
     if !agree {
         writeln!(out, "\nnot all counts agree")?;
         return Ok(ExitCode::FAILURE);
@@ -206,15 +213,20 @@ fn resident() -> f64 {
 }
 
 /// The other vocabularies, beside the only other engine that has them.
-fn others(out: &mut impl io::Write, documents: &[(&str, String)]) -> io::Result<()> {
-    for (encoding, theirs) in [
+fn others(
+    out: &mut impl io::Write,
+    documents: &[(&str, String)],
+    wanted: impl Fn(Vocabulary) -> bool,
+) -> io::Result<()> {
+    let all = [
         (Vocabulary::Qwen2, "qwen2"),
         (Vocabulary::DeepSeekV3, "deepseek_v3"),
         (Vocabulary::Tekken, "mistral_v3"),
         (Vocabulary::Glm4, "glm4"),
         (Vocabulary::KimiK2, "kimi_k2"),
         (Vocabulary::MiniMaxM2, "minimax_m2"),
-    ] {
+    ];
+    for (encoding, theirs) in all.into_iter().filter(|(encoding, _)| wanted(*encoding)) {
         let tokenizer = encoding.tokenizer();
         let mut engines = Vec::new();
         if let Some(tiktoken) = tiktoken::get_encoding(theirs) {

@@ -28,31 +28,41 @@ const BITS: u32 = 20;
 const TOKEN: u32 = (1 << 21) - 1;
 /// Its bytes become several tokens, not one; a longer token may still have it.
 const SEVERAL: u32 = 1 << 21;
-/// A token has this character, or its last bytes, and a part of a character after it.
-const OPEN_AFTER: u32 = 1 << 22;
-/// A token has this character, or its first bytes, after another one of which one is not whole.
-const OPEN_BEFORE: u32 = 1 << 23;
 /// It has no place in the table.
-const UNKNOWN: u32 = 1 << 24;
-
+const UNKNOWN: u32 = 1 << 22;
 /// A token that it is merged into ranks before it, or it ranks before a part of it.
-const EARLY: u32 = 1 << 25;
+const EARLY: u32 = 1 << 23;
+
+/// Above these are four bits for its last 1 to 4 bytes: whether a token has these and a part of a character after
+/// them, or all but the first of its bytes and any character after them.
+const OPEN_AFTER: u32 = 24;
+/// And four for its first 1 to 4 bytes, after another one of which one is not whole.
+const OPEN_BEFORE: u32 = 28;
+
+/// Bits of the filter of characters that are not whole: some hundreds to thousands are in a vocabulary.
+const OPEN_BITS: u32 = 18;
 
 /// What is known of characters.
 pub(super) struct Characters {
     table: Vec<u32>,
     /// Which characters stand side by side in tokens, but for two of ASCII, which are never cut.
-    neighbours: Vec<u64>,
+    neighbours: Filter<BITS>,
+    /// Which bytes of two characters do of which one is not whole.
+    open: Filter<OPEN_BITS>,
 }
 
-/// A part of a piece: no token lies across its ends.
-pub(super) enum Part<'a> {
+/// A set that takes some for its own that are not.
+struct Filter<const BITS: u32>(Vec<u64>);
+
+/// A part of a piece: no token lies across its ends, which are places in the text.
+pub(super) enum Part {
     /// One character, which has so many tokens.
     Character(u64),
-    /// Characters of one token each.
-    Tokens(&'a [u8], &'a [u32]),
-    /// What must be merged from bytes on.
-    Bytes(&'a [u8]),
+    /// Two characters of one token each.
+    Two(u32, u32),
+    /// More. If all are `whole`, merging may begin with their tokens, which [`Characters::tokens`] has; if not, it must
+    /// with bytes.
+    Several { from: usize, to: usize, whole: bool },
 }
 
 /// A character within a text, or what a token has of one.
@@ -70,7 +80,8 @@ impl Characters {
     pub(super) fn new(tokens: &[&[u8]], pairs: &Pairs, early: &[[&[u8]; 3]]) -> Option<Self> {
         let mut characters = Self {
             table: vec![UNKNOWN; BASIC + PICTOGRAPHS.len()],
-            neighbours: vec![0; 1 << (BITS - 6)],
+            neighbours: Filter::new(),
+            open: Filter::new(),
         };
         // What whole characters, and parts of them, have beside them.
         let mut open_after = Bytes::default();
@@ -84,6 +95,7 @@ impl Characters {
                     } else {
                         open_after.insert(left.bytes);
                         open_before.insert(unit.bytes);
+                        characters.open.add(packed(left.bytes), packed(unit.bytes));
                     }
                 }
                 previous = Some(unit);
@@ -105,11 +117,11 @@ impl Characters {
                 [token] => *token,
                 several => SEVERAL | several.len() as u32,
             };
-            if (0..bytes.len()).any(|from| open_after.contains(&bytes[from..])) {
-                entry |= OPEN_AFTER;
-            }
-            if (1..=bytes.len()).any(|to| open_before.contains(&bytes[..to])) {
-                entry |= OPEN_BEFORE;
+            for count in 1..=bytes.len() {
+                let last = open_after.contains(&bytes[bytes.len() - count..]);
+                let first = open_before.contains(&bytes[..count]);
+                entry |= u32::from(last) << (OPEN_AFTER + count as u32 - 1);
+                entry |= u32::from(first) << (OPEN_BEFORE + count as u32 - 1);
             }
             characters.table[place] = entry;
         }
@@ -143,8 +155,7 @@ impl Characters {
 
     fn add(&mut self, left: u32, right: u32) {
         if (left | right) >= 0x80 {
-            let bit = bit(left, right);
-            self.neighbours[bit / 64] |= 1 << (bit % 64);
+            self.neighbours.add(left, right);
         }
     }
 
@@ -153,64 +164,96 @@ impl Characters {
         self.table.get(place(character)).copied().unwrap_or(UNKNOWN)
     }
 
+    /// Whether a token may lie across this place in the text, which these two stand around; `None` where they must be
+    /// merged from bytes on as well.
     #[inline]
-    fn are_neighbours(&self, left: u32, right: u32) -> bool {
-        let bit = bit(left, right);
-        self.neighbours[bit / 64] >> (bit % 64) & 1 == 1
-    }
-
-    /// Whether a token may lie across these two; `None` where they must be merged from bytes on as well.
-    #[inline]
-    fn join(&self, left: (u32, u32), right: (u32, u32)) -> Option<bool> {
+    fn join(&self, text: &[u8], at: usize, left: (u32, u32), right: (u32, u32)) -> Option<bool> {
         let either = left.1 | right.1;
-        if either & UNKNOWN != 0 || (left.1 & OPEN_AFTER != 0 && right.1 & OPEN_BEFORE != 0) {
+        if either & UNKNOWN != 0 || self.is_open(text, at, left.1, right.1) {
             return None;
         }
-        let joined = (left.0 | right.0) < 0x80 || self.are_neighbours(left.0, right.0);
+        let joined = (left.0 | right.0) < 0x80 || self.neighbours.has(left.0, right.0);
         // One that never becomes whole may be in a longer token all the same: its last bytes first merge with
         // what follows, and what is before it with all of these.
         (!joined || either & SEVERAL == 0).then_some(joined)
     }
 
-    /// Hands over the parts of a piece of whole characters, in order. `tokens` is room.
+    /// Whether a token may lie across this place that has no more than a part of one of both.
     #[inline]
-    pub(super) fn cut(&self, piece: &[u8], tokens: &mut Vec<u32>, mut part: impl FnMut(Part<'_>)) {
-        let mut hand_over = |begin: usize, end: usize, tokens: &[u32], whole: bool| {
-            let bytes = &piece[begin..end];
-            part(match *tokens {
-                _ if !whole => Part::Bytes(bytes),
-                [entry] if entry & SEVERAL != 0 => Part::Character(u64::from(entry & TOKEN)),
-                [_] => Part::Character(1),
-                _ => Part::Tokens(bytes, tokens),
+    fn is_open(&self, text: &[u8], at: usize, left: u32, right: u32) -> bool {
+        let (mut after, before) = (left >> OPEN_AFTER & 15, right >> OPEN_BEFORE);
+        if before == 0 {
+            return false;
+        }
+        while after != 0 {
+            let last = after.trailing_zeros() as usize + 1;
+            let left = packed(&text[at - last..at]);
+            let mut before = before;
+            while before != 0 {
+                let first = before.trailing_zeros() as usize + 1;
+                if self.open.has(left, packed(&text[at..at + first])) {
+                    return true;
+                }
+                before &= before - 1;
+            }
+            after &= after - 1;
+        }
+        false
+    }
+
+    /// Hands over the parts of a piece of whole characters, in order.
+    #[inline]
+    pub(super) fn cut(&self, text: &[u8], from: usize, to: usize, mut part: impl FnMut(Part)) {
+        let mut hand_over = |from, to, count, first: u32, last: u32, whole| {
+            part(match count {
+                1 if whole && first & SEVERAL != 0 => Part::Character(u64::from(first & TOKEN)),
+                1 if whole => Part::Character(1),
+                2 if whole => Part::Two(first & TOKEN, last & TOKEN),
+                _ => Part::Several { from, to, whole },
             });
         };
-        let (mut begin, mut at) = (0, 0);
-        let mut left = (0, 0);
-        let mut whole = true;
-        tokens.clear();
-        while at < piece.len() {
-            let (character, length) = match piece[at] {
-                byte if byte < 0x80 => (u32::from(byte), 1),
-                _ => wide(piece, at),
-            };
+        let (mut begin, mut at) = (from, from);
+        let (mut first, mut left) = (0, (0, 0));
+        let (mut count, mut whole) = (0, true);
+        while at < to {
+            let (character, length) = character(text, at);
             let right = (character, self.entry(character));
-            if at > begin {
-                match self.join(left, right) {
-                    Some(true) => {}
-                    Some(false) => {
-                        hand_over(begin, at, tokens, whole);
-                        (begin, whole) = (at, true);
-                        tokens.clear();
-                    }
-                    None => whole = false,
+            let joined = if count > 0 {
+                self.join(text, at, left, right)
+            } else {
+                Some(false)
+            };
+            if joined == Some(false) {
+                if count > 0 {
+                    hand_over(begin, at, count, first, left.1, whole);
                 }
+                (begin, first, count, whole) = (at, right.1, 0, true);
             }
-            whole &= right.1 & (UNKNOWN | EARLY) == 0;
-            tokens.push(right.1 & (TOKEN | SEVERAL));
+            whole &= joined.is_some() && right.1 & (UNKNOWN | EARLY) == 0;
+            count += 1;
             left = right;
-            at = (at + length).min(piece.len());
+            at = (at + length).min(to);
         }
-        hand_over(begin, at, tokens, whole);
+        hand_over(begin, at, count, first, left.1, whole);
+    }
+
+    /// The tokens of a part's characters.
+    pub(super) fn tokens(&self, part: &[u8]) -> impl Iterator<Item = u32> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (character, length) = (at < part.len()).then(|| character(part, at))?;
+            at += length;
+            Some(self.entry(character) & TOKEN)
+        })
+    }
+}
+
+/// The character at this place, and its length.
+#[inline]
+fn character(text: &[u8], at: usize) -> (u32, usize) {
+    match text[at] {
+        byte if byte < 0x80 => (u32::from(byte), 1),
+        _ => wide(text, at),
     }
 }
 
@@ -226,10 +269,34 @@ fn place(character: u32) -> usize {
     place.min(PICTOGRAPHS.len()) + BASIC
 }
 
+/// Up to four bytes as a number.
 #[inline]
-const fn bit(left: u32, right: u32) -> usize {
-    let key = (left as u64) << 21 | right as u64;
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize
+fn packed(bytes: &[u8]) -> u32 {
+    (bytes.iter()).fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+impl<const BITS: u32> Filter<BITS> {
+    fn new() -> Self {
+        Self(vec![0; 1 << (BITS - 6)])
+    }
+
+    fn add(&mut self, left: u32, right: u32) {
+        let bit = Self::bit(left, right);
+        self.0[bit / 64] |= 1 << (bit % 64);
+    }
+
+    #[inline]
+    fn has(&self, left: u32, right: u32) -> bool {
+        let bit = Self::bit(left, right);
+        self.0[bit / 64] >> (bit % 64) & 1 == 1
+    }
+
+    #[inline]
+    const fn bit(left: u32, right: u32) -> usize {
+        let key = (left as u64) << 32 | right as u64;
+        let hash = (key ^ key >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> (64 - BITS)) as usize
+    }
 }
 
 /// The characters of a token, and the parts of some at its ends.

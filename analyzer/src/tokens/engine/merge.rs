@@ -9,7 +9,7 @@ use super::pairs::{NONE, Pairs};
 const SHORT: usize = 128;
 
 /// Tokens of a piece up to which the room that it took is kept.
-pub(super) const KEPT: usize = 1 << 14;
+const KEPT: usize = 1 << 14;
 
 /// Room for merging that is used again and again.
 #[derive(Default)]
@@ -37,12 +37,20 @@ impl Bench {
     }
 
     /// The same of bytes that are merged in part.
-    pub(super) fn merge_tokens(&mut self, pairs: &Pairs, tokens: &[u32]) -> &[u32] {
-        self.tokens.clear();
-        self.tokens.extend_from_slice(tokens);
-        self.joins.clear();
-        self.joins
-            .extend((tokens.windows(2)).map(|two| pairs.of(two[0], two[1])));
+    pub(super) fn merge_tokens(
+        &mut self,
+        pairs: &Pairs,
+        tokens: impl Iterator<Item = u32>,
+    ) -> &[u32] {
+        let Self {
+            tokens: merged,
+            joins,
+            ..
+        } = self;
+        merged.clear();
+        merged.extend(tokens);
+        joins.clear();
+        joins.extend((merged.windows(2)).map(|two| pairs.of(two[0], two[1])));
         self.merge(pairs)
     }
 

@@ -42,7 +42,6 @@ pub(super) struct Engine {
 struct Room {
     words: Words,
     bench: Bench,
-    tokens: Vec<u32>,
 }
 
 impl Engine {
@@ -81,7 +80,6 @@ impl Engine {
         let mut room = room.unwrap_or_else(|| Room {
             words: Words::new(),
             bench: Bench::default(),
-            tokens: Vec::new(),
         });
         let bytes = text.as_bytes();
         let mut sum = 0;
@@ -95,28 +93,30 @@ impl Engine {
     fn piece(&self, text: &[u8], at: usize, end: usize, room: &mut Room) -> u64 {
         // Characters of three bytes seldom repeat as whole pieces, but as parts of them.
         if end - at > words::LONGEST || text[at] >= 0xe0 {
-            return self.long(&text[at..end], room);
+            return self.long(text, at, end, room);
         }
-        let Room { words, bench, .. } = room;
+        let Room { words, bench } = room;
         words.count(Words::key(text, at, end), || {
-            let piece = &text[at..end];
-            if self.is_unmade(piece) {
-                1
-            } else {
-                self.bytes(piece, bench)
-            }
+            self.short(&text[at..end], bench)
         })
     }
 
-    fn long(&self, piece: &[u8], room: &mut Room) -> u64 {
+    #[cold]
+    fn short(&self, piece: &[u8], bench: &mut Bench) -> u64 {
+        if self.is_unmade(piece) {
+            1
+        } else {
+            self.bytes(piece, bench)
+        }
+    }
+
+    #[inline(never)]
+    fn long(&self, text: &[u8], at: usize, end: usize, room: &mut Room) -> u64 {
+        let piece = &text[at..end];
         if self.is_unmade(piece) {
             return 1;
         }
-        let Room {
-            words,
-            bench,
-            tokens,
-        } = room;
+        let Room { words, bench } = room;
         let characters = match &self.characters {
             Some(characters) if !piece.is_ascii() => characters,
             _ if self.long.of(piece) != NONE => return 1,
@@ -127,22 +127,29 @@ impl Engine {
             }
         };
         let mut sum = 0;
-        characters.cut(piece, tokens, |part| {
+        characters.cut(text, at, end, |part| {
             sum += match part {
                 Part::Character(count) => count,
-                Part::Tokens(_, &[left, right]) => {
-                    1 + u64::from(self.pairs.of(left, right) == NONE)
+                Part::Two(left, right) => 1 + u64::from(self.pairs.of(left, right) == NONE),
+                Part::Several { from, to, whole } => {
+                    let mut merge = || {
+                        let part = &text[from..to];
+                        if whole {
+                            let tokens = characters.tokens(part);
+                            bench.merge_tokens(&self.pairs, tokens).len() as u64
+                        } else {
+                            self.bytes(part, bench)
+                        }
+                    };
+                    if to - from > words::LONGEST {
+                        merge()
+                    } else {
+                        words.part(text, from, to, merge)
+                    }
                 }
-                Part::Tokens(bytes, tokens) => words.part(bytes, || {
-                    bench.merge_tokens(&self.pairs, tokens).len() as u64
-                }),
-                Part::Bytes(bytes) => words.part(bytes, || self.bytes(bytes, bench)),
             };
         });
         bench.shrink();
-        if tokens.capacity() > merge::KEPT {
-            *tokens = Vec::new();
-        }
         sum
     }
 

@@ -1,8 +1,9 @@
 //! The counts of short pieces that were met before.
 //!
-//! Language repeats its words, so that nearly every piece of a text is found here, in one look-up. The table is
-//! direct-mapped and of fixed size: what meets an occupied place takes it. It holds words, never texts, and the
-//! count of a word does not depend on what else is in it.
+//! Language repeats its words, so that nearly every piece of a text is found here, in one look-up. The table is of
+//! fixed size, and each word has two places in it, side by side: what comes anew takes the first, what was there moves
+//! to the second, and what was in that is forgotten. It holds words, never texts, and the count of a word does not
+//! depend on what else is in it.
 
 /// Places of a table: 1 MiB, which a core's own cache holds.
 const PLACES: usize = 1 << 16;
@@ -16,6 +17,18 @@ const KEY_BITS: u32 = 124;
 
 /// What the key of a part has, which is never looked up whole.
 const PART: u128 = 1 << 122;
+
+/// By the length of a piece: the bits of its bytes, and the 1 above them.
+const LENGTHS: [(u128, u128); LONGEST + 1] = {
+    let mut table = [(0, 0); LONGEST + 1];
+    let mut length = 0;
+    while length <= LONGEST {
+        let one = 1 << (8 * length);
+        table[length] = (one - 1, one);
+        length += 1;
+    }
+    table
+};
 
 /// The table. A place holds a piece and its count; 0 is empty.
 pub(super) struct Words(Box<[u128]>);
@@ -37,17 +50,21 @@ impl Words {
             bytes[..length].copy_from_slice(&text[at..end]);
             u128::from_le_bytes(bytes)
         };
-        let one = 1u128 << (8 * length);
-        bytes & (one - 1) | one
+        let (below, one) = LENGTHS[length];
+        bytes & below | one
     }
 
-    /// The count of a part of a piece; where it is not known, it is found out, and kept if it is short.
+    /// The count of a part of a piece, which has 1 to [`LONGEST`] bytes; where it is not known, it is found out and
+    /// kept.
     #[inline]
-    pub(super) fn part(&mut self, part: &[u8], find: impl FnOnce() -> u64) -> u64 {
-        if part.len() > LONGEST {
-            return find();
-        }
-        self.count(Self::key(part, 0, part.len()) | PART, find)
+    pub(super) fn part(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        end: usize,
+        find: impl FnOnce() -> u64,
+    ) -> u64 {
+        self.count(Self::key(text, at, end) | PART, find)
     }
 
     /// The count of this piece; where it is not known, it is found out and kept.
@@ -57,12 +74,16 @@ impl Words {
         let low = key as u64;
         let high = (key >> 64) as u64;
         let hash = (low ^ high.wrapping_mul(MULTIPLIER).rotate_left(29)).wrapping_mul(MULTIPLIER);
-        let place = &mut self.0[(hash >> 48) as usize % PLACES];
-        if *place & ((1 << KEY_BITS) - 1) == key {
-            return (*place >> KEY_BITS) as u64;
+        let first = (hash >> 48) as usize % PLACES;
+        let second = first ^ 1;
+        for place in [self.0[first], self.0[second]] {
+            if place & ((1 << KEY_BITS) - 1) == key {
+                return (place >> KEY_BITS) as u64;
+            }
         }
         let count = find();
-        *place = key | u128::from(count) << KEY_BITS;
+        self.0[second] = self.0[first];
+        self.0[first] = key | u128::from(count) << KEY_BITS;
         count
     }
 }

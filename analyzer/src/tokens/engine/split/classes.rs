@@ -7,6 +7,8 @@ use regex_syntax::{
     hir::{Class as HirClass, Hir, HirKind},
 };
 
+use super::eight::Eight;
+
 /// Upper- and title-case letters.
 pub(super) const UPPER: u8 = 1;
 /// Lower-case letters.
@@ -110,6 +112,33 @@ pub(in crate::tokens::engine) fn wide(text: &[u8], at: usize) -> (u32, usize) {
     }
 }
 
+/// Whether a byte of ASCII may stand before a word and be part of the piece: it is then this far to the word. Letters
+/// are 0 away from themselves; numbers, line ends and what is not of ASCII stand before none.
+const BEFORE_WORD: [u8; 256] = {
+    let mut table = [NOT_BEFORE; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte as usize] = match byte {
+            b'\r' | b'\n' | b'0'..=b'9' => NOT_BEFORE,
+            b'A'..=b'Z' | b'a'..=b'z' => 0,
+            _ => 1,
+        };
+        byte += 1;
+    }
+    table
+};
+const NOT_BEFORE: u8 = 2;
+
+/// What there is of a word of ASCII.
+pub(super) enum PlainWord {
+    /// It ends here, before something else of ASCII, or where the text ends.
+    Ends(usize),
+    /// No letter is here, but something else of ASCII, or the text's end.
+    None,
+    /// It may go on, or begin, with what is not of ASCII.
+    Open,
+}
+
 /// A text, and the place of its characters.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
@@ -145,11 +174,14 @@ impl<'a> Text<'a> {
         match self.bytes.get(at) {
             None => (0, 0),
             Some(byte) if *byte < 128 => (self.classes.ascii[usize::from(*byte)], 1),
-            Some(_) => {
-                let (character, length) = self.wide(at);
-                (self.classes.of(character), length)
-            }
+            Some(_) => self.wide_at(at),
         }
+    }
+
+    /// The same of a character of several bytes.
+    fn wide_at(self, at: usize) -> (u8, usize) {
+        let (character, length) = self.wide(at);
+        (self.classes.of(character), length)
     }
 
     /// The character of several bytes at this place, and its length.
@@ -170,9 +202,83 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Where a run of characters of none of these classes ends.
+    /// Where a word of ASCII begins that this byte is part of, or stands before.
+    #[inline]
+    pub(super) fn plain_word_begin(self, at: usize) -> Option<usize> {
+        let before = BEFORE_WORD[usize::from(self.byte(at))];
+        (before != NOT_BEFORE).then_some(at + usize::from(before))
+    }
+
+    /// The word of ASCII that begins here.
+    #[inline]
+    pub(super) fn plain_word(self, from: usize) -> PlainWord {
+        let mut at = from;
+        loop {
+            let run = Eight::at(self.bytes, at).letters().run();
+            at += run;
+            if run < 8 {
+                return self.plain_word_end(from, at);
+            }
+        }
+    }
+
+    #[inline]
+    fn plain_word_end(self, from: usize, end: usize) -> PlainWord {
+        if !self.byte(end).is_ascii() {
+            PlainWord::Open
+        } else if end > from {
+            PlainWord::Ends(end)
+        } else {
+            PlainWord::None
+        }
+    }
+
+    /// The same of a word that goes from capitals to small letters and not back.
+    #[inline]
+    pub(super) fn plain_word_by_case(self, from: usize) -> PlainWord {
+        let first = Eight::at(self.bytes, from);
+        let run = first.lower_but_first().run();
+        if run == 1 && first.upper().run() > 1 {
+            return self.plain_word_of_capitals(from);
+        }
+        let mut at = from + run;
+        if run == 8 {
+            loop {
+                let run = Eight::at(self.bytes, at).lower().run();
+                at += run;
+                if run < 8 {
+                    break;
+                }
+            }
+        }
+        self.plain_word_end(from, at)
+    }
+
+    /// The same of a word that has more than one capital.
+    fn plain_word_of_capitals(self, from: usize) -> PlainWord {
+        let mut at = from;
+        let mut small = false;
+        loop {
+            let eight = Eight::at(self.bytes, at);
+            let lower = eight.lower();
+            let run = if small {
+                lower.run()
+            } else {
+                eight.upper().run_then(lower)
+            };
+            at += run;
+            if run < 8 {
+                return self.plain_word_end(from, at);
+            }
+            small = lower.has_eighth();
+        }
+    }
+
+    /// Where a run of characters of none of these classes ends; white space, letters and numbers are among them.
     #[inline]
     pub(super) fn run_without(self, none: u8, mut at: usize) -> usize {
+        debug_assert_eq!(none & (SPACE | LETTER | NUMBER), SPACE | LETTER | NUMBER);
+        at = (at + Eight::at(self.bytes, at).signs().run()).min(self.bytes.len());
         loop {
             let (class, length) = self.at(at);
             if length == 0 || class & none != 0 {
@@ -225,6 +331,16 @@ impl<'a> Text<'a> {
     pub(super) fn white_space(self, from: usize, whole_end: bool) -> usize {
         let (mut at, mut last, mut line_end) = (from, from, None);
         loop {
+            let eight = Eight::at(self.bytes, at);
+            let run = eight.spaces().run();
+            if run > 0 {
+                line_end = eight.line_ends().last(run).map(|end| at + end).or(line_end);
+                at += run;
+                last = at - 1;
+                if run == 8 {
+                    continue;
+                }
+            }
             let (class, length) = self.at(at);
             if length == 0 {
                 return line_end.filter(|_| !whole_end).unwrap_or(at);
@@ -233,9 +349,6 @@ impl<'a> Text<'a> {
                 break;
             }
             last = at;
-            if matches!(self.byte(at), b'\r' | b'\n') {
-                line_end = Some(at + 1);
-            }
             at += length;
         }
         match line_end {

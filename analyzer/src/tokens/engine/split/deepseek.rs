@@ -1,6 +1,9 @@
 //! DeepSeek's splitter: three expressions, each applied to what the one before it made.
 
-use super::classes::{LETTER, MARK, NUMBER, SIGN, SPACE, Text};
+use super::{
+    classes::{LETTER, MARK, NUMBER, PlainWord, SIGN, SPACE, Text},
+    eight::Eight,
+};
 
 /// Hands over where each piece begins and ends.
 #[inline]
@@ -19,6 +22,13 @@ pub(super) fn each(text: &str, mut piece: impl FnMut(usize, usize)) {
         let east_asian = is_east_asian(text, at);
         let mut end = at + length;
         loop {
+            if !east_asian {
+                let run = Eight::at(text.bytes, end).plain().run();
+                end = (end + run).min(text.bytes.len());
+                if run == 8 && end < text.bytes.len() {
+                    continue;
+                }
+            }
             let (class, length) = text.at(end);
             if length == 0 || class & NUMBER != 0 || is_east_asian(text, end) != east_asian {
                 break;
@@ -43,6 +53,11 @@ fn is_east_asian(text: Text<'_>, at: usize) -> bool {
 /// Where the piece that begins here ends, by the third expression.
 fn part_end(text: Text<'_>, at: usize) -> usize {
     const WORD: u8 = LETTER | MARK;
+    if let Some(from) = text.plain_word_begin(at)
+        && let PlainWord::Ends(end) = text.plain_word(from)
+    {
+        return end;
+    }
     let (class, length) = text.at(at);
     let next = at + length;
     let byte = text.byte(at);

@@ -1,6 +1,6 @@
 //! The splitters that take words by the case of their letters: o200k_base and its kin.
 
-use super::classes::{HAN, LETTER, LOWER, MARK, NUMBER, OTHER, SPACE, Text, UPPER};
+use super::classes::{HAN, LETTER, LOWER, MARK, NUMBER, OTHER, PlainWord, SPACE, Text, UPPER};
 
 /// o200k_base.
 pub(super) const O200K: u8 = 0;
@@ -17,12 +17,22 @@ const TAIL: u8 = LOWER | OTHER | MARK;
 /// Where the piece that begins here ends.
 #[inline]
 pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    if let Some(from) = text.plain_word_begin(at) {
+        match text.plain_word_by_case(from) {
+            PlainWord::Ends(end) => return end + contraction::<KIND>(text, end),
+            PlainWord::None => return signs_or_space::<KIND>(text, at),
+            PlainWord::Open => {}
+        }
+    }
     // Han characters are no letters of words to Kimi.
     let none = if KIND == KIMI { HAN } else { 0 };
     let (class, length) = text.at(at);
     let next = at + length;
     if KIND == KIMI && class & HAN != 0 {
         return text.run(HAN, 0, next);
+    }
+    if class & NUMBER != 0 {
+        return text.numbers(if KIND == TEKKEN { 1 } else { 3 }, at);
     }
     let byte = text.byte(at);
     // A word, with at most one character before it that is neither letter, number nor line end.
@@ -34,26 +44,30 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
         .or_else(|| prefix.then(|| upper_word(text, next, none)).flatten())
         .or_else(|| upper_word(text, at, none));
     if let Some(end) = word {
-        let contraction = if KIND == TEKKEN {
-            0
-        } else {
-            text.contraction(end)
-        };
-        return end + contraction;
+        return end + contraction::<KIND>(text, end);
     }
-    if class & NUMBER != 0 {
-        return text.numbers(if KIND == TEKKEN { 1 } else { 3 }, at);
-    }
-    let signs = SPACE | LETTER | NUMBER;
-    let slashes = KIND != KIMI;
-    if class & signs == 0 {
-        return text.line_ends(slashes, text.run_without(signs, next));
-    }
-    let (following, length) = text.at(next);
-    if byte == b' ' && length > 0 && following & signs == 0 {
-        return text.line_ends(slashes, text.run_without(signs, next));
+    signs_or_space::<KIND>(text, at)
+}
+
+/// Signs with at most one space before them, or white space.
+#[inline]
+fn signs_or_space<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    let from = at + usize::from(text.byte(at) == b' ');
+    let end = text.run_without(SPACE | LETTER | NUMBER, from);
+    if end > from {
+        return text.line_ends(KIND != KIMI, end);
     }
     text.white_space(at, false)
+}
+
+/// The length of a contraction that a word has at its end.
+#[inline]
+fn contraction<const KIND: u8>(text: Text<'_>, end: usize) -> usize {
+    if KIND == TEKKEN {
+        0
+    } else {
+        text.contraction(end)
+    }
 }
 
 /// `HEAD*TAIL+`: what begins a word gives back until something goes on.

@@ -6,6 +6,7 @@
 
 mod classes;
 mod deepseek;
+mod eight;
 mod letters;
 mod words;
 
@@ -112,7 +113,7 @@ impl Splitter {
     /// Hands over where each piece of the text begins and ends, in order: none is empty, and together they
     /// are the text.
     #[inline]
-    pub(super) fn split(self, text: &str, piece: impl FnMut(usize, usize)) {
+    pub(in crate::tokens) fn split(self, text: &str, piece: impl FnMut(usize, usize)) {
         use letters::{KIMI, O200K, TEKKEN};
         use words::{CL100K, LLAMA3, QWEN, QWEN35};
         match self {

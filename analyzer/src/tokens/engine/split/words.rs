@@ -1,6 +1,6 @@
 //! The splitters that take words whatever their case: cl100k_base and its kin.
 
-use super::classes::{LETTER, MARK, NUMBER, SPACE, Text};
+use super::classes::{LETTER, MARK, NUMBER, PlainWord, SPACE, Text};
 
 /// cl100k_base.
 pub(super) const CL100K: u8 = 0;
@@ -14,11 +14,18 @@ pub(super) const QWEN35: u8 = 2;
 /// Where the piece that begins here ends.
 #[inline]
 pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
-    let word = if KIND == QWEN35 {
-        LETTER | MARK
-    } else {
-        LETTER
-    };
+    let byte = text.byte(at);
+    // What an apostrophe stands before may be a contraction.
+    if byte != b'\''
+        && let Some(from) = text.plain_word_begin(at)
+    {
+        match text.plain_word(from) {
+            PlainWord::Ends(end) => return end,
+            PlainWord::None => return signs_or_space::<KIND>(text, at),
+            PlainWord::Open => {}
+        }
+    }
+    let word = word::<KIND>();
     let digits = if KIND == CL100K || KIND == LLAMA3 {
         3
     } else {
@@ -32,7 +39,6 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
     if class & NUMBER != 0 {
         return text.numbers(digits, at);
     }
-    let byte = text.byte(at);
     let contraction = text.contraction(at);
     if contraction > 0 {
         return at + contraction;
@@ -41,12 +47,25 @@ pub(super) fn end<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
     if following & word != 0 && !matches!(byte, b'\r' | b'\n') {
         return text.run(word, 0, next);
     }
-    let signs = SPACE | word | NUMBER;
-    if class & SPACE == 0 {
-        return text.line_ends(false, text.run_without(signs, next));
-    }
-    if byte == b' ' && next < text.bytes.len() && following & signs == 0 {
-        return text.line_ends(false, text.run_without(signs, next));
+    signs_or_space::<KIND>(text, at)
+}
+
+/// Signs with at most one space before them, or white space.
+#[inline]
+fn signs_or_space<const KIND: u8>(text: Text<'_>, at: usize) -> usize {
+    let from = at + usize::from(text.byte(at) == b' ');
+    let end = text.run_without(SPACE | NUMBER | word::<KIND>(), from);
+    if end > from {
+        return text.line_ends(false, end);
     }
     text.white_space(at, KIND == CL100K)
+}
+
+/// What words are made of.
+const fn word<const KIND: u8>() -> u8 {
+    if KIND == QWEN35 {
+        LETTER | MARK
+    } else {
+        LETTER
+    }
 }
