@@ -19,8 +19,8 @@ export const mount = (root) => {
     const details = await get(`calls/${encodeURIComponent(item ?? "")}`, null, signal);
     place.replaceChildren(...parts(details, () => refresh({ signal })));
   };
-  // A row never changes: asked once.
-  return { refresh, every: 5000 };
+  // A row never changes.
+  return { refresh, every: 5000, once: true };
 };
 
 const parts = ({ call, timeline, losses, bodies }, again) => [

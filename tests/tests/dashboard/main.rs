@@ -1,77 +1,23 @@
 //! The dashboard in a real Chromium: what it shows is what the API says, and nothing in it becomes markup.
 
-use std::{fs, net::SocketAddr, path::Path};
+mod attack;
+mod keyboard;
+mod live;
+mod shared;
+mod support;
+
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
     browser::{Browser, Theme},
     http,
-    pcap::{Capture, Conversation},
     process::{self, Daemon},
     tools,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// A desktop's page and a phone's.
-const WIDE: (u32, u32) = (1280, 900);
-const PHONE: (u32, u32) = (390, 844);
-
-fn replay(capture: &Path, store: &Path) -> Result<()> {
-    let mut command = process::llmtap(&["replay", "--format", "ndjson"])?;
-    let done = process::run(command.arg(capture).arg("--db").arg(store))?;
-    ensure!(done.code == Some(0), "{done:?}");
-    Ok(())
-}
-
-fn serve(store: &Path, more: &[&str]) -> Result<(Daemon, SocketAddr)> {
-    let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--db"])?;
-    command.arg(store).args(more);
-    let daemon = Daemon::start(command)?;
-    let api = daemon.ready()?;
-    Ok((daemon, api))
-}
-
-/// The demonstration's calls, served.
-fn demo() -> Result<(tempfile::TempDir, Daemon, SocketAddr)> {
-    let folder = tempfile::tempdir()?;
-    let store = folder.path().join("llmtap.db");
-    replay(&tools::file("data/demo.pcap.gz"), &store)?;
-    let (daemon, api) = serve(&store, &[])?;
-    Ok((folder, daemon, api))
-}
-
-fn json(api: SocketAddr, path: &str) -> Result<Value> {
-    let answer = http::get(api, path)?;
-    ensure!(answer.status == 200, "{path}: {}", answer.text());
-    serde_json::from_str(&answer.text()).with_context(|| path.to_owned())
-}
-
-fn wide(browser: &mut Browser) -> Result<()> {
-    browser.screen(WIDE.0, WIDE.1, Theme::Light)
-}
-
-/// 1,234,567, as the page writes it.
-fn count(value: &Value) -> String {
-    let digits = value.as_u64().unwrap_or_default().to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// The cells of a table's body, row by row.
-fn cells(browser: &mut Browser, table: &str) -> Result<Vec<Vec<String>>> {
-    let found = browser.until(&format!(
-        "(() => {{ const rows = [...document.querySelectorAll({})].map((row) => [...row.cells].map((cell) => cell.innerText)); \
-         return rows.length ? rows : null; }})()",
-        json!(format!("{table} tbody tr"))
-    ))?;
-    serde_json::from_value(found).context("no table")
-}
+use self::support::{PHONE, WIDE, cells, count, demo, json, replay, serve, wide};
 
 #[test]
 fn the_overview_says_what_the_api_says() -> Result<()> {
@@ -284,154 +230,6 @@ fn a_replay_is_served_and_leaves_nothing() -> Result<()> {
     ensure!(done.code == Some(0), "{done:?}");
     ensure!(!token.exists() && !token.parent().is_some_and(Path::exists));
     ensure!(fs::read_dir(folder.path())?.next().is_none());
-    Ok(())
-}
-
-/// The live tail shows calls as they end, and stands still while it is paused.
-#[test]
-fn the_live_tail_can_be_paused() -> Result<()> {
-    let (_folder, _daemon, api) = demo()?;
-    let mut browser = Browser::start()?;
-    wide(&mut browser)?;
-    browser.open(api, "#/calls?live=1&model=tail*")?;
-    browser.until(
-        "document.querySelector('[role=status].small')?.innerText.includes('No call yet') || null",
-    )?;
-    let report = |model: &str| -> Result<()> {
-        let request = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
-        let body = json!({
-            "request_body": request.to_string(),
-            "response_body": "{}", "elapsed_time": 0.5, "model": model,
-        });
-        let answer = http::post(api, "/api/report", &body.to_string())?;
-        ensure!(answer.status == 200, "{}", answer.text());
-        Ok(())
-    };
-    report("tail-1")?;
-    report("other")?;
-    browser.until("document.querySelector('table.calls tbody')?.innerText.includes('tail-1')")?;
-    browser.click("button[aria-pressed='false'].pause")?;
-    report("tail-2")?;
-    browser
-        .until("document.querySelector('[role=status].small')?.innerText.includes('1 newer')")?;
-    assert_eq!(cells(&mut browser, "table.calls")?.len(), 1);
-    browser.click("button.pause")?;
-    browser.until("document.querySelector('table.calls tbody')?.innerText.includes('tail-2')")?;
-    let rows = cells(&mut browser, "table.calls")?;
-    let models: Vec<_> = rows.iter().map(|row| row[1].as_str()).collect();
-    assert_eq!(models, ["tail-2", "tail-1"]);
-    // The row opens, by its key.
-    browser.click("table.calls tbody a")?;
-    ensure!(browser.text("h1")?.contains("tail-2"));
-    assert_eq!(browser.complaints(), Vec::<String>::new());
-    Ok(())
-}
-
-/// What an attacker would have the page run; it marks the page where it is run.
-const ATTACK: &str = "<img src=x onerror=\"window.hit=1\"><script>window.hit=2</script>{{7*7}}\"'>";
-
-/// A capture of a call that attacks by every text that it has.
-fn attack() -> Result<Conversation> {
-    let attack = json!(ATTACK);
-    let body = json!({
-        "model": format!("m{ATTACK}"), "user": format!("u{ATTACK}"), "stream": false,
-        "messages": [{"role": format!("user{ATTACK}"), "content": ATTACK}, {"role": "user", "content": [{"type": "text", "text": ATTACK}]}],
-        "tools": [{"type": "function", "function": {"name": ATTACK, "description": ATTACK}}],
-    })
-    .to_string();
-    let answer = json!({
-        "id": ATTACK, "object": "chat.completion", "model": ATTACK,
-        "choices": [{"index": 0, "finish_reason": ATTACK, "message": {
-            "role": "assistant", "content": attack, "reasoning_content": attack,
-            "tool_calls": [{"id": "1", "type": "function", "function": {"name": ATTACK, "arguments": ATTACK}}],
-        }}],
-        "error": {"message": ATTACK, "type": ATTACK, "code": ATTACK},
-    })
-    .to_string();
-    let mut tcp = Conversation::new("10.0.0.1:40000".parse()?, "10.0.0.2:8000".parse()?);
-    tcp.handshake(0);
-    tcp.client(
-        1_000,
-        format!(
-            "POST /<img/src=x/onerror=window.hit=3>/v1/chat/completions HTTP/1.1\r\nHost: x\r\nUser-Agent: {ATTACK}\r\n\
-             X-Request-Id: {ATTACK}\r\nX-Forwarded-For: {ATTACK}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ),
-    );
-    tcp.server(
-        9_000,
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: {ATTACK}\r\nContent-Length: {}\r\n\r\n{answer}",
-            answer.len()
-        ),
-    );
-    tcp.close(10_000);
-    Ok(tcp)
-}
-
-#[test]
-fn an_attack_in_any_text_is_shown_as_text() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (capture, store) = (
-        folder.path().join("attack.pcap"),
-        folder.path().join("llmtap.db"),
-    );
-    Capture::of(&attack()?).write(&capture)?;
-    replay(&capture, &store)?;
-    let (_daemon, api) = serve(&store, &[])?;
-    let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
-    let mut browser = Browser::start()?;
-    wide(&mut browser)?;
-    browser.open(api, "")?;
-    browser.until("document.readyState === 'complete'")?;
-    browser.value(&format!(
-        "sessionStorage.setItem('llmtap.token', {})",
-        json!(token.trim())
-    ))?;
-    let attack = json!(format!("m{ATTACK}"));
-    for place in [
-        "#/groups?from=all".to_owned(),
-        "#/calls?from=all".to_owned(),
-        "#/call/1".to_owned(),
-        "#/overview?from=all&split=model".to_owned(),
-        // What stands in a link that somebody sends.
-        format!(
-            "#/calls?from=all&model=*<script>*&x={}",
-            ATTACK.replace(' ', "%20")
-        ),
-    ] {
-        browser.open(api, &place)?;
-        browser.until(&format!(
-            "document.querySelector('#view').textContent.includes({attack})"
-        ))?;
-        let made = browser.value(
-            "[window.hit ?? 0, document.querySelectorAll('img, #view script, iframe').length]",
-        )?;
-        assert_eq!(made, json!([0, 0]), "{place}");
-    }
-    browser.open(api, "#/call/1")?;
-    for (selector, text) in [
-        ("[data-kind=text]", ATTACK),
-        ("[data-kind=reasoning]", ATTACK),
-        ("[data-kind=call]", ATTACK),
-        ("[data-kind=error]", ATTACK),
-        (
-            "section[aria-label='Whose, and where']",
-            "onerror=window.hit=3",
-        ),
-        (
-            "section[aria-label='Whose, and where']",
-            &format!("u{ATTACK}"),
-        ),
-    ] {
-        let shown = browser.text(selector)?;
-        ensure!(shown.contains(text), "{selector}: {shown}");
-    }
-    browser.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")?;
-    browser.until("document.querySelectorAll('.raw pre').length === 2")?;
-    browser.picture("attack")?;
-    assert_eq!(browser.value("window.hit ?? 0")?, json!(0));
-    assert_eq!(browser.complaints(), Vec::<String>::new());
     Ok(())
 }
 
