@@ -9,7 +9,7 @@ use llmtap_tests::{
 };
 use serde_json::json;
 
-use crate::support::{replay, serve, wide};
+use crate::support::{asks_its_server_alone, replay, serve, wide};
 
 /// What an attacker would have the page run; it marks the page where it is run.
 const ATTACK: &str = "<img src=x onerror=\"window.hit=1\"><script>window.hit=2</script>{{7*7}}\"'>";
@@ -38,7 +38,7 @@ fn attack() -> Result<Conversation> {
         1_000,
         format!(
             "POST /<img/src=x/onerror=window.hit=3>/v1/chat/completions HTTP/1.1\r\nHost: x\r\nUser-Agent: {ATTACK}\r\n\
-             X-Request-Id: {ATTACK}\r\nX-Forwarded-For: {ATTACK}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+             X-Request-Id: {ATTACK}\r\nX-Team: t{ATTACK}\r\nX-Forwarded-For: {ATTACK}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ),
     );
@@ -61,7 +61,7 @@ fn an_attack_in_any_text_is_shown_as_text() -> Result<()> {
         folder.path().join("llmtap.db"),
     );
     Capture::of(&attack()?).write(&capture)?;
-    replay(&capture, &store)?;
+    replay(&capture, &store, &["--label", "team=x-team"])?;
     let (_daemon, api) = serve(&store, &[])?;
     let token = fs::read_to_string(folder.path().join("llmtap.token"))?;
     let mut browser = Browser::start()?;
@@ -72,10 +72,13 @@ fn an_attack_in_any_text_is_shown_as_text() -> Result<()> {
         "sessionStorage.setItem('llmtap.token', {})",
         json!(token.trim())
     ))?;
-    let attack = json!(format!("m{ATTACK}"));
+    let attack = json!(ATTACK);
     for place in [
         "#/groups?from=all".to_owned(),
+        "#/groups?from=all&by=user".to_owned(),
+        "#/groups?from=all&by=label.team".to_owned(),
         "#/calls?from=all".to_owned(),
+        "#/calls?from=all&live=1".to_owned(),
         "#/call/1".to_owned(),
         "#/overview?from=all&split=model".to_owned(),
         // What stands in a link that somebody sends.
@@ -107,6 +110,19 @@ fn an_attack_in_any_text_is_shown_as_text() -> Result<()> {
             "section[aria-label='Whose, and where']",
             &format!("u{ATTACK}"),
         ),
+        // Headers.
+        (
+            "section[aria-label='Whose, and where']",
+            &format!("user agent\n{ATTACK}"),
+        ),
+        (
+            "section[aria-label='Whose, and where']",
+            &format!("request id\n{ATTACK}"),
+        ),
+        (
+            "section[aria-label='Whose, and where']",
+            &format!("labels\nteam=t{ATTACK}"),
+        ),
     ] {
         let shown = browser.text(selector)?;
         ensure!(shown.contains(text), "{selector}: {shown}");
@@ -116,6 +132,6 @@ fn an_attack_in_any_text_is_shown_as_text() -> Result<()> {
     browser.picture("attack")?;
     assert_eq!(browser.value("window.hit ?? 0")?, json!(0));
     assert_eq!(browser.complaints(), Vec::<String>::new());
+    asks_its_server_alone(&browser, api);
     Ok(())
 }
-

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 pub(crate) const WIDE: (u32, u32) = (1280, 900);
 pub(crate) const PHONE: (u32, u32) = (390, 844);
 
-pub(crate) fn replay(capture: &Path, store: &Path) -> Result<()> {
+pub(crate) fn replay(capture: &Path, store: &Path, more: &[&str]) -> Result<()> {
     let mut command = process::llmtap(&["replay", "--format", "ndjson"])?;
-    let done = process::run(command.arg(capture).arg("--db").arg(store))?;
+    let done = process::run(command.arg(capture).arg("--db").arg(store).args(more))?;
     ensure!(done.code == Some(0), "{done:?}");
     Ok(())
 }
@@ -34,7 +34,7 @@ pub(crate) fn serve(store: &Path, more: &[&str]) -> Result<(Daemon, SocketAddr)>
 pub(crate) fn demo() -> Result<(tempfile::TempDir, Daemon, SocketAddr)> {
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("llmtap.db");
-    replay(&tools::file("data/demo.pcap.gz"), &store)?;
+    replay(&tools::file("data/demo.pcap.gz"), &store, &[])?;
     let (daemon, api) = serve(&store, &[])?;
     Ok((folder, daemon, api))
 }
@@ -72,3 +72,20 @@ pub(crate) fn cells(browser: &mut Browser, table: &str) -> Result<Vec<Vec<String
     serde_json::from_value(found).context("no table")
 }
 
+/// Reports a call of this model, as the old plugin did.
+pub(crate) fn report(api: SocketAddr, model: &str) -> Result<()> {
+    let request = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
+    let body = json!({
+        "request_body": request.to_string(),
+        "response_body": "{}", "elapsed_time": 0.5, "model": model,
+    });
+    let answer = http::post(api, "/api/report", &body.to_string())?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    Ok(())
+}
+
+/// Whom the page asks: its own server alone.
+pub(crate) fn asks_its_server_alone(browser: &Browser, api: SocketAddr) {
+    let origins: Vec<_> = browser.origins().iter().cloned().collect();
+    assert_eq!(origins, [format!("http://{api}")]);
+}
