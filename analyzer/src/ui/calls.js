@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { button, h, select } from "./dom.js";
 import { follow } from "./feed.js";
 import { rove, swap } from "./focus.js";
-import { NOTHING, count, money, rate, seconds, text, time, when } from "./format.js";
+import { NOTHING, count, many, money, rate, seconds, text, time, when } from "./format.js";
 import { empty, loading } from "./states.js";
 import { csvLink, line, renew } from "./table.js";
 
@@ -14,7 +14,7 @@ const PAGE = 100;
 
 // Rows of the tail; older ones go. More than a screen has, and few enough that all of them can be new at once without
 // a frame being late.
-const TAIL = 100;
+const TAIL = 50;
 
 const SORTS = [["time", "newest first"], ["elapsed", "longest first"], ["ttft", "slowest first token"], ["tpot", "slowest per token"],
   ["output_tokens", "most output"], ["input_tokens", "most input"], ["cost", "most expensive"]];
@@ -60,7 +60,7 @@ const list = (root) => {
       const calls = await read(next);
       body.append(...calls.map((call) => line(shown, call)));
       roved();
-      note.textContent = `${count(body.rows.length)} calls shown.`;
+      note.textContent = `${many(body.rows.length, "call")} shown.`;
     } catch (error) {
       note.textContent = error.message;
     }
@@ -80,7 +80,7 @@ const list = (root) => {
     at = newest;
     swap(body, ...calls.map((call) => line(shown, call)));
     roved();
-    note.textContent = `${count(calls.length)} calls shown.`;
+    note.textContent = `${many(calls.length, "call")} shown.`;
     if (!body.isConnected) place.replaceChildren(h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Calls" }, h("table", { class: "data calls" }, heads(shown), body)),
       h("div", { class: "row below" }, more, note));
   };

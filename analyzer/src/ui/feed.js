@@ -6,10 +6,10 @@ import { filters, question } from "./address.js";
 import { Trouble, ask, get, path } from "./api.js";
 
 // Milliseconds from one handing on to the next, and to the next try.
-const EVERY = 250, AGAIN = 2000;
+const EVERY = 500, AGAIN = 2000;
 
 // Calls that are shown at once when the tail is opened, and that wait to be handed on.
-const FIRST = 100, MOST = 100;
+const FIRST = 50, MOST = 100;
 
 // Filters that need the store: where one is set, the store is asked again and again.
 const OF_STORED = ["q"];

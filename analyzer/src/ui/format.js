@@ -10,6 +10,9 @@ const whenThere = (format) => (value) => value == null || Number.isNaN(value) ? 
 // 1,234,567
 export const count = whenThere((n) => WHOLE.format(n));
 
+// 1 call, 1,234 calls
+export const many = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+
 // 1.2 M, for where there is little room.
 export const short = whenThere((n) => {
   for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e4]]) {

@@ -4,7 +4,7 @@ import { change, here, question } from "./address.js";
 import { get } from "./api.js";
 import { button, choice, colour, h } from "./dom.js";
 import { swap } from "./focus.js";
-import { count, seconds, span, time } from "./format.js";
+import { count, many, seconds, span, time } from "./format.js";
 import { empty, loading } from "./states.js";
 import { numbers, renew } from "./table.js";
 
@@ -66,7 +66,7 @@ const heatMap = (answer) => {
   let at = null;
   const look = (cell) => {
     at = cell;
-    told.textContent = at ? `${time(from + at.x * step)}, ${between(bounds, at.row, format)}: ${count(counts[at.x][at.row])} calls` : "\u00a0";
+    told.textContent = at ? `${time(from + at.x * step)}, ${between(bounds, at.row, format)}: ${many(counts[at.x][at.row], "call")}` : "\u00a0";
     mark.hidden = !at;
     if (!at) return;
     const place = { left: LEFT + at.x * cells.wide, top: (bounds.length - 1 - at.row) * cells.high, width: cells.wide, height: cells.high };
@@ -98,7 +98,7 @@ const heatMap = (answer) => {
     { title: name.toLowerCase(), cell: ({ place }) => between(bounds, place, format), value: ({ place }) => place },
     { title: "calls", number: true, cell: ({ n }) => count(n), value: ({ n }) => n },
   ];
-  const map = h("div", {}, frame, told, h("p", { class: "row soft small" }, `A column is ${span(step)}.`, h("span", { class: "ramp" }, "1 call", h("span", {}), `${count(most)} calls`)),
+  const map = h("div", {}, frame, told, h("p", { class: "row soft small" }, `A column is ${span(step)}.`, h("span", { class: "ramp" }, "1 call", h("span", {}), many(most, "call"))),
     numbers((place) => renew(place, columns, rows, { label: `${name}: numbers` }), csv(answer, rows)));
   map.close = () => resized.disconnect();
   return map;

@@ -150,8 +150,9 @@ fn a_cell_of_a_heat_map_is_read_and_opened() -> Result<()> {
     browser.key("ArrowUp")?;
     let calls = &columns[columns.len() - 2][1];
     let told = browser.text(".told")?;
+    let noun = if *calls == 1 { "call" } else { "calls" };
     ensure!(
-        told.ends_with(&format!(": {} calls", count(calls))),
+        told.ends_with(&format!(": {} {noun}", count(calls))),
         "{told}"
     );
     browser.key("Escape")?;

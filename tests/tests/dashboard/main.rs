@@ -119,7 +119,33 @@ fn groups_calls_and_one_call_say_what_the_api_says() -> Result<()> {
     Ok(())
 }
 
-/// Pictures of each view, on a desktop in both themes and on a phone: nothing is wider than the screen.
+/// Texts that are hard to read: those whose contrast with what is behind them is below 4.5 (WCAG 2.2, 1.4.3).
+const FAINT: &str = r"(() => {
+    const numbers = (colour) => (colour.match(/[\d.]+/g) ?? []).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map((part) => part / 255).map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+        .reduce((sum, c, place) => sum + c * [.2126, .7152, .0722][place], 0);
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = numbers(getComputedStyle(at).backgroundColor);
+            if (colour.length === 3) return colour;
+        }
+        return [255, 255, 255];
+    };
+    return [...document.querySelectorAll('body *')].filter((e) => !e.closest('svg, option') && e.checkVisibility()
+        && [...e.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()))
+        .map((e) => {
+            const [one, other] = [light(numbers(getComputedStyle(e).color)), light(behind(e))].sort((a, b) => b - a);
+            return [(one + .05) / (other + .05), e.outerHTML.slice(0, 100)];
+        }).filter(([contrast]) => contrast < 4.5);
+})()";
+
+/// Controls that a finger misses: smaller than 24 pixels (WCAG 2.2, 2.5.8; links within a line or a row are excepted).
+const SMALL: &str = r"[...document.querySelectorAll('button, select, input, summary, nav a')].filter((e) => e.checkVisibility())
+    .map((e) => [e.getBoundingClientRect(), e.outerHTML.slice(0, 100)])
+    .filter(([{ width, height }]) => width < 23.9 || height < 23.9).map(([{ width, height }, html]) => [width, height, html])";
+
+/// Pictures of each view, on a desktop in both themes and on a phone: nothing is wider than the screen, too faint or too
+/// small.
 #[test]
 fn every_view_fits_a_desktop_and_a_phone_in_both_themes() -> Result<()> {
     let (folder, _daemon, api) = demo()?;
@@ -155,6 +181,10 @@ fn every_view_fits_a_desktop_and_a_phone_in_both_themes() -> Result<()> {
                 wide.as_u64() <= Some(width.into()),
                 "{name}, {screen}: {wide}"
             );
+            for (what, fault) in [("faint", FAINT), ("small", SMALL)] {
+                let found = browser.value(fault)?;
+                assert_eq!(found, json!([]), "{what}: {name}, {screen}");
+            }
             browser.picture(&format!("{name}-{screen}"))?;
         }
     }
