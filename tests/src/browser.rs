@@ -1,6 +1,7 @@
 //! A real Chromium, driven over its debugging pipe: no port is open, and nothing but the standard library is needed.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
@@ -24,6 +25,23 @@ const LOOK: Duration = Duration::from_millis(50);
 const ARGUMENTS: &str = "--headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run \
      --disable-background-networking --disable-dev-shm-usage --force-device-scale-factor=1";
 
+/// Keys: the name in the page, that of the place on the keyboard, Windows' number, and the text that it makes.
+const KEYS: &[(&str, &str, u32, &str)] = &[
+    ("Tab", "Tab", 9, ""),
+    ("Enter", "Enter", 13, "\r"),
+    ("Escape", "Escape", 27, ""),
+    (" ", "Space", 32, " "),
+    ("End", "End", 35, ""),
+    ("Home", "Home", 36, ""),
+    ("ArrowLeft", "ArrowLeft", 37, ""),
+    ("ArrowUp", "ArrowUp", 38, ""),
+    ("ArrowRight", "ArrowRight", 39, ""),
+    ("ArrowDown", "ArrowDown", 40, ""),
+];
+
+/// What a page of ours has fewer places for the focus than.
+const MOST_STOPS: usize = 200;
+
 /// Colours that the system asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
@@ -42,6 +60,7 @@ pub struct Browser {
     session: Option<String>,
     asked: u64,
     complaints: Vec<String>,
+    origins: BTreeSet<String>,
     _profile: tempfile::TempDir,
 }
 
@@ -89,6 +108,7 @@ impl Browser {
             session: None,
             asked: 0,
             complaints: Vec::new(),
+            origins: BTreeSet::new(),
             _profile: profile,
         };
         browser.attach()?;
@@ -100,7 +120,7 @@ impl Browser {
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = self.order("Target.attachToTarget", attach)?;
         self.session = attached["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page", "Runtime", "Log"] {
+        for domain in ["Page", "Runtime", "Log", "Network"] {
             self.order(&format!("{domain}.enable"), json!({}))?;
         }
         Ok(())
@@ -144,6 +164,17 @@ impl Browser {
     fn listen(&mut self, event: &Value) {
         let parameters = &event["params"];
         match event["method"].as_str() {
+            Some("Network.requestWillBeSent" | "Network.webSocketCreated") => {
+                let url = parameters["request"]["url"].as_str();
+                let url = url.or(parameters["url"].as_str()).unwrap_or_default();
+                // `data:` and `blob:` are of the page itself.
+                if let Some((scheme, rest)) = url.split_once("://")
+                    && !scheme.starts_with("blob:")
+                {
+                    let host = rest.split('/').next().unwrap_or_default();
+                    self.origins.insert(format!("{scheme}://{host}"));
+                }
+            }
             Some("Runtime.exceptionThrown") => {
                 self.complaints
                     .push(parameters["exceptionDetails"].to_string());
@@ -171,6 +202,11 @@ impl Browser {
     /// Errors and warnings of the console, exceptions and breaches of the page's policy, since the last look.
     pub fn complaints(&mut self) -> Vec<String> {
         std::mem::take(&mut self.complaints)
+    }
+
+    /// Whom the page asked for anything, as `http://HOST:PORT`, since the start.
+    pub fn origins(&self) -> &BTreeSet<String> {
+        &self.origins
     }
 
     /// Sets the page's size, in pixels of CSS, and the colours that its system asks for.
@@ -290,6 +326,66 @@ impl Browser {
             });
             self.order("Input.dispatchMouseEvent", event)?;
         }
+        Ok(())
+    }
+
+    /// Presses a key, by its name in the page (`Tab`, `Enter`, ` `, `ArrowDown` …), and lets it go.
+    ///
+    /// # Errors
+    /// Where it is not known here, or the browser does not answer.
+    pub fn key(&mut self, name: &str) -> Result<()> {
+        self.press(name, 0)
+    }
+
+    /// Presses a key while Shift is held.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    pub fn shift_key(&mut self, name: &str) -> Result<()> {
+        self.press(name, 8)
+    }
+
+    fn press(&mut self, name: &str, modifiers: u8) -> Result<()> {
+        let known = KEYS.iter().find(|(key, ..)| *key == name);
+        let (_, code, number, text) = known.with_context(|| format!("no key {name:?} here"))?;
+        for kind in ["keyDown", "keyUp"] {
+            let mut event = json!({
+                "type": kind, "key": name, "code": code, "windowsVirtualKeyCode": number, "modifiers": modifiers,
+            });
+            if kind == "keyDown" && !text.is_empty() {
+                event["text"] = json!(text);
+            }
+            self.order("Input.dispatchKeyEvent", event)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on by Tab until what a selector finds has the focus.
+    ///
+    /// # Errors
+    /// Where it is not reached.
+    pub fn tab_to(&mut self, selector: &str) -> Result<()> {
+        self.until(&format!("!!document.querySelector({})", json!(selector)))?;
+        let reached = format!("document.activeElement?.matches({})", json!(selector));
+        for _ in 0..MOST_STOPS {
+            self.key("Tab")?;
+            if self.value(&reached)? == true {
+                return Ok(());
+            }
+        }
+        bail!("{selector} is not reached by Tab")
+    }
+
+    /// Goes back as the browser's own button does.
+    ///
+    /// # Errors
+    /// Where there is nothing before.
+    pub fn back(&mut self) -> Result<()> {
+        let history = self.order("Page.getNavigationHistory", json!({}))?;
+        let now = history["currentIndex"].as_u64().context("an index")?;
+        let before = now.checked_sub(1).context("nothing is before this")?;
+        let entry = history["entries"][usize::try_from(before)?]["id"].clone();
+        self.order("Page.navigateToHistoryEntry", json!({"entryId": entry}))?;
         Ok(())
     }
 

@@ -63,8 +63,11 @@ export const range = () => {
   return { from: parameters.get("from") ?? usual, to: parameters.get("to") };
 };
 
-// Whether it ends now, so that it moves on.
-export const isMoving = () => !range().to && range().from !== "all";
+// Whether it has no end, so that calls come into it.
+export const isOpen = () => !range().to;
+
+// Whether it is a span before now, so that it moves on.
+export const isMoving = () => isOpen() && range().from !== "all";
 
 const literally = (value) => value == null ? "~none" : value.replace(/[\\*]/g, "\\$&").replace(/^[!~]/, "\\$&");
 

@@ -19,8 +19,8 @@ export const mount = (root) => {
     const details = await get(`calls/${encodeURIComponent(item ?? "")}`, null, signal);
     place.replaceChildren(...parts(details, () => refresh({ signal })));
   };
-  // A row never changes: asked once.
-  return { refresh, every: 5000 };
+  // A row never changes.
+  return { refresh, every: 5000, once: true };
 };
 
 const parts = ({ call, timeline, losses, bodies }, again) => [
@@ -43,7 +43,7 @@ const head = (call) => h("div", { class: "row call-head" },
   h("span", { class: "soft" }, [call.operation, call.stream ? "stream" : null, call.dialect, call.status].filter((part) => part != null).join(" \u00b7 ")),
   call.error_type || call.error_code ? h("span", { class: "bad" }, [call.error_type, call.error_code].filter(Boolean).join(" \u00b7 ")) : null);
 
-const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value != null && value !== NOTHING).map(([name, value]) => h("div", {}, h("dt", {}, words(name)), h("dd", {}, value))));
+const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value != null && value !== "" && value !== NOTHING).map(([name, value]) => h("div", {}, h("dt", {}, words(name)), h("dd", {}, value))));
 
 const clockFacts = (call) => [
   ["whole call", seconds(call.elapsed)], ["upload", seconds(call.upload)], ["first token", seconds(call.ttft)], ["per output token", seconds(call.tpot)],

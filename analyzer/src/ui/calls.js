@@ -4,15 +4,17 @@ import { change, filters, here, link, question, shared } from "./address.js";
 import { get } from "./api.js";
 import { button, h, select } from "./dom.js";
 import { follow } from "./feed.js";
-import { NOTHING, count, money, rate, seconds, text, time } from "./format.js";
+import { rove, swap } from "./focus.js";
+import { NOTHING, count, many, money, rate, seconds, text, time, when } from "./format.js";
 import { empty, loading } from "./states.js";
-import { csvLink, line, table } from "./table.js";
+import { csvLink, line, renew } from "./table.js";
 
 // Rows of a page.
 const PAGE = 100;
 
-// Rows of the tail; older ones go.
-const TAIL = 200;
+// Rows of the tail; older ones go. More than a screen has, and few enough that all of them can be new at once without
+// a frame being late.
+const TAIL = 50;
 
 const SORTS = [["time", "newest first"], ["elapsed", "longest first"], ["ttft", "slowest first token"], ["tpot", "slowest per token"],
   ["output_tokens", "most output"], ["input_tokens", "most input"], ["cost", "most expensive"]];
@@ -22,8 +24,11 @@ export const title = "Calls";
 export const mount = (root) => here().parameters.get("live") === "1" ? tail(root) : list(root);
 
 const bar = (live, ...rest) => h("div", { class: "row" },
-  button(live ? "Live: on" : "Live: off", () => change({ live: live ? null : "1", sort: null }), { "aria-pressed": String(live), title: "Follow calls as they end" }),
+  button(live ? "Live: on" : "Live: off", () => change({ live: live ? null : "1", sort: null }), { "aria-pressed": String(live), title: "Follow calls as they end", "data-key": "live" }),
   rest);
+
+// The width of a column of the tail is that of its name's class: rows that come move nothing.
+const widths = (columns) => h("colgroup", {}, columns.map(({ title: name }) => h("col", { class: `w-${name.replace(/\W+/g, "-")}` })));
 
 const heads = (columns) => h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number ? "n" : null }, column.title))));
 
@@ -31,6 +36,7 @@ const list = (root) => {
   const sort = here().parameters.get("sort") ?? "time";
   const shown = columns();
   const body = h("tbody");
+  const roved = rove(body);
   const note = h("p", { class: "soft small", role: "status" });
   const place = h("div", { class: "card" }, loading("calls"));
   const more = button("Older calls", () => older());
@@ -53,7 +59,8 @@ const list = (root) => {
     try {
       const calls = await read(next);
       body.append(...calls.map((call) => line(shown, call)));
-      note.textContent = `${count(body.rows.length)} calls shown.`;
+      roved();
+      note.textContent = `${many(body.rows.length, "call")} shown.`;
     } catch (error) {
       note.textContent = error.message;
     }
@@ -61,19 +68,20 @@ const list = (root) => {
   };
   const refresh = async ({ signal }) => {
     // Whoever reads on has a list that stands still.
-    if (paged || place.contains(document.activeElement)) return;
+    if (paged) return;
     const calls = await read(null, signal);
     if (!calls.length) {
-      place.replaceChildren(empty("No call in this range", "Choose a longer one, or take a filter away.", button("Show all times", () => change({ from: "all", to: null }))));
+      swap(place, empty("No call in this range", "Choose a longer one, or take a filter away.", button("Show all times", () => change({ from: "all", to: null }))));
       at = null;
       return;
     }
     const newest = calls.map(({ id }) => id).join();
     if (newest === at) return;
     at = newest;
-    body.replaceChildren(...calls.map((call) => line(shown, call)));
-    note.textContent = `${count(calls.length)} calls shown.`;
-    place.replaceChildren(h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Calls" }, h("table", { class: "data calls" }, heads(shown), body)),
+    swap(body, ...calls.map((call) => line(shown, call)));
+    roved();
+    note.textContent = `${many(calls.length, "call")} shown.`;
+    if (!body.isConnected) place.replaceChildren(h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Calls" }, h("table", { class: "data calls" }, heads(shown), body)),
       h("div", { class: "row below" }, more, note));
   };
   return { refresh, every: 5000 };
@@ -82,43 +90,53 @@ const list = (root) => {
 const tail = (root) => {
   const shown = columns();
   const body = h("tbody");
-  const note = h("p", { class: "soft small", role: "status" }, "No call yet: as soon as one ends, it is shown here.");
+  const roved = rove(body);
+  const note = h("p", { class: "soft small", "data-note": "tail" }, NONE_YET);
   const stop = new AbortController();
-  let waiting = [], paused = false, passed = 0;
+  let waiting = [], paused = false, passed = 0, frame = null;
   const pauseButton = button("Pause", () => {
     paused = !paused;
     pauseButton.textContent = paused ? "Go on" : "Pause";
     pauseButton.setAttribute("aria-pressed", String(paused));
     draw();
-  }, { "aria-pressed": "false", class: "pause" });
-  const open = h("section", { class: "card", hidden: true, "aria-label": "Calls under way" });
-  root.replaceChildren(h("div", { class: "stack" }, bar(true, pauseButton, note), open,
-    h("div", { class: "card scroll", tabindex: 0, role: "region", "aria-label": "Live calls" }, h("table", { class: "data calls" }, heads(shown), body))));
+  }, { "aria-pressed": "false", class: "pause", "data-key": "pause" });
+  const open = h("section", { class: "card", hidden: true, "aria-label": "Under way" });
+  const region = h("div", { class: "card scroll", tabindex: 0, role: "region", "aria-label": "Live calls" }, h("table", { class: "data calls live" }, widths(shown), heads(shown), body));
+  root.replaceChildren(h("div", { class: "stack" }, bar(true, pauseButton, note), open, region));
+  body.addEventListener("keydown", (event) => event.key === "Escape" && region.focus({ preventScroll: true }));
+  // Rows do not run away from the keyboard.
+  const held = () => body.contains(document.activeElement);
   const draw = () => {
-    if (paused) {
-      note.textContent = `Paused: ${count(waiting.length)} newer wait${passed ? `, ${count(passed)} more were passed over` : ""}.`;
+    frame = null;
+    if (paused || held()) {
+      note.textContent = `${paused ? "Paused" : "Held while a row has the focus (Escape lets go)"}: ${count(waiting.length)} newer wait${passed ? `, ${count(passed)} more were passed over` : ""}.`;
       return;
     }
+    while (body.rows.length > TAIL - waiting.length) body.lastElementChild.remove();
     body.prepend(...waiting.map((call) => line(shown, call)));
-    while (body.rows.length > TAIL) body.lastElementChild.remove();
     waiting = [];
+    roved();
     note.textContent = body.rows.length
       ? `Follows calls as they end: the last ${count(body.rows.length)}${passed ? `; ${count(passed)} came too fast to be shown` : ""}.`
-      : "No call yet: as soon as one ends, it is shown here.";
+      : NONE_YET;
   };
+  const soon = () => { frame ??= requestAnimationFrame(draw); };
+  body.addEventListener("focusout", soon);
   const take = ({ calls, passed: more }) => {
     waiting = [...calls, ...waiting];
     passed += more + Math.max(0, waiting.length - TAIL);
     waiting.length = Math.min(waiting.length, TAIL);
-    if (calls.length || !body.rows.length) draw();
+    if (calls.length || !body.rows.length) soon();
   };
   const fail = (error) => { note.textContent = `${error.message}; asked again by itself.`; };
   follow(take, fail, stop.signal);
   const refresh = async ({ signal }) => {
     if (!paused) await underWay(open, signal);
   };
-  return { refresh, close: () => stop.abort(), every: 2000 };
+  return { refresh, close: () => { stop.abort(); cancelAnimationFrame(frame); }, every: 2000, always: true };
 };
+
+const NONE_YET = "No call yet: as soon as one ends, it is shown here.";
 
 // Filters that a call has a value for while it is under way.
 const KNOWN_EARLY = ["model", "operation", "client", "user", "key", "dialect", "stream", "server", "source"];
@@ -132,8 +150,7 @@ const underWay = async (place, signal) => {
   });
   place.hidden = !answer.calls.length;
   const shown = answer.calls.slice(0, OPEN);
-  place.replaceChildren(h("h2", {}, `${count(answer.calls.length)} under way`),
-    table(OPEN_COLUMNS, shown, { label: "Calls under way" }),
+  renew(place, OPEN_COLUMNS, shown, { label: "Calls under way", heading: `${count(answer.calls.length)} under way` },
     shown.length < answer.calls.length || answer.left_out ? h("p", { class: "soft small" }, `The oldest ${count(shown.length)} are shown.`) : "");
 };
 
@@ -142,9 +159,10 @@ const OPEN = 20;
 
 const OPEN_COLUMNS = [
   { title: "age", number: true, cell: (call) => seconds(call.age), value: (call) => call.age },
-  { title: "model", name: true, cell: (call) => text(call.request_model ?? call.response_model) },
+  { title: "model", name: true, cell: (call) => text(call.request_model ?? call.response_model), value: (call) => call.request_model ?? call.response_model },
   { title: "operation", cell: (call) => `${text(call.operation)}${call.stream ? ", stream" : ""}` },
-  { title: "first token", number: true, cell: (call) => call.first_token == null ? "not yet" : call.request_start == null ? "seen" : seconds(call.first_token - call.request_start) },
+  { title: "first token", number: true, cell: (call) => call.first_token == null ? "not yet" : call.ttft == null ? "seen" : seconds(call.ttft) },
+  { title: "events", number: true, cell: (call) => count(call.events), value: (call) => call.events },
   { title: "client", cell: (call) => text(call.client ?? call.peer) },
   { title: "user", name: true, cell: (call) => text(call.user) },
 ];
@@ -153,20 +171,23 @@ export const outcome = (call) => call.outcome === "ok" ? "ok" : `${call.outcome}
 
 const columns = () => {
   const rest = shared();
-  const open = (call) => h("a", { href: link(`call/${call.id ?? call.call_key}`, rest) }, time(call.ended ?? call.request_start));
+  const open = (call) => {
+    const ended = call.ended ?? call.request_start;
+    return h("a", { href: link(`call/${call.id ?? call.call_key}`, rest), "data-key": call.call_key, title: time(ended) }, when(ended));
+  };
   return [
     { title: "ended", cell: open },
     { title: "model", name: true, cell: (call) => text(call.request_model ?? call.response_model) },
-    { title: "operation", cell: (call) => `${text(call.operation)}${call.stream ? ", stream" : ""}` },
     { title: "outcome", cell: outcome, mark: (call) => call.outcome === "ok" ? null : "bad" },
     { title: "input", number: true, cell: (call) => count(call.input_tokens) },
     { title: "output", number: true, cell: (call) => count(call.output_tokens) },
     { title: "first token", number: true, cell: (call) => seconds(call.ttft) },
     { title: "whole", number: true, cell: (call) => seconds(call.elapsed) },
     { title: "tokens/s", number: true, cell: (call) => call.tokens_per_second == null ? NOTHING : rate(call.tokens_per_second) },
-    { title: "cost", number: true, cell: (call) => money(call.cost, call.currency) },
+    { title: "operation", cell: (call) => `${text(call.operation)}${call.stream ? ", stream" : ""}` },
     { title: "client", cell: (call) => text(call.client ?? call.peer) },
     { title: "user", name: true, cell: (call) => text(call.user) },
-    { title: "losses", cell: (call) => call.confidence === "complete" ? "" : call.confidence },
+    { title: "cost", number: true, cell: (call) => money(call.cost, call.currency) },
+    { title: "losses", cell: (call) => call.confidence === "complete" ? "none" : call.confidence },
   ];
 };

@@ -1,7 +1,7 @@
 // What was said, as text: roles, tools, thoughts. Nothing of it is ever markup.
 
 import { h } from "./dom.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, many } from "./format.js";
 import { ofAnswer, ofRequest, toolsOf } from "./messages.js";
 import { values } from "./streamed.js";
 
@@ -14,7 +14,7 @@ export const conversation = (call, { request, response }) => {
   const tools = toolsOf(body);
   const before = ofRequest(body), after = ofAnswer(answered.values);
   return [
-    tools.length ? h("details", { class: "tools" }, h("summary", {}, `${count(tools.length)} tools on offer: ${tools.slice(0, 6).map(({ name }) => name).join(", ")}${tools.length > 6 ? " \u2026" : ""}`),
+    tools.length ? h("details", { class: "tools" }, h("summary", {}, `${many(tools.length, "tool")} on offer: ${tools.slice(0, 6).map(({ name }) => name).join(", ")}${tools.length > 6 ? " \u2026" : ""}`),
       tools.map(({ text }) => h("pre", {}, cut(text)))) : null,
     before.length || after.length ? h("ol", { class: "conversation" }, [...before, ...after].map(bubble))
       : h("p", { class: "soft" }, "No messages were found in the texts; they stand below as they are."),

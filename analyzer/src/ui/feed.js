@@ -9,7 +9,7 @@ import { Trouble, ask, get, path } from "./api.js";
 const EVERY = 500, AGAIN = 2000;
 
 // Calls that are shown at once when the tail is opened, and that wait to be handed on.
-const FIRST = 100, MOST = 200;
+const FIRST = 50, MOST = 100;
 
 // Filters that need the store: where one is set, the store is asked again and again.
 const OF_STORED = ["q"];

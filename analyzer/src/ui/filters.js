@@ -2,6 +2,7 @@
 
 import { FILTERS, add, change, filters, range, remove } from "./address.js";
 import { button, h, select } from "./dom.js";
+import { swap } from "./focus.js";
 import { time } from "./format.js";
 
 const RANGES = [["-15m", "last 15 min"], ["-1h", "last hour"], ["-6h", "last 6 hours"], ["-24h", "last 24 hours"], ["-7d", "last 7 days"],
@@ -13,7 +14,7 @@ const HINTS = {
 };
 
 export const draw = (place) => {
-  place.replaceChildren(rangeChoice(), ...filters().map(chip), adding());
+  swap(place, rangeChoice(), ...filters().map(chip), adding());
 };
 
 const chip = ([name, value]) => h("span", { class: "chip", "data-filter": name },
@@ -28,15 +29,24 @@ const rangeChoice = () => {
     event.preventDefault();
     const seconds = (input) => input.value ? String(new Date(input.value).getTime() / 1000) : null;
     change({ from: seconds(begin) ?? "all", to: seconds(end) });
-  } } });
+  }, keydown: escape(() => {
+    form.hidden = true;
+    list.value = from;
+    list.focus();
+  }) } });
   const begin = moment("from", from), end = moment("to", to);
   form.append(begin, end, h("button", { type: "submit" }, "Show"));
   const list = select("Range of time", options, from, (value) => {
-    if (value !== "other") return change({ from: value, to: null });
-    form.hidden = false;
-    begin.focus();
+    if (value !== "other") change({ from: value, to: null });
+    // The focus stays: who goes through the list by the arrows is not thrown out of it.
+    else form.hidden = false;
   });
   return h("span", { class: "row" }, list, form);
+};
+
+// What Escape does.
+const escape = (act) => (event) => {
+  if (event.key === "Escape") act();
 };
 
 const moment = (label, value) => {
@@ -55,7 +65,10 @@ const adding = () => {
     event.preventDefault();
     const name = list.value === "label." ? `label.${label.value.trim()}` : list.value;
     if (value.value) add(name, value.value);
-  } } });
+  }, keydown: escape(() => {
+    show(false);
+    open.focus();
+  }) } });
   const hint = () => {
     value.placeholder = HINTS[list.value] ?? "";
     label.hidden = list.value !== "label.";
@@ -64,9 +77,12 @@ const adding = () => {
   const label = h("input", { "aria-label": "Label", placeholder: "label", size: 8, hidden: true });
   const value = h("input", { "aria-label": "Value", placeholder: HINTS.model, title: "* stands for anything, ! before it for all but this", required: true, size: 18 });
   form.append(list, label, value, h("button", { type: "submit" }, "Add"));
+  const show = (shown) => {
+    form.hidden = !shown;
+    open.setAttribute("aria-expanded", String(shown));
+  };
   const open = button("+ Filter", () => {
-    form.hidden = !form.hidden;
-    open.setAttribute("aria-expanded", String(!form.hidden));
+    show(form.hidden);
     if (!form.hidden) value.focus();
   }, { "aria-expanded": "false", "data-open": "filter" });
   return h("span", { class: "row" }, open, form);

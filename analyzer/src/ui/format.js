@@ -10,6 +10,9 @@ const whenThere = (format) => (value) => value == null || Number.isNaN(value) ? 
 // 1,234,567
 export const count = whenThere((n) => WHOLE.format(n));
 
+// 1 call, 1,234 calls
+export const many = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+
 // 1.2 M, for where there is little room.
 export const short = whenThere((n) => {
   for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e4]]) {
@@ -21,8 +24,9 @@ export const short = whenThere((n) => {
 // 0.25, 3.1, 250: per second, mostly.
 export const rate = whenThere((x) => (x >= 100 ? WHOLE : x >= 10 ? ONE : x >= .1 || x === 0 ? TWO : FOUR).format(x));
 
-// 0.4 ms, 340 ms, 2.35 s, 3 min 20 s
+// 44 µs, 1.4 ms, 340 ms, 2.35 s, 3 min 20 s
 export const seconds = whenThere((s) => {
+  if (s !== 0 && Math.abs(s) < .001) return `${Math.round(s * 1e6)} \u00b5s`;
   if (Math.abs(s) < 1) return `${(s * 1e3).toFixed(Math.abs(s) < .01 && s !== 0 ? 1 : 0)} ms`;
   if (s < 60) return `${TWO.format(s)} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
@@ -64,6 +68,12 @@ export const time = whenThere((s) => {
 export const clock = whenThere((s) => {
   const d = new Date(s * 1000);
   return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
+});
+
+// The clock alone for today's, as 11-23 14:05:09 for others of this year.
+export const when = whenThere((s) => {
+  const text = time(s), today = time(Date.now() / 1000);
+  return text.slice(0, 10) === today.slice(0, 10) ? text.slice(11) : text.slice(0, 4) === today.slice(0, 4) ? text.slice(5) : text;
 });
 
 // With microseconds, as they were captured.

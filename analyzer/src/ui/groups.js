@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { button, choice, h } from "./dom.js";
 import { NOTHING, count, money, percent, seconds } from "./format.js";
 import { empty, loading } from "./states.js";
-import { csvLink, table } from "./table.js";
+import { csvLink, renew } from "./table.js";
 
 const KEYS = ["model", "client", "user", "key", "operation", "outcome", "server"];
 
@@ -33,11 +33,7 @@ export const mount = (root) => {
       return;
     }
     const sum = answer.total;
-    const was = place.querySelector("th[aria-sort]");
-    const shown = columns(by);
-    const sorted = was && shown.find(({ title: name }) => name === was.textContent);
-    place.replaceChildren(
-      table(shown, answer.groups, { label: `Calls by ${by}`, sorted: sorted ? { column: sorted, descending: was.getAttribute("aria-sort") === "descending" } : undefined }),
+    renew(place, columns(by), answer.groups, { label: `Calls by ${by}` },
       h("p", { class: "soft small total" }, `In all ${count(sum.calls)} calls, ${count(sum.errors)} of them not ok, ${count(sum.input_tokens)} input and ${count(sum.output_tokens)} output tokens`,
         sum.cost == null && sum.currency == null ? "" : `, ${money(sum.cost, sum.currency)}`,
         answer.folded ? `. ~other stands for ${count(answer.folded)} more groups.` : "."));

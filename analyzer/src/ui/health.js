@@ -1,9 +1,9 @@
 // Is it healthy now? One row of figures, all of one window of time.
 
-import { filters, isMoving, question, range } from "./address.js";
+import { filters, isMoving, link, question, range, shared } from "./address.js";
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { count, percent, rate, seconds, short, span } from "./format.js";
+import { count, many, percent, rate, seconds, short, span } from "./format.js";
 
 // What "now" is: long enough for a percentile, short enough to be now.
 const WINDOW = 300;
@@ -28,15 +28,21 @@ export const strip = ({ summary, window, now, status }, series) => {
     : range().from === "all" && !range().to ? "all calls" : "the range above";
   return h("section", { "aria-label": "Health" },
     h("dl", { class: "strip" },
-      tile("calls/s", rate(perSecond(summary.calls)), `${count(summary.calls)} calls`, "calls"),
-      tile("in flight", count(status.in_flight), "now", "in_flight"),
-      tile("errors", percent(errors), `${count(summary.errors)} of ${count(summary.calls)}`, "errors", errors > .05 ? "bad" : errors > 0 ? "warn" : null),
-      tile("first token p50", seconds(summary.ttft.p50), null, "ttft_p50"),
-      tile("p95", seconds(summary.ttft.p95), null, "ttft_p95"),
-      tile("p99", seconds(summary.ttft.p99), `${count(summary.ttft.count)} streams`, "ttft_p99"),
+      tile("calls/s", rate(perSecond(summary.calls)), many(summary.calls, "call"), "calls"),
+      tile("in flight", count(status.in_flight), "now", "in_flight", null, link("calls", also({ live: "1" }))),
+      tile("errors", percent(errors), `${count(summary.errors)} of ${count(summary.calls)}`, "errors", errors > .05 ? "bad" : errors > 0 ? "warn" : null, link("calls", also({ outcome: "!ok" }))),
+      tile("first token p50", seconds(summary.ttft.p50), many(summary.ttft.count, "stream"), "ttft_p50"),
+      tile("first token p95", seconds(summary.ttft.p95), "5 % take longer", "ttft_p95"),
+      tile("first token p99", seconds(summary.ttft.p99), "1 % take longer", "ttft_p99"),
       tile("output tokens/s", rate(perSecond(summary.output_tokens)), `${short(summary.output_tokens)} in all`, "output_rate"),
       tile("capture losses", count(lost), lost ? "since the start" : "none", "losses", lost ? "warn" : "good", "#/losses")),
     h("p", { class: "soft small" }, `Of ${when}${filters().length ? ", filtered" : ""}. In flight and losses are those of the process.`));
+};
+
+const also = (more) => {
+  const parameters = shared();
+  for (const [name, value] of Object.entries(more)) parameters.set(name, value);
+  return parameters;
 };
 
 // Counters that say that something was not seen; others tell what is odd, and lost nothing.

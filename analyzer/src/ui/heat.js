@@ -3,9 +3,10 @@
 import { change, here, question } from "./address.js";
 import { get } from "./api.js";
 import { button, choice, colour, h } from "./dom.js";
-import { count, seconds, span, time } from "./format.js";
+import { swap } from "./focus.js";
+import { count, many, seconds, span, time } from "./format.js";
 import { empty, loading } from "./states.js";
-import { numbers, table } from "./table.js";
+import { numbers, renew } from "./table.js";
 
 const KINDS = { ttft: ["Time to first token", seconds], output_tokens: ["Output tokens", count], elapsed: ["Whole call", seconds], tpot: ["Time per output token", seconds], input_tokens: ["Input tokens", count] };
 
@@ -23,19 +24,20 @@ export const mount = (root) => {
     h("div", { class: "row" },
       choice("Values", [["both", "first token and output"], ...Object.entries(KINDS).map(([kind, [name]]) => [kind, name.toLowerCase()])],
         KINDS[asked] ? asked : "both", (value) => change({ of: value === "both" ? null : value })),
-      h("span", { class: "soft small" }, "The stronger the colour, the more calls, by their logarithm. A click shows that time.")),
+      h("span", { class: "soft small" }, "The stronger the colour, the more calls, by their logarithm. A click on a cell, or Enter, shows its time.")),
     places));
   const maps = [];
   const close = () => maps.splice(0).forEach((map) => map.close());
   const refresh = async ({ signal }) => {
     const answers = await Promise.all(kinds.map((kind) => get("heatmap", question({ of: kind }), signal)));
-    if (root.querySelector("details[open]")) return;
+    // Whoever reads in it has a map that stands still.
+    if (root.querySelector("details[open], canvas:focus")) return;
     close();
     answers.forEach((answer, place) => {
       const map = answer.counts.some((row) => row.some(Boolean)) ? heatMap(answer) : empty("No value in this range",
         "Choose a longer one, or take a filter away. Only streams have a first token.", button("Show all times", () => change({ from: "all", to: null })));
       if (map.close) maps.push(map);
-      places[place].replaceChildren(h("h2", {}, KINDS[kinds[place]][0]), map);
+      swap(places[place], h("h2", {}, KINDS[kinds[place]][0]), map);
     });
   };
   return { refresh, close, every: 10_000 };
@@ -45,10 +47,12 @@ const heatMap = (answer) => {
   const [name, format] = KINDS[answer.of];
   const { counts, bounds, from, step } = answer;
   const most = Math.max(...counts.map((row) => Math.max(...row)));
-  const canvas = h("canvas", { role: "img", "aria-label": `${name} over time, as a heat map. The numbers are in the table below.` });
-  const told = h("p", { class: "soft small told" }, "\u00a0");
+  const canvas = h("canvas", { tabindex: 0, role: "group", "aria-roledescription": "heat map",
+    "aria-label": `${name} over time. Arrow keys go from cell to cell, Enter shows a cell's time. The numbers are in the table below.` });
+  const told = h("p", { class: "soft small told", role: "status" }, "\u00a0");
+  const mark = h("div", { class: "cell", hidden: true });
   const height = Math.max(bounds.length * ROW, 60) + BOTTOM;
-  const frame = h("div", { class: "heat" }, canvas);
+  const frame = h("div", { class: "heat" }, canvas, mark);
   frame.style.height = `${height}px`;
   let cells = null;
   const paint = (width) => { cells = draw(canvas, answer, { width, height, most, format }); };
@@ -59,13 +63,34 @@ const heatMap = (answer) => {
     const row = bounds.length - 1 - y;
     return counts[x]?.[row] != null ? { x, row } : null;
   };
-  canvas.addEventListener("pointermove", (event) => {
-    const at = cells && under(event);
-    told.textContent = at ? `${time(from + at.x * step)}, ${between(bounds, at.row, format)}: ${count(counts[at.x][at.row])} calls` : "\u00a0";
-  });
-  canvas.addEventListener("click", (event) => {
-    const at = cells && under(event);
+  let at = null;
+  const look = (cell) => {
+    at = cell;
+    told.textContent = at ? `${time(from + at.x * step)}, ${between(bounds, at.row, format)}: ${many(counts[at.x][at.row], "call")}` : "\u00a0";
+    mark.hidden = !at;
+    if (!at) return;
+    const place = { left: LEFT + at.x * cells.wide, top: (bounds.length - 1 - at.row) * cells.high, width: cells.wide, height: cells.high };
+    for (const [side, length] of Object.entries(place)) mark.style[side] = `${length}px`;
+  };
+  const show = () => {
     if (at && step > 1) change({ from: String(from + at.x * step), to: String(from + (at.x + 1) * step) });
+  };
+  canvas.addEventListener("pointermove", (event) => cells && look(under(event)));
+  canvas.addEventListener("pointerleave", () => look(null));
+  canvas.addEventListener("click", (event) => {
+    if (cells) look(under(event));
+    show();
+  });
+  canvas.addEventListener("blur", () => look(null));
+  canvas.addEventListener("keydown", (event) => {
+    const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
+    if (x != null && cells) {
+      event.preventDefault();
+      const within = (n, end) => Math.max(0, Math.min(end - 1, n));
+      // From nowhere, to the newest of the least values.
+      look(at ? { x: within(at.x + x, counts.length), row: within(at.row + y, bounds.length) } : { x: counts.length - 1, row: 0 });
+    } else if (event.key === "Enter") show();
+    else if (event.key === "Escape") look(null);
   });
   const rows = counts.flatMap((row, x) => row.map((n, place) => ({ n, x, place }))).filter(({ n }) => n);
   const columns = [
@@ -73,14 +98,14 @@ const heatMap = (answer) => {
     { title: name.toLowerCase(), cell: ({ place }) => between(bounds, place, format), value: ({ place }) => place },
     { title: "calls", number: true, cell: ({ n }) => count(n), value: ({ n }) => n },
   ];
-  const map = h("div", {}, frame, told, h("p", { class: "soft small" }, `A column is ${span(step)}; the strongest cell has ${count(most)} calls.`),
-    numbers(() => table(columns, rows, { label: `${name}: numbers` }), csv(answer, rows)));
+  const map = h("div", {}, frame, told, h("p", { class: "row soft small" }, `A column is ${span(step)}.`, h("span", { class: "ramp" }, "1 call", h("span", {}), many(most, "call"))),
+    numbers((place) => renew(place, columns, rows, { label: `${name}: numbers` }), csv(answer, rows)));
   map.close = () => resized.disconnect();
   return map;
 };
 
 // The heat map has no CSV of the server's: the numbers that are shown make one.
-const csv = ({ of, from, step, bounds }, rows) => h("button", { type: "button", class: "plain", on: { click: () => {
+const csv = ({ of, from, step, bounds }, rows) => h("button", { type: "button", class: "plain csv", on: { click: () => {
   const lines = [`time,above,up_to,calls`, ...rows.map(({ n, x, place }) => [from + x * step, place ? bounds[place - 1] : "", bounds[place], n].join(","))];
   const content = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
   h("a", { href: content, download: `llmtap-heatmap-${of}.csv` }).click();
@@ -114,7 +139,7 @@ const draw = (canvas, { counts, bounds, from, step }, { width, height, most, for
   for (let place = 0; place <= labels && last; place += 1) {
     const x = Math.round(place * last / labels);
     paint.textAlign = place === 0 ? "left" : place === labels ? "right" : "center";
-    const text = step < 86400 && counts.length * step < 2 * 86400 ? time(from + x * step).slice(11) : time(from + x * step).slice(5, 16);
+    const text = step < 86400 && counts.length * step < 2 * 86400 ? time(from + x * step).slice(11, step < 60 ? 19 : 16) : time(from + x * step).slice(5, 16);
     paint.fillText(text, LEFT + (x + .5) * wide + (place === 0 ? -wide / 2 : place === labels ? wide / 2 : 0), height - 6);
   }
   return { wide, high };

@@ -1,6 +1,7 @@
 // What was not seen, not kept, or is odd; and what is seen at all.
 
 import { h } from "./dom.js";
+import { swap } from "./focus.js";
 import { bytes, count, span, words } from "./format.js";
 import { isLoss } from "./health.js";
 import { empty, loading } from "./states.js";
@@ -11,9 +12,9 @@ export const title = "Losses";
 export const mount = (root) => {
   root.replaceChildren(loading("counters"));
   const refresh = async ({ status }) => {
-    root.replaceChildren(h("div", { class: "stack" }, process(status), counters(status.losses)));
+    swap(root, h("div", { class: "stack" }, process(status), counters(status.losses)));
   };
-  return { refresh, every: 5000 };
+  return { refresh, every: 5000, always: true };
 };
 
 const process = (status) => {
@@ -30,7 +31,7 @@ const process = (status) => {
     ["rows that wait to be stored", count(status.store.queue_rows)],
     ["store", `${bytes(status.store.size_bytes)}${status.store.storing ? "" : ", failing"}`],
   ];
-  return h("section", { class: "card" }, h("h2", {}, "The process"),
+  return h("section", { class: "card stack tight" }, h("h2", {}, "The process"),
     h("dl", { class: "facts" }, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))));
 };
 
@@ -41,7 +42,7 @@ const counters = (losses) => {
     { title: "count", number: true, cell: ({ count: n }) => count(n), value: ({ count: n }) => n },
     { title: "", cell: (loss) => isLoss(loss) ? "lost" : "odd" },
   ];
-  return h("section", { class: "card" }, h("h2", {}, "Lost, left aside, or odd"),
+  return h("section", { class: "card stack tight" }, h("h2", {}, "Lost, left aside, or odd"),
     h("p", { class: "soft small" }, "Counted since the start of the process. A call that something of is missing says so in its own row."),
     losses.length ? table(shown, losses, { label: "Losses" }) : empty("Nothing", "Nothing that came was lost or left aside, and every row that was made was kept."));
 };

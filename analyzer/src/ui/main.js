@@ -1,11 +1,12 @@
 // The page: which view is shown, when it is asked again, and what stands there when there is no answer.
 
 import { get } from "./api.js";
-import { here, isMoving, link, setUsualRange, shared } from "./address.js";
+import { here, isOpen, link, setUsualRange, shared } from "./address.js";
 import * as call from "./call.js";
 import * as calls from "./calls.js";
 import { h } from "./dom.js";
 import * as filters from "./filters.js";
+import { arrive, focusOn, leave, swap } from "./focus.js";
 import { span, words } from "./format.js";
 import * as groups from "./groups.js";
 import * as heat from "./heat.js";
@@ -28,22 +29,27 @@ const AGAIN = 3000;
 
 const element = (id) => document.getElementById(id);
 
+// The view that is open, by its name and by what it does.
+let at = null;
 let shown = null;
 
 // Stops what is under way for the view before.
 let stop = new AbortController();
 
-const open = async () => {
+// `wanted`: the control that is to have the focus, and how far the page is to be scrolled, once it is there.
+const open = async (wanted = leave()) => {
   stop.abort();
   shown?.close?.();
   stop = new AbortController();
   const { signal } = stop;
   const { view } = here();
+  at = view;
   const module = VIEWS[view] ?? overview;
   document.title = `${module.title} \u00b7 llmtap`;
   navigation(view);
   const root = h("div", {});
   element("view").replaceChildren(root);
+  if (!wanted.scroll) scrollTo(0, 0);
   // The first answer tells the usual range too.
   const status = await first(signal);
   if (signal.aborted) return;
@@ -51,8 +57,16 @@ const open = async () => {
   element("filters").hidden = view === "losses" || view === "call";
   if (status) {
     shown = module.mount(root);
-    await turn(shown, root, signal);
+    await turn(shown, root, signal, wanted);
   }
+};
+
+const isFocusFree = () => document.activeElement == null || document.activeElement === document.body;
+
+// Once the view is there: unless somebody went on meanwhile. A control that is no more leaves the focus to the view.
+const settle = ({ key, scroll }) => {
+  if (scroll) scrollTo(0, scroll);
+  if (key && isFocusFree() && !focusOn(document, key)) element("view").focus({ preventScroll: true });
 };
 
 // Asks for the state until there is one.
@@ -83,12 +97,15 @@ const state = async (signal) => {
   }
 };
 
+// Whether what is shown can be others: calls come into an open range, and counters go on.
+const isAskedAgain = ({ once, always }) => !once && (always || isOpen());
+
 // Asks again and again.
-const turn = async (view, root, signal) => {
+const turn = async (view, root, signal, wanted) => {
   for (let quiet = true; !signal.aborted; quiet = false) {
     const began = performance.now();
     const status = await state(signal);
-    if (status && (quiet || isMoving() || !root.firstChild || root.dataset.trouble)) {
+    if (status && (quiet || isAskedAgain(view) || !root.firstChild || root.dataset.trouble)) {
       try {
         if (root.dataset.trouble) {
           delete root.dataset.trouble;
@@ -101,7 +118,8 @@ const turn = async (view, root, signal) => {
         failed(error, root);
       }
     }
-    if (refusedEntry) return;
+    if (refusedEntry || signal.aborted) return;
+    if (quiet) settle(wanted);
     const took = performance.now() - began;
     await pause(status ? Math.max(view.every, REST * took) : AGAIN, signal);
     while (document.hidden && !signal.aborted) await pause(500, signal);
@@ -115,7 +133,8 @@ const failed = (error, root) => {
       : "Whoever runs llmtap has it: in the file of --api-token-file, else in llmtap.token beside the database.";
     forget();
     mark("bad", "a token is needed");
-    element("view").replaceChildren(unauthorised(message, open));
+    element("view").replaceChildren(unauthorised(message, () => open()));
+    if (isFocusFree()) element("view").querySelector("input").focus();
     return;
   }
   if (error.kind === "disconnected") {
@@ -126,21 +145,26 @@ const failed = (error, root) => {
   if (!error.kind) console.error(error);
   if (root) {
     root.dataset.trouble = "1";
-    root.replaceChildren(trouble(error, open));
+    root.replaceChildren(trouble(error, () => open()));
   } else {
     banner(String(error.message));
   }
 };
 
+// What is said aloud is said once.
+const say = (place, text) => {
+  if (place.textContent !== text) place.textContent = text;
+};
+
 const banner = (text) => {
   element("banner").hidden = !text;
-  element("banner").textContent = text ?? "";
+  say(element("banner"), text ?? "");
 };
 
 const mark = (kind, text) => {
   const place = element("state");
   place.className = `state dot ${kind}`;
-  place.textContent = text;
+  say(place, text);
   place.title = text;
 };
 
@@ -153,7 +177,7 @@ const tell = (status) => {
 };
 
 const navigation = (view) => {
-  element("nav").replaceChildren(...TABS.map((name) => h("a", {
+  swap(element("nav"), ...TABS.map((name) => h("a", {
     href: link(name, shared()),
     "aria-current": name === view || (view === "call" && name === "calls") ? "page" : null,
   }, VIEWS[name].title)));
@@ -165,8 +189,14 @@ const pause = (time, signal) => new Promise((go) => {
 });
 
 addEventListener("hashchange", () => {
-  // Charts and tables are made anew; the place on the page stays.
-  open();
+  const was = leave(), before = arrive();
+  open(before ?? { key: was.key, scroll: here().view === at ? was.scroll : 0 });
 });
-themeSwitch(element("theme"), open);
+// The skip link's own address would be a view.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  element("view").focus();
+});
+themeSwitch(element("theme"), () => open());
+arrive();
 open();

@@ -24,7 +24,7 @@ static PAGE: Asset = Asset::html(include_str!("index.html"));
 
 /// All files under `/ui/`.
 #[rustfmt::skip]
-static FILES: [(&str, Asset); 27] = [
+static FILES: [(&str, Asset); 28] = [
     ("style.css", Asset::css(include_str!("style.css"))),
     ("views.css", Asset::css(include_str!("views.css"))),
     ("main.js", Asset::script(include_str!("main.js"))),
@@ -37,6 +37,7 @@ static FILES: [(&str, Asset); 27] = [
     ("dom.js", Asset::script(include_str!("dom.js"))),
     ("feed.js", Asset::script(include_str!("feed.js"))),
     ("filters.js", Asset::script(include_str!("filters.js"))),
+    ("focus.js", Asset::script(include_str!("focus.js"))),
     ("format.js", Asset::script(include_str!("format.js"))),
     ("groups.js", Asset::script(include_str!("groups.js"))),
     ("health.js", Asset::script(include_str!("health.js"))),

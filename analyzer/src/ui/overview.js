@@ -4,6 +4,7 @@ import { change, here, question } from "./address.js";
 import { get } from "./api.js";
 import { chart, per } from "./chart.js";
 import { button, h, select } from "./dom.js";
+import { swap } from "./focus.js";
 import { count, seconds, short, words } from "./format.js";
 import * as health from "./health.js";
 import { empty, loading } from "./states.js";
@@ -29,18 +30,18 @@ export const mount = (root) => {
       get("timeseries", question({ group_by: split, limit: split ? LINES : null }), signal),
     ]);
     const before = wantsBefore() && !split ? await periodBefore(series, signal) : null;
-    strip.replaceChildren(health.strip(now, series));
-    if (charts.querySelector("details[open]") && drawn.length) return;
+    swap(strip, health.strip(now, series));
     if (!series.series.some(({ points }) => points.some(Boolean))) {
       close();
-      charts.replaceChildren(nothing(status));
+      swap(charts, nothing(status));
       return;
     }
-    const cursor = charts.contains(document.activeElement);
-    if (cursor && drawn.length) return;
+    const figures = split ? bySplit(series, split) : whole(series, before);
+    // Of the same lines the figures alone are new: cursor, focus and open tables stay.
+    if (drawn.length === figures.length && drawn.every((one, place) => one.update(figures[place]))) return;
     close();
-    drawn = split ? bySplit(series, split) : whole(series, before);
-    charts.replaceChildren(...drawn);
+    drawn = figures.map(chart);
+    swap(charts, ...drawn);
   };
   return { refresh, close, every: 5000 };
 };
@@ -53,7 +54,7 @@ const controls = () => {
   return h("div", { class: "row" },
     select("Lines", SPLITS, split, (value) => change({ split: value || null, compare: null })),
     compare,
-    h("span", { class: "soft small" }, "Drag over a chart to choose a range."));
+    h("span", { class: "soft small" }, "Drag over a chart, or hold Shift and use the arrow keys, to choose a range."));
 };
 
 const nothing = (status) => {
@@ -61,7 +62,7 @@ const nothing = (status) => {
   const stored = status.calls.total.calls;
   return empty("No call in this range", stored
     ? `${count(stored)} calls were seen since the start of the process; they began at other times, or the filters leave them out.`
-    : "As soon as a call ends, it is shown here. llmtap check tells whether traffic can be seen.", all);
+    : "As soon as one ends, it is shown here. Calls of other times are a click away; llmtap check tells whether traffic can be seen.", all);
 };
 
 // The same number of steps, right before.
@@ -69,7 +70,7 @@ const periodBefore = async ({ from, step, points }, signal) => {
   const width = points * step;
   const parameters = question({ from: String(from - width), to: String(from), step: String(step) });
   const answer = await get("timeseries", parameters, signal);
-  return answer.series[0]?.points ?? [];
+  return { parameters, points: answer.series[0]?.points ?? [] };
 };
 
 const timesOf = ({ from, step, points }) => Array.from({ length: points }, (_, place) => from + place * step);
@@ -85,32 +86,32 @@ const whole = (answer, before) => {
   const make = (name, figure, without) => ({
     name,
     values: column(points, times.length, figure, without),
-    before: before && column(before, times.length, figure, without),
+    before: before && column(before.points, times.length, figure, without),
   });
-  const common = { times, step: answer.step, choose, csv: () => csvLink("timeseries", question()) };
+  const common = { times, step: answer.step, choose, csv: () => [before && csvLink("timeseries", before.parameters, "CSV of before"), csvLink("timeseries", question({ step: answer.step }))] };
   return [
-    chart({ ...common, title: `Calls ${per(answer.step)}`, format: short, series: [make("calls", (p) => p.calls, 0), make("errors", (p) => p.errors, 0)] }),
-    chart({ ...common, title: "Time to first token", format: seconds, series: ["p50", "p95", "p99"].map((name) => make(name, (p) => p.ttft[name], null)) }),
-    chart({ ...common, title: `Output tokens ${per(answer.step)}`, format: short, series: [make("output", (p) => p.output_tokens, 0)] }),
-    chart({ ...common, title: `Input tokens ${per(answer.step)}`, format: short, series: [make("input", (p) => p.input_tokens, 0), make("cached", (p) => p.cached_tokens, 0)] }),
-    chart({ ...common, title: "Time per output token", format: seconds, series: ["p50", "p95"].map((name) => make(name, (p) => p.tpot[name], null)) }),
-    chart({ ...common, title: "Whole call", format: seconds, series: ["p50", "p95", "p99"].map((name) => make(name, (p) => p.elapsed[name], null)) }),
+    { ...common, title: `Calls ${per(answer.step)}`, format: short, series: [make("calls", (p) => p.calls, 0), make("errors", (p) => p.errors, 0)] },
+    { ...common, title: "Time to first token", format: seconds, series: ["p50", "p95", "p99"].map((name) => make(name, (p) => p.ttft[name], null)) },
+    { ...common, title: `Output tokens ${per(answer.step)}`, format: short, series: [make("output", (p) => p.output_tokens, 0)] },
+    { ...common, title: `Input tokens ${per(answer.step)}`, format: short, series: [make("input", (p) => p.input_tokens, 0), make("cached", (p) => p.cached_tokens, 0)] },
+    { ...common, title: "Time per output token", format: seconds, series: ["p50", "p95"].map((name) => make(name, (p) => p.tpot[name], null)) },
+    { ...common, title: "Whole call", format: seconds, series: ["p50", "p95", "p99"].map((name) => make(name, (p) => p.elapsed[name], null)) },
   ];
 };
 
 const bySplit = (answer, split) => {
   const times = timesOf(answer);
-  const common = { times, step: answer.step, choose, csv: () => csvLink("timeseries", question({ group_by: split, limit: LINES })) };
+  const common = { times, step: answer.step, choose, csv: () => csvLink("timeseries", question({ group_by: split, limit: LINES, step: answer.step })) };
   const make = (figure, without) => answer.series.map((one) => ({
     name: one[split] ?? "~none",
     values: column(one.points, times.length, figure, without),
   }));
   const by = `by ${words(split)}`;
   return [
-    chart({ ...common, title: `Calls ${per(answer.step)}, ${by}`, format: short, series: make((p) => p.calls, 0) }),
-    chart({ ...common, title: `Time to first token p95, ${by}`, format: seconds, series: make((p) => p.ttft.p95, null) }),
-    chart({ ...common, title: `Output tokens ${per(answer.step)}, ${by}`, format: short, series: make((p) => p.output_tokens, 0) }),
-    chart({ ...common, title: `Errors ${per(answer.step)}, ${by}`, format: short, series: make((p) => p.errors, 0) }),
+    { ...common, title: `Calls ${per(answer.step)}, ${by}`, format: short, series: make((p) => p.calls, 0) },
+    { ...common, title: `Time to first token p95, ${by}`, format: seconds, series: make((p) => p.ttft.p95, null) },
+    { ...common, title: `Output tokens ${per(answer.step)}, ${by}`, format: short, series: make((p) => p.output_tokens, 0) },
+    { ...common, title: `Errors ${per(answer.step)}, ${by}`, format: short, series: make((p) => p.errors, 0) },
   ];
 };
 

@@ -20,11 +20,11 @@ const HINTS = {
   disconnected: "Is llmtap running? It is asked again by itself; figures that are still shown are old.",
 };
 
-export const trouble = (error, again) => h("div", { class: "card problem", role: "alert" },
+export const trouble = (error, again) => h("div", { class: "card problem stack tight", role: "alert" },
   h("h2", {}, TITLES[error.kind] ?? "Something went wrong"),
   h("p", {}, String(error.message ?? error)),
   h("p", { class: "soft" }, HINTS[error.kind] ?? ""),
-  again ? button("Ask again", again) : null);
+  again ? h("div", { class: "row" }, button("Ask again", again)) : null);
 
 // The form that takes the token.
 export const unauthorised = (message, entered) => {
@@ -34,9 +34,9 @@ export const unauthorised = (message, entered) => {
     keep(input.value.trim());
     entered();
   } } }, input, h("button", { class: "main", type: "submit" }, "Open"));
-  return h("div", { class: "card token" },
+  return h("div", { class: "card token stack tight" },
     h("h2", {}, "A token is needed"),
     h("p", { class: "soft" }, message),
     form,
-    h("p", { class: "soft" }, "It stays in this tab until it is closed, and is sent to this server alone."));
+    h("p", { class: "soft small" }, "It stays in this tab until it is closed, and is sent to this server alone."));
 };

@@ -1,6 +1,7 @@
 // Light, dark, or what the system says.
 
 import { choice } from "./dom.js";
+import { swap } from "./focus.js";
 
 const NAME = "llmtap.theme";
 
@@ -16,7 +17,7 @@ const apply = () => {
 
 // Puts the switch there; `changed` is called when the colours are others.
 export const themeSwitch = (place, changed) => {
-  const draw = () => place.replaceChildren(choice("Colours", OPTIONS, chosen(), (value) => {
+  const draw = () => swap(place, choice("Colours", OPTIONS, chosen(), (value) => {
     localStorage.setItem(NAME, value);
     apply();
     draw();

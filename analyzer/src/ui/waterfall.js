@@ -1,11 +1,12 @@
 // The clocks of one call as a waterfall: upload, wait, first token, output with its gaps, end.
 
 import { h, svg } from "./dom.js";
-import { count, fineTime, seconds, words } from "./format.js";
+import { count, fineTime, many, seconds, words } from "./format.js";
 
 const MARKS = ["request_start", "request_end", "response_head", "first_event", "first_token", "last_token", "response_end", "ended"];
 
-const KINDS = { content: "--s1", reasoning: "--s4", tool: "--s5", media: "--s3", empty: "--s7", other: "--s7" };
+// Kinds of events are told apart by their place and height too: `[top, height]`, as parts of a bar.
+const KINDS = { content: ["--s1", 0, 1], reasoning: ["--s4", 0, .45], tool: ["--s5", .55, .45], media: ["--s3", 0, 1], empty: ["--s7", .35, .3], other: ["--s6", .35, .3] };
 
 const WIDTH = 1000, ROW = 26, BAR = 16;
 
@@ -30,11 +31,16 @@ export const waterfall = (call, timeline) => {
       h("span", { class: "lane-name" }, label),
       svg("svg", { viewBox: `0 0 ${WIDTH} ${ROW}`, preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${value}` },
         svg("rect", { x: 0, y: ROW - 1, width: WIDTH, height: 1, class: "floor" }),
-        bars.map((bar) => svg("rect", { x: at(bar.from), y: (ROW - BAR) / 2, width: Math.max(at(bar.to) - at(bar.from), LEAST), height: BAR, class: `bar ${bar.colour.slice(2)}` },
+        bars.map((bar) => svg("rect", { x: at(bar.from), y: (ROW - BAR) / 2 + BAR * (bar.top ?? 0), width: Math.max(at(bar.to) - at(bar.from), LEAST), height: BAR * (bar.height ?? 1), class: `bar ${bar.colour.slice(2)}` },
           svg("title", {}, bar.told ?? `${label}: ${value}`)))),
       h("span", { class: "lane-value" }, value))),
     h("div", { class: "lane scale", "aria-hidden": "true" }, h("span", {}), h("span", { class: "row ends" }, h("span", {}, "0"), h("span", {}, seconds((end - start) / 2)), h("span", {}, seconds(end - start))), h("span", {})),
-    kinds.length ? h("p", { class: "legend small" }, kinds.map((kind) => h("span", { class: `key ${KINDS[kind].slice(2)}` }, kind))) : null);
+    kinds.length ? h("p", { class: "legend small" }, kinds.map((kind) => h("span", { class: "key" }, swatch(kind), kind))) : null);
+};
+
+const swatch = (kind) => {
+  const [colour, top, height] = KINDS[kind] ?? KINDS.other;
+  return svg("svg", { width: 8, height: BAR, "aria-hidden": "true" }, svg("rect", { y: BAR * top, width: 8, height: BAR * height, class: `bar ${colour.slice(2)}` }));
 };
 
 const phasesOf = (call) => {
@@ -58,8 +64,9 @@ const eventsOf = (call, timeline) => {
     if (clock == null) return [];
     const from = clock;
     clock += span / 1e6;
-    const told = `${kind}: ${count(number)} events, ${count(bytes)} bytes, after ${seconds((wait ?? 0) / 1e6)} of silence`;
-    events.push({ from, to: clock, kind, events: number, told, colour: KINDS[kind] ?? KINDS.other });
+    const told = `${kind}: ${many(number, "event")}, ${many(bytes, "byte")}, after ${seconds((wait ?? 0) / 1e6)} of silence`;
+    const [colour, top, height] = KINDS[kind] ?? KINDS.other;
+    events.push({ from, to: clock, kind, events: number, told, colour, top, height });
   }
   return events;
 };
