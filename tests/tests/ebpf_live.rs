@@ -55,7 +55,7 @@ fn auto_takes_ebpf_and_says_so() -> Result<()> {
     let dropped = metrics::sum(&samples, "llmtap_capture_dropped_packets_total", |_| true);
     assert!(dropped < 0.5);
     let done = stopped(llmtap)?;
-    says(&done, &["capturing with eBPF", "capturing on lo by eBPF"]);
+    says(&done, &["capturing on lo by eBPF"]);
     for row in done.rows()? {
         assert_eq!(row.text("source"), Some("ebpf"));
         assert_eq!(row.int("output_tokens"), Some(5));

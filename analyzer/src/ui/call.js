@@ -47,7 +47,7 @@ const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) =>
 
 const clockFacts = (call) => [
   ["whole call", seconds(call.elapsed)], ["upload", seconds(call.upload)], ["first token", seconds(call.ttft)], ["per output token", seconds(call.tpot)],
-  ["tokens/s", call.tokens_per_second == null ? null : rate(call.tokens_per_second)],
+  ["tokens/s, in and out", call.tokens_per_second == null ? null : rate(call.tokens_per_second)],
   ["gap p50", seconds(call.gap_p50)], ["gap p95", seconds(call.gap_p95)], ["longest gap", seconds(call.gap_max)], ["stalls", call.stalls ? count(call.stalls) : null],
   ["worked for nobody", call.wasted ? seconds(call.wasted) : null],
   ["queue, says the server", seconds(call.server_queue)], ["prefill, says the server", seconds(call.server_prefill)], ["decode, says the server", seconds(call.server_decode)],

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { button, h, select } from "./dom.js";
 import { follow } from "./feed.js";
 import { rove, swap } from "./focus.js";
-import { NOTHING, count, many, money, rate, seconds, text, time, when } from "./format.js";
+import { NOTHING, count, many, money, seconds, text, time, when } from "./format.js";
 import { empty, loading } from "./states.js";
 import { csvLink, line, renew } from "./table.js";
 
@@ -183,7 +183,7 @@ const columns = () => {
     { title: "output", number: true, cell: (call) => count(call.output_tokens) },
     { title: "first token", number: true, cell: (call) => seconds(call.ttft) },
     { title: "whole", number: true, cell: (call) => seconds(call.elapsed) },
-    { title: "tokens/s", number: true, cell: (call) => call.tokens_per_second == null ? NOTHING : rate(call.tokens_per_second) },
+    { title: "per token", number: true, cell: (call) => seconds(call.tpot) },
     { title: "operation", cell: (call) => `${text(call.operation)}${call.stream ? ", stream" : ""}` },
     { title: "client", cell: (call) => text(call.client ?? call.peer) },
     { title: "user", name: true, cell: (call) => text(call.user) },

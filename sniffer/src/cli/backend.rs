@@ -26,10 +26,8 @@ pub(crate) fn open(args: &RunArgs, targets: &Targets) -> anyhow::Result<Opened> 
         Backend::Ebpf => ebpf(args, targets),
         Backend::Pcap => pcap(args, targets),
         Backend::Auto => match ebpf(args, targets) {
-            Ok(opened) => {
-                tracing::info!("capturing with eBPF");
-                Ok(opened)
-            }
+            // That it is eBPF stands in the line that says it is ready.
+            Ok(opened) => Ok(opened),
             // libpcap cannot enter another namespace: the first error is the one to mend.
             Err(why) if args.netns.is_some() => Err(why),
             Err(why) => {

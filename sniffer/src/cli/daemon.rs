@@ -228,7 +228,7 @@ impl Daemon {
             .map(|what| format!("{what}; "))
             .unwrap_or_default();
         tracing::info!(
-            "ready: {what}metrics at {scheme}://{address}/metrics, status at {scheme}://{address}/"
+            "ready: {what}metrics at {scheme}://{address}/metrics, the dashboard at {scheme}://{address}/"
         );
     }
 

@@ -382,8 +382,8 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     match os_error(error) {
         Some(Errno::PERM) => format!("the kernel does not permit it; {CAPABILITIES}"),
         Some(Errno::NOSYS) => "this kernel has no eBPF; use --backend pcap".into(),
-        Some(Errno::NOMEM) => "there is no memory for the ring: raise the process's limit (that of its cgroup; before \
-             Linux 5.11 ulimit -l), or use --backend pcap"
+        Some(Errno::NOMEM) => "there is no memory for the ring: take a smaller one (--ring-size), or raise the process's \
+             limit (that of its cgroup; before Linux 5.11 ulimit -l)"
             .into(),
         _ => {
             // The verifier's log is long: its end says what it did not like.
