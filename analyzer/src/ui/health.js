@@ -23,7 +23,7 @@ export const strip = ({ summary, window, now, status }, series) => {
   const seconds_ = window ?? (series ? series.points * series.step : null);
   const perSecond = (n) => seconds_ ? n / seconds_ : null;
   const errors = summary.calls ? summary.errors / summary.calls : null;
-  const lost = status.losses.filter(isLoss).reduce((sum, loss) => sum + loss.count, 0);
+  const lost = status.losses.filter((loss) => isLoss(loss) && !isBytes(loss)).reduce((sum, loss) => sum + loss.count, 0);
   const when = now ? `calls that began in the last ${span(WINDOW)} and have ended`
     : range().from === "all" && !range().to ? "all calls" : "the range above";
   return h("section", { "aria-label": "Health" },
@@ -45,8 +45,17 @@ const also = (more) => {
   return parameters;
 };
 
-// Counters that say that something was not seen; others tell what is odd, and lost nothing.
-export const isLoss = ({ family }) => /dropped|lost|missing|shed|gap/.test(family);
+// Counters that say that something was not seen or not kept; others tell what is odd, and lost nothing.
+export const isLoss = ({ family, reason }) => /dropped|shed/.test(family) || /gap|lost|missing|evict|cut_/.test(reason);
+
+// Bytes are no number of losses: the holes that they make up are counted beside them.
+const isBytes = ({ reason }) => /bytes|^missing_/.test(reason);
+
+// How much came, which a replay counts among what it met.
+const TRAFFIC = ["packets", "segments", "payload_bytes", "handed_on_bytes", "connections", "opened", "closed", "open_at_end", "body_bytes", "head_bytes",
+  "framing_bytes", "connections_http1", "exchanges", "requests", "responses", "calls"];
+
+export const isTraffic = ({ reason }) => TRAFFIC.includes(reason);
 
 const tile = (name, value, note, key, mark, href) => h("div", { class: "tile", "data-figure": key },
   h("dt", {}, href ? h("a", { href }, name) : name),

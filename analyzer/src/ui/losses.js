@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { swap } from "./focus.js";
 import { bytes, count, span, words } from "./format.js";
-import { isLoss } from "./health.js";
+import { isLoss, isTraffic } from "./health.js";
 import { empty, loading } from "./states.js";
 import { table } from "./table.js";
 
@@ -12,7 +12,7 @@ export const title = "Losses";
 export const mount = (root) => {
   root.replaceChildren(loading("counters"));
   const refresh = async ({ status }) => {
-    swap(root, h("div", { class: "stack" }, process(status), counters(status.losses)));
+    swap(root, h("div", { class: "stack" }, process(status), counters(status.losses.filter((loss) => !isTraffic(loss)))));
   };
   return { refresh, every: 5000, always: true };
 };

@@ -11,6 +11,7 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, ensure};
 use llmtap_tests::{
     browser::{Browser, Theme},
+    pcap::{Capture, Conversation},
     process::{self, Daemon},
     tools,
 };
@@ -190,6 +191,57 @@ fn every_view_fits_a_desktop_and_a_phone_in_both_themes() -> Result<()> {
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());
     asks_its_server_alone(&browser, api);
+    Ok(())
+}
+
+/// Bytes that a capture lacks are losses on the overview, in the list of them, and in the call's own row; how much came
+/// is none.
+#[test]
+fn a_hole_in_a_capture_is_told() -> Result<()> {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let mut tcp = Conversation::new("10.0.0.1:40000".parse()?, "10.0.0.2:8000".parse()?);
+    tcp.handshake(0);
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    tcp.client(1_000, request);
+    tcp.server(2_000, "HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{");
+    tcp.reserve_server("x".repeat(40));
+    tcp.server(4_000, "y".repeat(19)).client_ack(4_500);
+    tcp.close(5_000);
+    let folder = tempfile::tempdir()?;
+    let capture = folder.path().join("hole.pcap");
+    Capture::of(&tcp).write(&capture)?;
+    let mut command = process::llmtap(&["replay", "--serve", "--listen", "127.0.0.1:0"])?;
+    command.arg(&capture);
+    let daemon = Daemon::start(command)?;
+    let api = daemon.ready()?;
+    let mut browser = Browser::start()?;
+    wide(&mut browser)?;
+    browser.open(api, "")?;
+    assert_eq!(browser.text("[data-figure=losses] dd")?, "1");
+    browser.open(api, "#/losses")?;
+    let rows = cells(&mut browser, "[aria-label=Losses] table")?;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| [&*row[1], &*row[2], &*row[3]])
+        .collect();
+    ensure!(told.contains(&["gaps", "1", "lost"]), "{told:?}");
+    ensure!(told.contains(&["gap bytes", "40", "lost"]), "{told:?}");
+    ensure!(
+        !told
+            .iter()
+            .any(|[reason, ..]| ["segments", "packets"].contains(reason)),
+        "{told:?}"
+    );
+    browser.open(api, "#/call/1")?;
+    let losses = browser.text("section[aria-label=Losses]")?;
+    ensure!(
+        losses.contains("partial") && losses.contains("40 B"),
+        "{losses}"
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
     Ok(())
 }
 
