@@ -53,8 +53,24 @@ pub(super) struct Sink<'a> {
     tokens: u64,
     /// What was written since the last special token, and what was not looked through yet.
     pending: String,
+    ending: Ending,
     #[cfg(test)]
-    pub(super) written: String,
+    written: String,
+}
+
+/// Stands behind the last text of a conversation whose last message is to be gone on with; what a template writes
+/// after it is not sent. The space at its end tells whether the template trims texts.
+pub(super) const GOES_ON: &str = "LAST_MESSAGE_GOES_ON_HERE ";
+
+/// Where the prompt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// After all that is written.
+    Whole,
+    /// At the last [`GOES_ON`], which may still come: nothing is counted before that is known.
+    Awaited,
+    /// It was there.
+    Passed,
 }
 
 impl<'a> Sink<'a> {
@@ -64,15 +80,40 @@ impl<'a> Sink<'a> {
             specials,
             tokens: 0,
             pending: String::new(),
+            ending: Ending::Whole,
             #[cfg(test)]
             written: String::new(),
         }
     }
 
+    /// One that takes a prompt whose last message goes on, at [`GOES_ON`].
+    pub(super) fn going_on(self) -> Self {
+        Self {
+            ending: Ending::Awaited,
+            ..self
+        }
+    }
+
     /// What was written so far is counted apart from what follows.
     pub(super) fn cut(&mut self) {
+        self.end();
         self.look_through();
         self.tokens += (self.count)(&std::mem::take(&mut self.pending));
+    }
+
+    /// Takes back what stands after the end of a message that goes on.
+    fn end(&mut self) {
+        if self.ending != Ending::Awaited {
+            return;
+        }
+        if let Some(end) = goes_on_at(&self.pending) {
+            self.pending.truncate(end);
+            self.ending = Ending::Passed;
+        }
+        #[cfg(test)]
+        if let Some(end) = goes_on_at(&self.written) {
+            self.written.truncate(end);
+        }
     }
 
     /// A special token that no text becomes, by its name.
@@ -80,16 +121,23 @@ impl<'a> Sink<'a> {
         debug_assert!(!name.is_empty(), "a special token has a name");
         self.tokens(1);
         #[cfg(test)]
-        self.written.push_str(name);
+        if self.ending != Ending::Passed {
+            self.written.push_str(name);
+        }
     }
 
     /// So many tokens that are no text.
     pub(super) fn tokens(&mut self, tokens: u64) {
         self.cut();
-        self.tokens = self.tokens.saturating_add(tokens);
+        if self.ending != Ending::Passed {
+            self.tokens = self.tokens.saturating_add(tokens);
+        }
     }
 
     pub(super) fn text(&mut self, text: &str) {
+        if self.ending == Ending::Passed {
+            return;
+        }
         self.pending.push_str(text);
         #[cfg(test)]
         self.written.push_str(text);
@@ -100,6 +148,9 @@ impl<'a> Sink<'a> {
         let Some(finder) = &self.specials.finder else {
             return;
         };
+        if self.ending == Ending::Awaited {
+            return;
+        }
         let mut start = 0;
         for found in finder.find_iter(&self.pending) {
             let strip = self.specials.strips.get(found.pattern().as_usize());
@@ -119,9 +170,27 @@ impl<'a> Sink<'a> {
     }
 
     pub(super) fn finish(mut self) -> u64 {
+        self.end();
+        self.ending = Ending::Passed;
         self.look_through();
         self.tokens + (self.count)(&self.pending)
     }
+
+    /// What a rule or a template wrote, up to where it ends.
+    #[cfg(test)]
+    pub(super) fn into_written(mut self) -> String {
+        self.end();
+        self.written
+    }
+}
+
+/// Where a text ends whose last message goes on, as transformers cuts it.
+fn goes_on_at(text: &str) -> Option<usize> {
+    let at = text.rfind(GOES_ON.trim_end())?;
+    if text[at..].starts_with(GOES_ON) {
+        return Some(at);
+    }
+    Some(text[..at].trim_end().len())
 }
 
 #[cfg(test)]

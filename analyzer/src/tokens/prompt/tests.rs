@@ -77,7 +77,7 @@ fn written(model: &str, body: &[u8]) -> String {
         rules::write(&choice, &chat, &mut sink),
         "{model} has a rule"
     );
-    sink.written
+    sink.into_written()
 }
 
 /// The rules of families whose templates are the ones that the references have.
@@ -188,7 +188,7 @@ fn rendered(template: &Template, body: &[u8]) -> Result<String, String> {
     let time = Timestamp::from_micros(1_753_488_000_000_000);
     let specials = rules::specials(Family::Unknown);
     let sink = template.render(&chat, time, specials, &nothing);
-    sink.map(|sink| sink.written)
+    sink.map(Sink::into_written)
         .map_err(|failed| failed.to_string())
 }
 
@@ -446,7 +446,7 @@ fn each_api_hands_over_the_whole_prompt() {
         (
             "/api/chat",
             r#"{"model":"m","messages":[{"role":"user","content":"a","images":["AAAA"]},{"role":"assistant","content":"","thinking":"r","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","content":"t"}],"tools":[{"type":"function","function":{"name":"f"}}]}"#,
-            r#"Turn Role=user Content=a Picture Turn Role=assistant Reasoning=r Call CallName=f ArgumentsValue={"a": 1} Turn Role=tool Content=t Tool={"type": "function", "function": {"name": "f"}}"#,
+            r#"Turn Role=user Content=a Picture Turn Role=assistant Content Reasoning=r Call CallName=f ArgumentsValue={"a": 1} Turn Role=tool Content=t Tool={"type": "function", "function": {"name": "f"}}"#,
         ),
         (
             "/api/generate",
@@ -502,7 +502,7 @@ fn a_conversation_is_the_same_by_each_api() {
         let nothing = |_: &str| 0;
         let mut sink = Sink::new(&nothing, rules::specials(Family::Qwen3));
         assert!(rules::write(&choice(model), &chat, &mut sink));
-        seen.push((path, sink.written));
+        seen.push((path, sink.into_written()));
     }
     for (path, text) in &seen {
         assert_eq!(text, &seen[0].1, "{path}");
