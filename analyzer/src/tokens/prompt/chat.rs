@@ -114,16 +114,19 @@ impl<'a> Turn<'a> {
     /// The text of its content: several are joined by line ends, as servers do for templates that expect
     /// one text.
     pub(super) fn text(&self) -> Cow<'a, str> {
-        self.text_by("\n")
+        joined(self.texts(), "\n")
     }
 
-    /// The text of its content, several joined by this.
+    /// The text of its content, several that are not empty joined by this.
     pub(super) fn text_by(&self, between: &str) -> Cow<'a, str> {
-        let texts = self.content.iter().filter_map(|piece| match piece {
+        joined(self.texts().filter(|text| !text.is_empty()), between)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &'a str> {
+        self.content.iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(*text),
             Piece::Picture | Piece::Other => None,
-        });
-        joined(texts, between)
+        })
     }
 
     /// Whether its content is null: none at all, or an empty one beside calls, which servers take for none.

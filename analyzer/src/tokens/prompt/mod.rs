@@ -126,10 +126,7 @@ fn tokens(
                 Err(_) => counted.template_failed = true,
             }
         }
-        let mut sink = Sink::new(text, rules::specials(family));
-        if chat.goes_on {
-            sink = sink.going_on();
-        }
+        let mut sink = Sink::for_chat(&chat, text, rules::specials(family));
         if rules::write(asked.choice, &chat, &mut sink) {
             counted.rule = PromptRule::Family;
             return sink.finish().saturating_add(ids);

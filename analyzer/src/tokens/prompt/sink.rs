@@ -3,6 +3,8 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::chat::Chat;
+
 /// The special tokens of a vocabulary, as a rendered prompt has them.
 #[derive(Debug)]
 pub struct Specials {
@@ -86,11 +88,20 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// One that takes a prompt whose last message goes on, at [`GOES_ON`].
-    pub(super) fn going_on(self) -> Self {
+    /// One that takes this conversation.
+    pub(super) fn for_chat(
+        chat: &Chat<'_>,
+        count: &'a dyn Fn(&str) -> u64,
+        specials: &'a Specials,
+    ) -> Self {
+        let ending = if chat.goes_on {
+            Ending::Awaited
+        } else {
+            Ending::Whole
+        };
         Self {
-            ending: Ending::Awaited,
-            ..self
+            ending,
+            ..Self::new(count, specials)
         }
     }
 
@@ -232,6 +243,37 @@ mod tests {
         let mut sink = Sink::new(&letters, &specials);
         sink.text("x <r> \ny <l> z");
         assert_eq!(sink.finish(), 102 + 1 + 101 + 1 + 102);
+    }
+
+    #[test]
+    fn a_message_that_goes_on_ends_the_prompt() {
+        let specials = Specials::of(["<e>"]);
+        let chat = Chat {
+            goes_on: true,
+            ..Chat::default()
+        };
+        let left_as_it_is = format!("<e>on <e> {GOES_ON}<e>more");
+        let trimmed = format!("<e>on <e> {}<e>more", GOES_ON.trim_end());
+        for (text, expected) in [
+            (left_as_it_is.as_str(), 1 + 103 + 1 + 101),
+            (&trimmed, 1 + 103 + 1),
+            ("<e>without", 1 + 107),
+        ] {
+            let mut sink = Sink::for_chat(&chat, &letters, &specials);
+            for piece in text.split_inclusive('_') {
+                sink.text(piece);
+                sink.look_through();
+            }
+            assert_eq!(sink.finish(), expected, "{text}");
+        }
+        // What is no text and comes after the end is not counted either.
+        let mut sink = Sink::for_chat(&chat, &letters, &specials);
+        sink.special("<s>");
+        sink.text(&left_as_it_is);
+        sink.special("</s>");
+        sink.tokens(5);
+        sink.text("more");
+        assert_eq!(sink.finish(), 1 + 1 + 103 + 1 + 101);
     }
 
     #[test]

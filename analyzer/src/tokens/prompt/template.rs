@@ -269,14 +269,9 @@ impl Template {
         };
         let template = self.environment.get_template(name)?;
         let specials = self.specials(familys);
-        let goes_on = chat.goes_on;
         let render = |arguments| {
             let mut output = Output {
-                sink: if goes_on {
-                    Sink::new(text, specials).going_on()
-                } else {
-                    Sink::new(text, specials)
-                },
+                sink: Sink::for_chat(chat, text, specials),
                 left: length.saturating_mul(2).saturating_add(MAX_RENDERED),
                 unseen: 0,
             };
