@@ -142,4 +142,36 @@ CASES = {
         "chat_template_kwargs": {"enable_thinking": False},
     },
     "no generation prompt": {"messages": [user("Hello!")], "add_generation_prompt": False},
+    "an answer left open": {
+        "messages": [user("Say hi"), assistant("Hello the")],
+        "continue_final_message": True,
+        "add_generation_prompt": False,
+    },
+    "an answer left open before a space": {
+        "messages": [system("Be kind."), user("Say hi"), assistant(" <|im_end|> e ")],
+        "continue_final_message": True,
+        "add_generation_prompt": False,
+    },
+    "a developer's message": {"messages": [{"role": "developer", "content": "Be terse and kind."}, user("hi")]},
+    "a role that nobody knows": {
+        "messages": [user("hi"), assistant("hello"), {"role": "critic", "content": "Too short an answer."}, user("on")]
+    },
+    "a function's role": {
+        "messages": [
+            user("hi"),
+            assistant(None, tool_calls=[call("get_time", "{}", "abcdefghi")]),
+            {"role": "function", "name": "get_time", "content": "noon"},
+            user("on"),
+        ]
+    },
+    "a content of null": {"messages": [user("hi"), assistant(None), user("on")]},
+    "an empty answer": {"messages": [user("hi"), assistant(""), user("on")]},
+    "spaces at an answer's end": {"messages": [user("a"), assistant("yes "), user("b"), assistant("no\n"), user("c ")]},
+    "parts without text": {
+        "messages": [
+            user([{"type": "text", "text": ",/"}, {"type": "text", "text": ""}]),
+            assistant("a"),
+            user([{"type": "text", "text": ""}, {"type": "text", "text": "'>."}]),
+        ]
+    },
 }

@@ -62,7 +62,7 @@ def prepared(name, request):
     for message in messages:
         if isinstance(message["content"], list) and name not in TAKES_PARTS:
             message["content"] = "\n".join(part["text"] for part in message["content"])
-        if message.get("tool_calls") and not message["content"]:
+        if message["content"] is None or message.get("tool_calls") and not message["content"]:
             message["content"] = None if name in STRINGS_AS_ARGUMENTS else ""
         for call in message.get("tool_calls", []):
             if name not in STRINGS_AS_ARGUMENTS:
@@ -73,18 +73,35 @@ def prepared(name, request):
 def transformers_count(name, tokenizer, request):
     from transformers.utils.chat_template_utils import _compile_jinja_template as compiled
 
-    # The renderer that apply_chat_template calls: it would leave a content of null out, which templates
-    # ask for, and which servers leave in.
-    text = compiled(tokenizer.chat_template).render(
-        messages=prepared(name, request),
-        tools=request.get("tools"),
-        documents=None,
-        add_generation_prompt=request.get("add_generation_prompt", True),
-        **tokenizer.special_tokens_map,
-        **request.get("chat_template_kwargs", {}),
-    )
+    if "continue_final_message" in request:
+        text = gone_on(tokenizer.chat_template, prepared(name, request), **tokenizer.special_tokens_map)
+    else:
+        # The renderer that apply_chat_template calls: it would leave a content of null out, which templates
+        # ask for, and which servers leave in.
+        text = compiled(tokenizer.chat_template).render(
+            messages=prepared(name, request),
+            tools=request.get("tools"),
+            documents=None,
+            add_generation_prompt=request.get("add_generation_prompt", True),
+            **tokenizer.special_tokens_map,
+            **request.get("chat_template_kwargs", {}),
+        )
     tokens = len(tokenizer.encode(text, add_special_tokens=False))
     return {"tokens": tokens, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def gone_on(source, messages, **tokens):
+    """A conversation whose last message goes on: transformers cuts what the template writes after it."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    texts, _ = render_jinja_template(
+        conversations=[messages],
+        chat_template=source,
+        continue_final_message=True,
+        add_generation_prompt=False,
+        **tokens,
+    )
+    return texts[0]
 
 
 def rendered(name, source, bos, request):
@@ -99,7 +116,7 @@ def rendered(name, source, bos, request):
         for message in copy.deepcopy(request["messages"]):
             if isinstance(message["content"], list) and not takes_parts:
                 message["content"] = "\n".join(part["text"] for part in message["content"])
-            if message.get("tool_calls") and not message["content"]:
+            if message["content"] is None or message.get("tool_calls") and not message["content"]:
                 message["content"] = None if asks_for_null else ""
             for call in message.get("tool_calls", []):
                 if as_values:
@@ -107,6 +124,8 @@ def rendered(name, source, bos, request):
             yield message
 
     def text(as_values):
+        if "continue_final_message" in request:
+            return gone_on(source, list(messages(as_values)), bos_token=bos)
         return template.render(
             messages=list(messages(as_values)),
             tools=request.get("tools"),
@@ -149,7 +168,9 @@ def harmony_count(request):
     system = harmony.SystemContent.new().with_reasoning_effort(harmony.ReasoningEffort.MEDIUM)
     said = [Message.from_role_and_content(Role.SYSTEM, system.with_conversation_start_date(HARMONY_DATE))]
     developer = harmony.DeveloperContent.new()
-    instructs = messages[0]["role"] == "system"
+    if "continue_final_message" in request:
+        raise ValueError("harmony goes on with no message")
+    instructs = messages[0]["role"] in ("system", "developer")
     if instructs:
         developer = developer.with_instructions(messages.pop(0)["content"])
     if functions:
@@ -175,8 +196,10 @@ def harmony_count(request):
         elif message["role"] == "tool":
             author = harmony.Author.new(Role.TOOL, called[message["tool_call_id"]])
             said.append(Message.from_author_and_content(author, content).with_channel("commentary").with_recipient("assistant"))
-        else:
+        elif message["role"] == "user":
             said.append(Message.from_role_and_content(Role.USER, content))
+        else:
+            raise ValueError("harmony has no such role")
     conversation = harmony.Conversation.from_messages(said)
     if request.get("add_generation_prompt", True):
         tokens = encoding.render_conversation_for_completion(conversation, Role.ASSISTANT)
@@ -206,7 +229,10 @@ def mistral_count(tokenizer, request):
     from mistral_common.protocol.instruct.request import ChatCompletionRequest
     from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
 
+    goes_on = "continue_final_message" in request
     request = {key: copy.deepcopy(request[key]) for key in ("messages", "tools") if key in request}
+    if goes_on:
+        request["messages"][-1]["prefix"] = True
     for message in request["messages"]:
         message.pop("reasoning_content", None)
     tokens = tokenizer.encode_chat_completion(ChatCompletionRequest(**request)).tokens

@@ -174,14 +174,18 @@ impl Prompt {
         }
     }
 
-    /// Ends the current part; an empty one leaves no trace.
+    /// Ends the current part; an empty one leaves no trace, but for a content: templates tell an empty one from none.
     pub fn end_part(&mut self, part: Part) {
         let end = self.end();
-        if self.marks.last().map_or(0, |mark| mark.end) == end {
+        let is_empty = self.marks.last().map_or(0, |mark| mark.end) == end;
+        if is_empty && part != Part::Content {
             return;
         }
         if self.marks.len() >= MAX_PARTS {
             self.overfull = true;
+            if is_empty {
+                return;
+            }
             // A place at the end has no text that could be joined.
             self.marks.pop();
         }
@@ -346,6 +350,7 @@ mod tests {
         for (part, text) in [
             (Part::Role, "user"),
             (Part::Name, ""),
+            (Part::Content, ""),
             (Part::Content, "Grüße"),
             (Part::Content, "x"),
         ] {
@@ -361,6 +366,7 @@ mod tests {
             [
                 (Part::Turn, ""),
                 (Part::Role, "user"),
+                (Part::Content, ""),
                 (Part::Content, "Grüße"),
                 (Part::Content, "x"),
                 (Part::Call, ""),

@@ -51,6 +51,11 @@ impl Loaded {
 
     /// The same, each special token taken as the one token that it is.
     pub(super) fn count_with_special(&self, text: &str) -> u64 {
+        self.count_around_special(text, |text| self.count(text))
+    }
+
+    /// The same, where `plain` counts what stands between the special tokens.
+    pub(super) fn count_around_special(&self, text: &str, plain: impl Fn(&str) -> u64) -> u64 {
         match self {
             Self::Own {
                 specials: Some(specials),
@@ -59,8 +64,8 @@ impl Loaded {
             | Self::Foreign {
                 specials: Some(specials),
                 ..
-            } => specials.count(text, |text| self.count(text)),
-            _ => self.count(text),
+            } => specials.count(text, plain),
+            _ => plain(text),
         }
     }
 }

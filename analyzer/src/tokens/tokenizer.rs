@@ -82,6 +82,14 @@ impl Tokenizer {
         self.loaded().count_with_special(text)
     }
 
+    /// The same, where `plain` counts what stands between the special tokens.
+    pub fn count_around_special(&self, text: &str, plain: impl Fn(&str) -> u64) -> u64 {
+        if text.is_empty() {
+            return 0;
+        }
+        self.loaded().count_around_special(text, plain)
+    }
+
     fn loaded(&self) -> &Loaded {
         self.0.loaded.get_or_init(|| {
             // One that was given is there already.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::sink::GOES_ON;
 use crate::dialect::prompt::{Opening, Part, Prompt, Wrapping};
 
 /// Turns that are told apart; a turn takes some two hundred bytes. A prompt with more is counted by the
@@ -19,6 +20,8 @@ pub(super) struct Chat<'a> {
     /// Settings for the template, a JSON object.
     pub(super) settings: Option<&'a str>,
     pub(super) opening: Opening,
+    /// Its last text ends with [`GOES_ON`].
+    pub(super) goes_on: bool,
     pub(super) thinking: Option<bool>,
     pub(super) effort: Option<&'a str>,
 }
@@ -38,12 +41,18 @@ pub(super) enum Role<'a> {
 impl<'a> Role<'a> {
     fn of(word: &'a str) -> Self {
         match word {
-            "system" | "developer" | "SYSTEM" => Self::System,
+            "system" | "SYSTEM" => Self::System,
             "user" | "USER" => Self::User,
             "assistant" | "model" | "CHATBOT" => Self::Assistant,
-            "tool" | "function" | "TOOL" => Self::Tool,
+            "tool" | "TOOL" => Self::Tool,
             other => Self::Other(other),
         }
+    }
+
+    /// Whether it instructs the model: OpenAI's newer word for the system is the developer. Most templates know only
+    /// the older one.
+    pub(super) fn instructs(self) -> bool {
+        matches!(self, Self::System | Self::Other("developer"))
     }
 
     pub(super) const fn as_str(self) -> &'a str {
@@ -105,16 +114,25 @@ impl<'a> Turn<'a> {
     /// The text of its content: several are joined by line ends, as servers do for templates that expect
     /// one text.
     pub(super) fn text(&self) -> Cow<'a, str> {
-        self.text_by("\n")
+        joined(self.texts(), "\n")
     }
 
-    /// The text of its content, several joined by this.
+    /// The text of its content, several that are not empty joined by this.
     pub(super) fn text_by(&self, between: &str) -> Cow<'a, str> {
-        let texts = self.content.iter().filter_map(|piece| match piece {
+        joined(self.texts().filter(|text| !text.is_empty()), between)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &'a str> {
+        self.content.iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(*text),
             Piece::Picture | Piece::Other => None,
-        });
-        joined(texts, between)
+        })
+    }
+
+    /// Whether its content is null: none at all, or an empty one beside calls, which servers take for none.
+    pub(super) fn says_nothing(&self) -> bool {
+        let is_empty = |piece: &Piece<'_>| matches!(piece, Piece::Text(text) if text.is_empty());
+        self.content.is_empty() || !self.calls.is_empty() && self.content.iter().all(is_empty)
     }
 
     /// Whether it has more than text.
@@ -179,9 +197,39 @@ impl<'a> Chat<'a> {
 
     /// The text of the system's first turn, and the turns after it.
     pub(super) fn system(&self) -> (Option<Cow<'a, str>>, &[Turn<'a>]) {
+        self.first_of(|role| role == Role::System)
+    }
+
+    /// The same, where templates take the developer for the system.
+    pub(super) fn instructions(&self) -> (Option<Cow<'a, str>>, &[Turn<'a>]) {
+        self.first_of(Role::instructs)
+    }
+
+    fn first_of(&self, is_it: impl Fn(Role<'a>) -> bool) -> (Option<Cow<'a, str>>, &[Turn<'a>]) {
         match self.turns.split_first() {
-            Some((first, rest)) if first.role == Role::System => (Some(first.text()), rest),
+            Some((first, rest)) if is_it(first.role) => (Some(first.text()), rest),
             _ => (None, &self.turns),
+        }
+    }
+
+    /// Where the last message is to be gone on with, says so behind its last text; `room` holds that text then.
+    pub(super) fn mark_where_it_goes_on(&mut self, room: &'a mut String) {
+        if self.opening != Opening::LastMessage {
+            return;
+        }
+        let pieces = self.turns.last_mut().map(|turn| turn.content.iter_mut());
+        let last = pieces
+            .into_iter()
+            .flatten()
+            .rev()
+            .find_map(|piece| match piece {
+                Piece::Text(text) => Some(text),
+                Piece::Picture | Piece::Other => None,
+            });
+        if let Some(last) = last {
+            *room = format!("{last}{GOES_ON}");
+            *last = room;
+            self.goes_on = true;
         }
     }
 }

@@ -112,7 +112,9 @@ fn tokens(
     let tools = if known { Tools::Count } else { Tools::LeftOut };
     let plain = || plain::count(prompt, asked.dialect.overhead, tools, text);
     let is_chat = asked.dialect.is_chat() || prompt.wrapping == Wrapping::Texts;
-    if let Some(chat) = Chat::of(prompt).filter(|_| is_chat) {
+    let mut room = String::new();
+    if let Some(mut chat) = Chat::of(prompt).filter(|_| is_chat) {
+        chat.mark_where_it_goes_on(&mut room);
         // What was given as ids is never part of a conversation, but may stand beside it.
         let ids = prompt.token_ids;
         if let Some(template) = asked.template {
@@ -124,7 +126,7 @@ fn tokens(
                 Err(_) => counted.template_failed = true,
             }
         }
-        let mut sink = Sink::new(text, rules::specials(family));
+        let mut sink = Sink::for_chat(&chat, text, rules::specials(family));
         if rules::write(asked.choice, &chat, &mut sink) {
             counted.rule = PromptRule::Family;
             return sink.finish().saturating_add(ids);
@@ -132,9 +134,14 @@ fn tokens(
         return plain();
     }
     // Vectors and rankings: the special tokens of such models are not known.
+    if !asked.dialect.is_completion() {
+        return plain();
+    }
+    // Who renders a template himself writes its special tokens, and servers read them.
+    let with_specials = |piece: &str| raw(piece, asked, text);
+    let plain = || plain::count(prompt, asked.dialect.overhead, tools, &with_specials);
     let is_known = asked.choice.fit != Fit::Guess && family != Family::Unknown;
     let around = match asked.template {
-        _ if !asked.dialect.is_completion() => return plain(),
         Some(template) => template.around_text(),
         None if is_known => rules::before_text(family),
         None => return plain(),
@@ -150,4 +157,19 @@ fn tokens(
     plain()
         .saturating_add(texts.saturating_mul(around))
         .saturating_add(gap)
+}
+
+/// Counts a text that goes into the model as it stands, as its server's tokenizer reads it.
+fn raw(piece: &str, asked: Asked<'_>, text: &dyn Fn(&str) -> u64) -> u64 {
+    let family = asked.choice.family;
+    let specials = match asked.template {
+        Some(template) => template.specials(rules::specials(family)),
+        None if asked.choice.tokenizer.folder().is_some() && rules::reads_specials(family) => {
+            return asked.choice.tokenizer.count_around_special(piece, text);
+        }
+        None => rules::specials(family),
+    };
+    let mut sink = Sink::new(text, specials);
+    sink.text(piece);
+    sink.finish()
 }

@@ -229,6 +229,15 @@ impl Template {
         }
     }
 
+    /// What its vocabulary takes for one token; where no file told, what the model's family does.
+    pub(super) const fn specials<'a>(&'a self, familys: &'a Specials) -> &'a Specials {
+        if self.specials.is_empty() {
+            familys
+        } else {
+            &self.specials
+        }
+    }
+
     /// Special tokens that the tokenizer puts around a plain text.
     pub(super) const fn around_text(&self) -> u64 {
         self.around_text
@@ -259,14 +268,10 @@ impl Template {
             CHAT
         };
         let template = self.environment.get_template(name)?;
-        let specials = if self.specials.is_empty() {
-            familys
-        } else {
-            &self.specials
-        };
+        let specials = self.specials(familys);
         let render = |arguments| {
             let mut output = Output {
-                sink: Sink::new(text, specials),
+                sink: Sink::for_chat(chat, text, specials),
                 left: length.saturating_mul(2).saturating_add(MAX_RENDERED),
                 unseen: 0,
             };
@@ -327,7 +332,7 @@ impl Template {
         );
         let content = if self.takes_parts && (turn.content.len() > 1 || turn.has_media()) {
             turn.content.iter().map(part).collect()
-        } else if self.takes_null && turn.content.is_empty() && !turn.calls.is_empty() {
+        } else if self.takes_null && turn.says_nothing() {
             Json::Null
         } else {
             turn.text().into()

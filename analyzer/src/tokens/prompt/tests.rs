@@ -69,15 +69,17 @@ fn choice(model: &str) -> Choice {
 /// What the family's rule writes for a request.
 fn written(model: &str, body: &[u8]) -> String {
     let (_, facts) = read("/v1/chat/completions", body, body.len());
-    let chat = Chat::of(&facts.prompt).unwrap();
+    let mut room = String::new();
+    let mut chat = Chat::of(&facts.prompt).unwrap();
+    chat.mark_where_it_goes_on(&mut room);
     let choice = choice(model);
     let nothing = |_: &str| 0;
-    let mut sink = Sink::new(&nothing, rules::specials(choice.family));
+    let mut sink = Sink::for_chat(&chat, &nothing, rules::specials(choice.family));
     assert!(
         rules::write(&choice, &chat, &mut sink),
         "{model} has a rule"
     );
-    sink.written
+    sink.into_written()
 }
 
 /// The rules of families whose templates are the ones that the references have.
@@ -183,12 +185,14 @@ fn of_text(source: &str) -> Template {
 /// What a template writes for a request.
 fn rendered(template: &Template, body: &[u8]) -> Result<String, String> {
     let (_, facts) = read("/v1/chat/completions", body, body.len());
-    let chat = Chat::of(&facts.prompt).unwrap();
+    let mut room = String::new();
+    let mut chat = Chat::of(&facts.prompt).unwrap();
+    chat.mark_where_it_goes_on(&mut room);
     let nothing = |_: &str| 0;
     let time = Timestamp::from_micros(1_753_488_000_000_000);
     let specials = rules::specials(Family::Unknown);
     let sink = template.render(&chat, time, specials, &nothing);
-    sink.map(|sink| sink.written)
+    sink.map(Sink::into_written)
         .map_err(|failed| failed.to_string())
 }
 
@@ -408,6 +412,118 @@ fn a_plain_text_has_what_its_tokenizer_puts_around_it() {
     }
 }
 
+/// Figures of transformers 5.24 with the published tokenizers; those of a family that begins texts have one more.
+#[test]
+fn special_tokens_of_a_raw_prompt_are_read_as_servers_read_them() {
+    let given = |model: &str| {
+        let specials = [
+            ("<|im_start|>", Strip::default()),
+            ("<own>", Strip::default()),
+        ];
+        let tokens: Vec<Value> = specials
+            .iter()
+            .map(|(name, _)| json!({"content": name}))
+            .collect();
+        let tokenizer = json!({"added_tokens": tokens});
+        let template = Template::new(model, Some(String::new()), &Value::Null, &tokenizer);
+        template.unwrap()
+    };
+    let chat = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n";
+    let gap = "<|fim_prefix|>def f():\n    <|fim_suffix|>\n    return x\n<|fim_middle|>";
+    for (model, prompt, expected) in [
+        ("Qwen3-8B", chat, 9),
+        ("Qwen2.5-Coder-7B", gap, 12),
+        (
+            "Qwen3-8B",
+            "<think></think><tool_call></tool_call><tool_response>",
+            5,
+        ),
+        ("DeepSeek-V3", "<｜User｜>hello<｜Assistant｜>", 1 + 3),
+        ("GLM-4.6", "<|user|><think>/nothink", 2 + 3),
+        ("Kimi-K2-Instruct", "<|im_user|>user<|im_middle|>", 3),
+        ("gpt-oss-20b", "<|start|>user<|message|>", 3),
+    ] {
+        assert_eq!(
+            raw_tokens("/v1/completions", model, prompt, None),
+            expected,
+            "{model}, {prompt}"
+        );
+        for path in ["/completion", "/api/generate"] {
+            let tokens = raw_tokens(path, model, prompt, None);
+            assert_eq!(tokens, expected, "{model}, {path}");
+        }
+    }
+    // What the file says holds, not what the family has.
+    let template = given("Qwen3-8B");
+    let of_file = |prompt| raw_tokens("/v1/completions", "Qwen3-8B", prompt, Some(&template));
+    assert_eq!(of_file("<|im_start|><own><|im_start|>"), 3);
+    assert!(of_file("<think>") > 1);
+    // Text for text: OpenAI's and Mistral's servers, and vectors of all models.
+    for (path, model, prompt) in [
+        ("/v1/completions", "gpt-4o", "<|endoftext|>"),
+        ("/v1/completions", "Mistral-Nemo-Instruct-2407", "[INST]"),
+        ("/v1/embeddings", "Qwen3-8B", "<|im_start|>"),
+        ("/v1/rerank", "Qwen3-8B", "<|im_start|>"),
+    ] {
+        let before = rules::before_text(choice(model).family);
+        assert!(
+            raw_tokens(path, model, prompt, None) > 1 + before,
+            "{path}, {model}"
+        );
+    }
+}
+
+/// How many tokens a text counts that is sent as it stands.
+fn raw_tokens(path: &str, model: &str, prompt: &str, template: Option<&Template>) -> u64 {
+    let field = match path {
+        "/v1/embeddings" => "input",
+        "/v1/rerank" => "query",
+        _ => "prompt",
+    };
+    let request = body(model, &json!({field: prompt, "raw": true}));
+    let (dialect, facts) = read(path, &request, 5);
+    let choice = choice(model);
+    let asked = Asked {
+        dialect,
+        choice: &choice,
+        template,
+        models: &[model],
+        time: Timestamp::default(),
+    };
+    count(&facts.prompt, asked, &|text| choice.tokenizer.count(text)).tokens
+}
+
+#[test]
+fn a_given_tokenizer_reads_its_own_special_tokens_in_a_raw_prompt() {
+    let mut tokenizers = Tokenizers::by_model();
+    let tokenizer = json!({
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "<": 2, ">": 3}, "merges": []},
+        "added_tokens": [{"id": 4, "content": "<a>", "special": true, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false}],
+    });
+    let data = serde_json::to_vec(&tokenizer).unwrap();
+    let file = std::path::Path::new("folder/tokenizer.json");
+    tokenizers.give("*", file, &data, None).unwrap();
+    for (model, expected) in [
+        ("my-model", 2),
+        ("Qwen3-8B", 2),
+        ("Mistral-Nemo-Instruct-2407", 1 + 4),
+    ] {
+        let request = body(model, &json!({"prompt": "<a>b"}));
+        let (dialect, facts) = read("/v1/completions", &request, 5);
+        let choice = tokenizers.choose([model]);
+        let asked = Asked {
+            dialect,
+            choice: &choice,
+            template: None,
+            models: &[model],
+            time: Timestamp::default(),
+        };
+        let counted = count(&facts.prompt, asked, &|text| choice.tokenizer.count(text));
+        assert_eq!(counted.tokens, expected, "{model}");
+    }
+}
+
 /// A tape in a line.
 fn tape(facts: &RequestFacts) -> String {
     let parts = facts.prompt.tape().map(|(part, text)| {
@@ -446,7 +562,7 @@ fn each_api_hands_over_the_whole_prompt() {
         (
             "/api/chat",
             r#"{"model":"m","messages":[{"role":"user","content":"a","images":["AAAA"]},{"role":"assistant","content":"","thinking":"r","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","content":"t"}],"tools":[{"type":"function","function":{"name":"f"}}]}"#,
-            r#"Turn Role=user Content=a Picture Turn Role=assistant Reasoning=r Call CallName=f ArgumentsValue={"a": 1} Turn Role=tool Content=t Tool={"type": "function", "function": {"name": "f"}}"#,
+            r#"Turn Role=user Content=a Picture Turn Role=assistant Content Reasoning=r Call CallName=f ArgumentsValue={"a": 1} Turn Role=tool Content=t Tool={"type": "function", "function": {"name": "f"}}"#,
         ),
         (
             "/api/generate",
@@ -502,7 +618,7 @@ fn a_conversation_is_the_same_by_each_api() {
         let nothing = |_: &str| 0;
         let mut sink = Sink::new(&nothing, rules::specials(Family::Qwen3));
         assert!(rules::write(&choice(model), &chat, &mut sink));
-        seen.push((path, sink.written));
+        seen.push((path, sink.into_written()));
     }
     for (path, text) in &seen {
         assert_eq!(text, &seen[0].1, "{path}");

@@ -56,6 +56,8 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
         match turn.role {
             Role::Assistant => assistant(kind, turn, at, last_query, rest.len(), sink),
             Role::Tool => result(rest, at, &turn.text(), sink),
+            // Qwen's templates leave out what they do not know.
+            Role::Other(_) if !matches!(kind, Kind::Plain) => {}
             role => {
                 sink.text("<|im_start|>");
                 sink.text(role.as_str());

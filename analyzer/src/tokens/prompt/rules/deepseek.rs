@@ -21,11 +21,16 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     for turn in &chat.turns {
         let text = turn.text();
         match turn.role {
-            Role::System => {}
-            Role::User | Role::Other(_) => {
+            // The template leaves out what it does not know.
+            Role::System | Role::Other(_) => {}
+            Role::User => {
                 in_results = false;
                 sink.text("<｜User｜>");
                 sink.text(&text);
+            }
+            // A content of null has no turn of its own.
+            Role::Assistant if turn.content.is_empty() && turn.calls.is_empty() => {
+                in_results = false;
             }
             Role::Assistant if text.is_empty() && !turn.calls.is_empty() => {
                 in_results = false;
@@ -85,8 +90,9 @@ pub(super) fn write_31(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     for turn in &chat.turns {
         let text = turn.text();
         match turn.role {
-            Role::System => {}
-            Role::User | Role::Other(_) => {
+            // The template leaves out what it does not know.
+            Role::System | Role::Other(_) => {}
+            Role::User => {
                 after_user = true;
                 sink.text("<｜User｜>");
                 sink.text(&text);

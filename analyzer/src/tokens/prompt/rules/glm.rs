@@ -88,7 +88,9 @@ pub(super) fn write_45(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     for (at, turn) in chat.turns.iter().enumerate() {
         let text = turn.text_by("");
         match turn.role {
-            Role::System | Role::Other(_) => {
+            // The template leaves out what it does not know.
+            Role::Other(_) => {}
+            Role::System => {
                 sink.text("<|system|>");
                 sink.text(line);
                 sink.text(&text);

@@ -13,7 +13,7 @@ const CHANNELS: &str = "\n\n# Valid channels: analysis, commentary, final. Chann
 const CALLS: &str = "\nCalls to these tools must go to the commentary channel: 'functions'.";
 
 pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
-    let (system, rest) = chat.system();
+    let (system, rest) = chat.instructions();
     sink.text(SYSTEM);
     sink.text(
         chat.effort

@@ -58,7 +58,7 @@ pub(super) fn write_31(chat: &Chat<'_>, sink: &mut Sink<'_>) {
                 sink.text("}<|eot_id|>");
                 sink.look_through();
             }
-            (Role::Tool, _) => {
+            (Role::Tool | Role::Other("ipython"), _) => {
                 sink.text("<|start_header_id|>ipython<|end_header_id|>\n\n");
                 // The template writes every text as JSON, since a text can be gone through as well.
                 sink.text(&serde_json::Value::from(turn.text()).to_string());

@@ -24,11 +24,13 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     let systems: Vec<_> = chat
         .turns
         .iter()
-        .filter(|turn| turn.role == Role::System)
+        .filter(|turn| turn.role.instructs())
         .map(|turn| turn.text_by("\n\n"))
         .collect();
     let system = systems.join("\n\n");
-    let is_user = |turn: &Turn<'_>| matches!(turn.role, Role::User | Role::Other(_));
+    let is_user = |turn: &Turn<'_>| {
+        matches!(turn.role, Role::User | Role::Other(_)) && !turn.role.instructs()
+    };
     let last_user = chat.turns.iter().rposition(is_user);
     let with_tools = if kind == Kind::V13 {
         chat.turns.iter().position(is_user)
@@ -37,13 +39,13 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     };
     for (at, turn) in chat.turns.iter().enumerate() {
         match turn.role {
-            Role::System if kind == Kind::V3 => {}
-            Role::System => {
+            role if role.instructs() && kind == Kind::V3 => {}
+            role if role.instructs() => {
                 sink.special("[SYSTEM_PROMPT]");
                 sink.text(&turn.text_by("\n\n"));
                 sink.special("[/SYSTEM_PROMPT]");
             }
-            Role::User | Role::Other(_) => {
+            Role::System | Role::User | Role::Other(_) => {
                 if with_tools == Some(at) {
                     tools(chat, sink);
                 }
@@ -56,7 +58,8 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
                 sink.special("[/INST]");
             }
             Role::Assistant => {
-                sink.text(&turn.text_by("\n\n"));
+                // mistral-common takes away the spaces at an answer's end.
+                sink.text(turn.text_by("\n\n").trim_end_matches(' '));
                 calls(kind, turn, sink);
                 // The end of the answer.
                 if at + 1 < chat.turns.len() {

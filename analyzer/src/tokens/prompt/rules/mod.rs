@@ -123,6 +123,19 @@ pub(super) const fn around_gap(family: Family) -> u64 {
     }
 }
 
+/// Whether the family's servers read special tokens in a plain text. Mistral's and OpenAI's take text for text.
+pub(super) const fn reads_specials(family: Family) -> bool {
+    !matches!(
+        family,
+        Family::OpenAi
+            | Family::Mistral
+            | Family::MistralTekken
+            | Family::MistralV7
+            | Family::MistralV11
+            | Family::MistralV13
+    )
+}
+
 /// The special tokens that the family's templates write and that texts become. Mistral's and OpenAI's
 /// servers take text for text, whatever stands there.
 pub(super) fn specials(family: Family) -> &'static Specials {

@@ -28,6 +28,10 @@ pub(super) fn write_3(chat: &Chat<'_>, sink: &mut Sink<'_>) {
 /// Phi-4: ChatML with a separator of its own.
 pub(super) fn write_4(chat: &Chat<'_>, sink: &mut Sink<'_>) {
     for turn in &chat.turns {
+        // Like its elder, it leaves out what it does not know.
+        if matches!(turn.role, Role::Tool | Role::Other(_)) {
+            continue;
+        }
         sink.text("<|im_start|>");
         sink.text(turn.role.as_str());
         sink.text("<|im_sep|>");

@@ -44,6 +44,8 @@ pub(super) fn write(chat: &Chat<'_>, sink: &mut Sink<'_>) {
         match turn.role {
             Role::Assistant => assistant(turn, &text, at > last_query, sink),
             Role::Tool => chatml::result(rest, at, text.trim(), sink),
+            // The template refuses what it does not know.
+            Role::Other(_) => {}
             role => {
                 sink.text("<|im_start|>");
                 sink.text(role.as_str());
