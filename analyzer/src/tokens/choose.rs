@@ -174,7 +174,7 @@ impl Tokenizers {
     /// A tokenizer that is set counts for every model that none is given for. With cl100k_base that is the old
     /// tracker's rule, and the family is unknown; with another one the model's name still tells the template.
     pub fn choose<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Choice {
-        let mut first = None;
+        let mut first: Option<models::Known> = None;
         for model in models {
             let known = models::known(model);
             if let Some(given) = self.given_for(model) {
@@ -184,7 +184,13 @@ impl Tokenizers {
                     family: known.map_or(Family::Unknown, |known| known.family),
                 };
             }
-            first = first.or(known);
+            // What the answer's name tells for sure is better than a guess by the request's.
+            if first.is_none_or(|first| first.fit == Fit::Guess) {
+                first = known
+                    .filter(|known| known.fit != Fit::Guess)
+                    .or(first)
+                    .or(known);
+            }
         }
         match (self.always, first) {
             (Some(set), known) => Choice {
