@@ -305,6 +305,10 @@ fn a_tokenizer_that_cannot_be_used_is_refused_in_words() -> Result<()> {
             "there is no pattern of models before the =",
         ),
         (
+            vec!["*=/dev/zero".to_owned()],
+            "/dev/zero is no regular file",
+        ),
+        (
             vec!["cl200k".to_owned()],
             "there is no tokenizer named \"cl200k\"; the known ones are cl100k_base",
         ),

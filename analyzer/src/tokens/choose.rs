@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     family::Family,
-    given::{self, GivenError},
+    given::{GivenError, Packed},
     models,
     prompt::{Template, TemplateFailures},
     tokenizer::Tokenizer,
@@ -108,7 +108,8 @@ impl Tokenizers {
     /// for anything and `?` for a character, whatever their case. Of several that fit, the first given holds.
     ///
     /// `file` is the path that `data` was read from; its name, or its folder's, becomes the tokenizer's. `template` is
-    /// the model's own chat template, where there is one ([`Template::read`]).
+    /// the model's own chat template, where there is one ([`Template::read`]). The data is made a tokenizer once to see
+    /// that it can be, and again by the first count: it is kept packed, so that what is counted with is what was seen.
     ///
     /// # Errors
     /// The data is no tokenizer that can be read.
@@ -123,7 +124,7 @@ impl Tokenizers {
         let name = |path: Option<&OsStr>| path.map(|name| name.to_string_lossy().into_owned());
         let stem = name(file.file_stem()).unwrap_or_default();
         let holder = name(folder.file_name()).unwrap_or_default();
-        let loaded = given::read(data, &[pattern, &stem, &holder])?;
+        let packed = Packed::new(data, &[pattern, &stem, &holder])?;
         // A hub's files are all named alike, and their folders are not.
         let alike = matches!(stem.as_str(), "tokenizer" | "tekken" | "tiktoken");
         let plain = if alike && !holder.is_empty() {
@@ -146,7 +147,7 @@ impl Tokenizers {
             &name.unwrap_or_default(),
             folder.to_owned(),
             template,
-            loaded,
+            packed,
         );
         self.given.push(Given {
             pattern: pattern.to_lowercase(),
@@ -174,7 +175,7 @@ impl Tokenizers {
     /// A tokenizer that is set counts for every model that none is given for. With cl100k_base that is the old
     /// tracker's rule, and the family is unknown; with another one the model's name still tells the template.
     pub fn choose<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Choice {
-        let mut first = None;
+        let mut first: Option<models::Known> = None;
         for model in models {
             let known = models::known(model);
             if let Some(given) = self.given_for(model) {
@@ -184,7 +185,13 @@ impl Tokenizers {
                     family: known.map_or(Family::Unknown, |known| known.family),
                 };
             }
-            first = first.or(known);
+            // What the answer's name tells for sure is better than a guess by the request's.
+            if first.is_none_or(|first| first.fit == Fit::Guess) {
+                first = known
+                    .filter(|known| known.fit != Fit::Guess)
+                    .or(first)
+                    .or(known);
+            }
         }
         match (self.always, first) {
             (Some(set), known) => Choice {

@@ -14,10 +14,18 @@ pub enum Family {
     Gemini,
     /// Plain ChatML without defaults of its own, as fine-tunes have it.
     ChatMl,
-    /// Qwen 1.5, 2 and 2.5: ChatML with a default system message.
+    /// Qwen 2.5: ChatML with a default system message.
     Qwen2,
+    /// Qwen 1.5 and 2, and those of 2 and 2.5 that see and hear: another default, and no tools.
+    Qwen2Old,
+    /// Qwen 2.5 for mathematics: a default of its own.
+    Qwen2Math,
     /// Qwen 3: ChatML with thoughts in tags.
     Qwen3,
+    /// Qwen 3's that never think: Instruct-2507, Next-Instruct, Coder.
+    Qwen3Instruct,
+    /// Qwen 3's that always think: the template begins the thoughts.
+    Qwen3Thinking,
     /// Qwen 3.5 and later.
     Qwen35,
     /// QwQ: the thoughts are begun by the template.

@@ -313,8 +313,10 @@ const fn rule(family: Family) -> Option<Rule> {
     const BEGUN: Option<Think> = Some(think("", "\n</think>\n\n"));
     let (name, tags, think, tools) = match family {
         F::ChatMl => ("chatml", QWEN_TAGS, Some(think("<think>\n", "\n</think>\n\n")), Some(&HERMES)),
-        F::Qwen2 => ("qwen2", QWEN_TAGS, BEGUN, Some(&HERMES)),
+        F::Qwen2 | F::Qwen2Old | F::Qwen2Math => ("qwen2", QWEN_TAGS, BEGUN, Some(&HERMES)),
         F::Qwen3 => ("qwen3", QWEN_TAGS, Some(think("<think>\n", "\n</think>\n\n")), Some(&HERMES)),
+        F::Qwen3Instruct => ("qwen3_instruct", QWEN_TAGS, BEGUN, Some(&HERMES)),
+        F::Qwen3Thinking => ("qwen3_thinking", QWEN_TAGS, BEGUN, Some(&HERMES)),
         F::Qwen35 => ("qwen3.5", QWEN_TAGS, BEGUN, Some(&QWEN_XML)),
         F::Qwq => ("qwq", QWEN_TAGS, BEGUN, Some(&HERMES)),
         F::Llama2 => ("llama2", &[] as &[&str], None, None),

@@ -1,6 +1,10 @@
 //! Tokenizers from files: a tokenizer.json, a tekken.json, or a tiktoken file.
 
-use std::collections::HashMap;
+mod growth;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, io};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
@@ -41,6 +45,48 @@ pub enum GivenError {
     /// It has more tokens than our engine has numbers for.
     #[error("it has {0} tokens, more than {MOST_TOKENS}; give the model's tokenizer.json")]
     Tokens(usize),
+    /// It makes so much of a text that counting would not end.
+    #[error("its normalizer may make a text {0} times as long, more than {most} times", most = growth::MOST)]
+    Growth(usize),
+    /// It cannot be kept.
+    #[error("it cannot be packed: {0}")]
+    Packing(#[from] io::Error),
+}
+
+/// A file's bytes that make a tokenizer, packed until the first count: ready to count it takes five to ten times as
+/// much memory as the file, and many a daemon never counts a prompt of the model.
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    /// Of the file.
+    length: usize,
+    names: Vec<String>,
+}
+
+impl Packed {
+    /// Makes sure that [`read`] makes a tokenizer of them.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) fn new(data: &[u8], names: &[&str]) -> Result<Self, GivenError> {
+        // The least effort: vocabularies shrink to a third.
+        const LEVEL: i32 = 1;
+        drop(read(data, names)?);
+        Ok(Self {
+            bytes: zstd::bulk::compress(data, LEVEL)?,
+            length: data.len(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        })
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// The same as [`read`]'s, though the same bytes were read before.
+    pub(super) fn load(&self) -> Result<Loaded, GivenError> {
+        let data = zstd::bulk::decompress(&self.bytes, self.length)?;
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        read(&data, &names)
+    }
 }
 
 /// Makes a tokenizer of a file's bytes. `names` may tell the model that it is of: the pattern, then the names of
@@ -75,7 +121,20 @@ pub(super) fn read(data: &[u8], names: &[&str]) -> Result<Loaded, GivenError> {
             form: "tokenizer.json",
             reason: error.to_string(),
         })?;
+    let normalizer = serde_json::from_slice(data).map(|file: Normalizing| file.normalizer);
+    let growth = growth::of(&normalizer.unwrap_or_default());
+    if growth > growth::MOST {
+        return Err(GivenError::Growth(growth));
+    }
     tokenizer.set_encode_special_tokens(true);
+    // Texts are counted whole and alone, whatever the model's batches are cut or filled up to.
+    tokenizer.with_padding(None);
+    if let Err(error) = tokenizer.with_truncation(None) {
+        return Err(GivenError::Damaged {
+            form: "tokenizer.json",
+            reason: error.to_string(),
+        });
+    }
     Ok(Loaded::Foreign {
         tokenizer: Box::new(tokenizer),
         specials,
@@ -86,6 +145,13 @@ pub(super) fn read(data: &[u8], names: &[&str]) -> Result<Loaded, GivenError> {
 #[derive(Deserialize)]
 struct Shape {
     config: Option<serde::de::IgnoredAny>,
+}
+
+/// What a tokenizer.json does with a text first.
+#[derive(Deserialize)]
+struct Normalizing {
+    #[serde(default)]
+    normalizer: serde_json::Value,
 }
 
 /// A tokenizer.json, as far as our engine understands it.
@@ -419,6 +485,3 @@ fn model(name: &str) -> Option<(Splitter, Vec<String>)> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -82,6 +82,15 @@ const RULES: &[Rule] = &[
     (&["deepseek-coder-2*"], V::DeepSeekV3, Near, F::DeepSeekV3),
     (&["deepseek-coder"], V::Cl100kBase, Guess, F::Unknown),
     (&["deepseek-llm"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek-moe"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek-math-2*"], V::DeepSeekV3, Near, F::DeepSeekV31),
+    (&["deepseek-math"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek-vl*"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek-prover-2", "671b"], V::DeepSeekV3, Exact, F::DeepSeekV3),
+    (&["deepseek-prover"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek-ocr*"], V::DeepSeekV3, Near, F::Unknown),
+    (&["deepseek", "7b"], V::Cl100kBase, Guess, F::Unknown),
+    (&["deepseek", "67b"], V::Cl100kBase, Guess, F::Unknown),
     (&["deepseek-3.1"], V::DeepSeekV3, Exact, F::DeepSeekV31),
     (&["deepseek-3.2"], V::DeepSeekV3, Exact, F::DeepSeekV31),
     (&["deepseek-4"], V::DeepSeekV3, Exact, F::DeepSeekV31),
@@ -89,13 +98,35 @@ const RULES: &[Rule] = &[
     (&["deepseek"], V::DeepSeekV3, Exact, F::DeepSeekV3),
     (&["hermes", "llama*"], V::Cl100kBase, Near, F::ChatMl),
     (&["qwq"], V::Qwen2, Exact, F::Qwq),
-    (&["qvq"], V::Qwen2, Exact, F::Qwen2),
+    (&["qvq"], V::Qwen2, Exact, F::Qwen2Old),
     (&["qwen-3.5"], V::Qwen35, Exact, F::Qwen35),
     (&["qwen-3.6"], V::Qwen35, Exact, F::Qwen35),
+    (&["qwen-3", "thinking"], V::Qwen2, Exact, F::Qwen3Thinking),
+    (&["qwen-3-vl", "thinking"], V::Qwen2, Exact, F::Qwen3Thinking),
+    (&["qwen-3", "instruct"], V::Qwen2, Exact, F::Qwen3Instruct),
+    (&["qwen-3-vl", "instruct"], V::Qwen2, Exact, F::Qwen3Instruct),
+    (&["qwen-3", "2507"], V::Qwen2, Exact, F::Qwen3Instruct),
+    (&["qwen-3", "coder"], V::Qwen2, Exact, F::Qwen3Instruct),
+    (&["qwen-3-coder"], V::Qwen2, Exact, F::Qwen3Instruct),
+    (&["qwen-3-guard"], V::Qwen2, Exact, F::Unknown),
+    (&["qwen-3-vl"], V::Qwen2, Exact, F::Qwen3),
     (&["qwen-3"], V::Qwen2, Exact, F::Qwen3),
+    (&["qwen-2.5", "math"], V::Qwen2, Exact, F::Qwen2Math),
+    (&["qwen-2.5", "vl"], V::Qwen2, Exact, F::Qwen2Old),
+    (&["qwen-2.5-vl"], V::Qwen2, Exact, F::Qwen2Old),
+    (&["qwen-2.5", "omni"], V::Qwen2, Exact, F::Qwen2Old),
+    (&["qwen-2.5"], V::Qwen2, Exact, F::Qwen2),
+    (&["qwen-2-vl"], V::Qwen2, Exact, F::Qwen2Old),
+    (&["qwen-2"], V::Qwen2, Exact, F::Qwen2Old),
+    (&["qwen-1.5"], V::Qwen2, Exact, F::Qwen2Old),
+    (&["qwen-vl"], V::Qwen2, Exact, F::Qwen2Old),
     (&["qwen"], V::Qwen2, Exact, F::Qwen2),
     (&["codeqwen"], V::Cl100kBase, Guess, F::Qwen2),
     // Llama's licence forbids embedding; its splitter and its first 100 000 tokens are cl100k_base's.
+    // The guards' templates are no conversations.
+    (&["llama-guard-4"], V::O200kBase, Near, F::Unknown),
+    (&["llama-guard-3"], V::Cl100kBase, Near, F::Unknown),
+    (&["llama-guard-2"], V::Cl100kBase, Near, F::Unknown),
     (&["llama-4"], V::O200kBase, Near, F::Llama4),
     (&["llama-3.1"], V::Cl100kBase, Near, F::Llama31),
     (&["llama-3.2"], V::Cl100kBase, Near, F::Llama31),
@@ -134,6 +165,9 @@ const RULES: &[Rule] = &[
     (&["glm-5*"], V::Glm5, Exact, F::Glm47),
     (&["glm-4*"], V::Glm4, Exact, F::Glm4),
     (&["glm-z1"], V::Glm4, Exact, F::Glm4),
+    // Both were trained on from Qwen 2.5.
+    (&["kimi-dev"], V::Qwen2, Exact, F::Qwen2Old),
+    (&["kimi-audio"], V::Qwen2, Near, F::Unknown),
     (&["kimi", "thinking"], V::KimiK2, Exact, F::KimiThinking),
     (&["kimi-k2.5"], V::KimiK2, Exact, F::KimiThinking),
     (&["kimi"], V::KimiK2, Exact, F::Kimi),
@@ -155,21 +189,58 @@ pub(super) const MAX_NAME: usize = 512;
 pub(super) fn known(model: &str) -> Option<Known> {
     let name = &model[..model.floor_char_boundary(MAX_NAME)];
     let name = name.trim_end_matches('/').to_ascii_lowercase();
-    let whole = name.strip_prefix("ft:").unwrap_or(&name);
-    let last = whole.rsplit('/').next().unwrap_or(whole);
-    let last = last.strip_prefix("ft:").unwrap_or(last);
+    let whole = of_tuned(&name);
+    let last = of_tuned(whole.rsplit('/').next().unwrap_or(whole));
     by_rules(last).or_else(|| by_rules(whole))
 }
 
+/// The model that one was tuned from, where OpenAI's form tells: `ft:gpt-4o:org::id`, and once `curie:ft-org`.
+fn of_tuned(name: &str) -> &str {
+    match (name.strip_prefix("ft:"), name.split_once(":ft-")) {
+        (Some(tuned), _) => tuned.split(':').next().unwrap_or_default(),
+        (None, Some((tuned, _))) => tuned,
+        (None, None) => name,
+    }
+}
+
 fn by_rules(name: &str) -> Option<Known> {
-    RULES
+    let known = |(_, vocabulary, fit, family): &Rule| Known {
+        vocabulary: *vocabulary,
+        fit: *fit,
+        family: *family,
+    };
+    let mut fitting = RULES
         .iter()
-        .find(|(patterns, ..)| patterns.iter().all(|pattern| is_in(pattern, name)))
-        .map(|(_, vocabulary, fit, family)| Known {
-            vocabulary: *vocabulary,
-            fit: *fit,
-            family: *family,
-        })
+        .filter(|(patterns, ..)| patterns.iter().all(|pattern| is_in(pattern, name)));
+    let first = known(fitting.next()?);
+    if first.family != F::OpenAi || has_openais_words_alone(name) {
+        return Some(first);
+    }
+    // Others name their models after OpenAI's, and deployments are named so: what else the name tells is surer.
+    let other = fitting.map(known).find(|other| other.family != F::OpenAi);
+    Some(other.unwrap_or(Known {
+        fit: Guess,
+        ..first
+    }))
+}
+
+/// Words of OpenAI's names, besides numbers.
+#[rustfmt::skip]
+const OPENAIS_WORDS: &[&str] = &[
+    "16k", "32k", "3.5", "4.1", "4.5", "4o", "ada", "api", "audio", "babbage", "beta", "chat", "chatgpt", "code", "codex",
+    "curie", "cushman", "davinci", "deep", "diarize", "doc", "edit", "embedding", "gpt", "gpt2", "high", "insert", "instruct",
+    "large", "latest", "low", "max", "medium", "mini", "nano", "o1", "o3", "o4", "preview", "pro", "query", "realtime",
+    "research", "search", "similarity", "small", "text", "transcribe", "tts", "turbo", "vision", "xl",
+];
+
+/// Whether a name that begins as one of OpenAI's goes on as one.
+fn has_openais_words_alone(name: &str) -> bool {
+    let is_number = |word: &str| {
+        word.bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    name.split(['-', '_', ':', '@', ' '])
+        .all(|word| is_number(word) || OPENAIS_WORDS.contains(&word))
 }
 
 /// Whether the pattern stands somewhere in the name, as whole words.
@@ -225,7 +296,56 @@ mod tests {
     #[rustfmt::skip]
     const OPEN: &[(&str, V, super::super::Fit, F)] = &[
         // Hubs.
-        ("Qwen/Qwen2.5-VL-7B-Instruct", V::Qwen2, Exact, F::Qwen2),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", V::Qwen2, Exact, F::Qwen2Old),
+        ("Qwen/Qwen2-VL-7B-Instruct", V::Qwen2, Exact, F::Qwen2Old),
+        ("Qwen/Qwen2-7B-Instruct", V::Qwen2, Exact, F::Qwen2Old),
+        ("Qwen/Qwen2-57B-A14B-Instruct", V::Qwen2, Exact, F::Qwen2Old),
+        ("Qwen/Qwen1.5-7B-Chat", V::Qwen2, Exact, F::Qwen2Old),
+        ("Qwen/Qwen2.5-Omni-7B", V::Qwen2, Exact, F::Qwen2Old),
+        ("Qwen/Qwen2.5-Math-7B-Instruct", V::Qwen2, Exact, F::Qwen2Math),
+        ("Qwen/Qwen2.5-Coder-32B-Instruct", V::Qwen2, Exact, F::Qwen2),
+        ("Qwen/Qwen3-4B-Thinking-2507", V::Qwen2, Exact, F::Qwen3Thinking),
+        ("Qwen/Qwen3-Next-80B-A3B-Thinking", V::Qwen2, Exact, F::Qwen3Thinking),
+        ("Qwen/Qwen3-VL-8B-Thinking", V::Qwen2, Exact, F::Qwen3Thinking),
+        ("Qwen/Qwen3-4B-Instruct-2507", V::Qwen2, Exact, F::Qwen3Instruct),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", V::Qwen2, Exact, F::Qwen3Instruct),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", V::Qwen2, Exact, F::Qwen3Instruct),
+        ("qwen3:4b-thinking-2507-q4_K_M", V::Qwen2, Exact, F::Qwen3Thinking),
+        ("qwen2.5vl:7b", V::Qwen2, Exact, F::Qwen2Old),
+        ("qwen2:7b", V::Qwen2, Exact, F::Qwen2Old),
+        ("Qwen3Guard-Gen-8B", V::Qwen2, Exact, F::Unknown),
+        ("moonshotai/Kimi-Dev-72B", V::Qwen2, Exact, F::Qwen2Old),
+        ("moonshotai/Kimi-Audio-7B-Instruct", V::Qwen2, Near, F::Unknown),
+        ("deepseek-ai/deepseek-moe-16b-chat", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/deepseek-math-7b-instruct", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/deepseek-vl-7b-chat", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/deepseek-vl2-small", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/DeepSeek-Prover-V1.5-RL", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/DeepSeek-Prover-V2-7B", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/DeepSeek-Prover-V2-671B", V::DeepSeekV3, Exact, F::DeepSeekV3),
+        ("deepseek-ai/deepseek-llm-67b-chat", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-llm:7b", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/deepseek-coder-6.7b-instruct", V::Cl100kBase, Guess, F::Unknown),
+        ("deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct", V::DeepSeekV3, Near, F::DeepSeekV3),
+        ("deepseek-ai/DeepSeek-OCR", V::DeepSeekV3, Near, F::Unknown),
+        ("meta-llama/Llama-Guard-3-8B", V::Cl100kBase, Near, F::Unknown),
+        ("meta-llama/Llama-Guard-4-12B", V::O200kBase, Near, F::Unknown),
+        // Others' models that are named after OpenAI's.
+        ("gpt-4-x-alpaca-13b", V::Cl100kBase, Guess, F::OpenAi),
+        ("davinci-coder-7b", V::R50kBase, Guess, F::OpenAi),
+        ("o1-mini-distill-llama-8b", V::O200kBase, Guess, F::OpenAi),
+        ("o3-clone", V::O200kBase, Guess, F::OpenAi),
+        ("curie-lora", V::R50kBase, Guess, F::OpenAi),
+        ("gpt-4o-distill-qwen2.5-7b", V::Qwen2, Exact, F::Qwen2),
+        ("gpt-4o-prod", V::O200kBase, Guess, F::OpenAi),
+        ("gpt-4.1-mini-2025-04-14", V::O200kBase, Exact, F::OpenAi),
+        ("gpt-4-1106-preview", V::Cl100kBase, Exact, F::OpenAi),
+        ("gpt-5.1-codex-max", V::O200kBase, Exact, F::OpenAi),
+        ("gpt-4o-mini-search-preview-2025-03-11", V::O200kBase, Exact, F::OpenAi),
+        ("o4-mini-deep-research", V::O200kBase, Exact, F::OpenAi),
+        ("gpt-3.5-turbo-instruct-0914", V::Cl100kBase, Exact, F::OpenAi),
+        ("curie:ft-acme-2022-01-01-00-00-00", V::R50kBase, Exact, F::OpenAi),
+        ("ft:gpt-4o-mini:acme:any-name:a1b2", V::O200kBase, Exact, F::OpenAi),
         ("Qwen/Qwen3-32B", V::Qwen2, Exact, F::Qwen3),
         ("Qwen/Qwen3.5-27B", V::Qwen35, Exact, F::Qwen35),
         ("Qwen/QwQ-32B", V::Qwen2, Exact, F::Qwq),

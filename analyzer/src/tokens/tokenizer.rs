@@ -3,22 +3,30 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use super::{loaded::Loaded, prompt::Template, vocabulary::Vocabulary};
+use super::{given::Packed, loaded::Loaded, prompt::Template, vocabulary::Vocabulary};
 
-/// One tokenizer; a clone is the same one. A built-in vocabulary is loaded by the first count, which takes 20 to 80 ms
-/// on the thread that counts; all threads share it, and only those that want the same one wait.
+/// One tokenizer; a clone is the same one. It is loaded by the first count, which takes 20 to 80 ms for a
+/// built-in vocabulary, and up to some seconds for a file, on the thread that counts; all threads share it, and only
+/// those that want the same one wait.
 #[derive(Clone)]
 pub struct Tokenizer(Arc<Inner>);
 
 struct Inner {
     name: Arc<str>,
-    built_in: Option<Vocabulary>,
+    source: Source,
     folder: Option<PathBuf>,
     template: Option<Template>,
     loaded: OnceLock<Loaded>,
+}
+
+/// What it is loaded from.
+enum Source {
+    BuiltIn(Vocabulary),
+    /// Until it is loaded.
+    Given(Mutex<Option<Packed>>),
 }
 
 impl Tokenizer {
@@ -26,7 +34,7 @@ impl Tokenizer {
     pub(super) fn built_in(vocabulary: Vocabulary) -> Self {
         Self(Arc::new(Inner {
             name: vocabulary.name().into(),
-            built_in: Some(vocabulary),
+            source: Source::BuiltIn(vocabulary),
             folder: None,
             template: None,
             loaded: OnceLock::new(),
@@ -38,14 +46,14 @@ impl Tokenizer {
         name: &str,
         folder: PathBuf,
         template: Option<Template>,
-        loaded: Loaded,
+        packed: Packed,
     ) -> Self {
         Self(Arc::new(Inner {
             name: name.into(),
-            built_in: None,
+            source: Source::Given(Mutex::new(Some(packed))),
             folder: Some(folder),
             template,
-            loaded: OnceLock::from(loaded),
+            loaded: OnceLock::new(),
         }))
     }
 
@@ -92,8 +100,25 @@ impl Tokenizer {
 
     fn loaded(&self) -> &Loaded {
         self.0.loaded.get_or_init(|| {
-            // One that was given is there already.
-            self.0.built_in.unwrap_or(Vocabulary::Cl100kBase).load()
+            let packed = match &self.0.source {
+                Source::BuiltIn(vocabulary) => return vocabulary.load(),
+                Source::Given(packed) => {
+                    packed.lock().unwrap_or_else(PoisonError::into_inner).take()
+                }
+            };
+            match packed.map(|packed| packed.load()) {
+                Some(Ok(loaded)) => loaded,
+                // The same bytes made one before, so that this is never seen; a count is no reason to stop.
+                failed => {
+                    let error = failed.and_then(Result::err).map(|error| error.to_string());
+                    tracing::error!(
+                        "the tokenizer {} cannot be loaded: {}; cl100k_base counts for it",
+                        self.0.name,
+                        error.unwrap_or_default(),
+                    );
+                    Vocabulary::Cl100kBase.load()
+                }
+            }
         })
     }
 }

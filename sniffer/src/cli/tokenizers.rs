@@ -1,7 +1,8 @@
 //! `--tokenizer`: what counts tokens, by name or by file.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -97,14 +98,7 @@ fn give(tokenizers: &mut Tokenizers, pattern: &str, path: &Path) -> anyhow::Resu
     let file = file
         .canonicalize()
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let size = fs::metadata(&file).map_or(0, |data| data.len());
-    if size > MAX_FILE {
-        bail!(
-            "{} has {size} bytes: it is no tokenizer; give the model's tokenizer.json",
-            file.display()
-        );
-    }
-    let data = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let data = contents(&file)?;
     let template = match file.parent() {
         Some(folder) => Template::read(folder)?,
         None => None,
@@ -112,6 +106,27 @@ fn give(tokenizers: &mut Tokenizers, pattern: &str, path: &Path) -> anyhow::Resu
     tokenizers
         .give(pattern, &file, &data, template)
         .with_context(|| format!("cannot take {}", file.display()))
+}
+
+/// What a regular file holds, up to the bound: a device's end may never come.
+fn contents(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let cannot = || format!("cannot read {}", file.display());
+    if !fs::metadata(file).with_context(cannot)?.is_file() {
+        bail!(
+            "{} is no regular file; give the model's tokenizer.json",
+            file.display()
+        );
+    }
+    let mut data = Vec::new();
+    let mut bounded = File::open(file).with_context(cannot)?.take(MAX_FILE + 1);
+    bounded.read_to_end(&mut data).with_context(cannot)?;
+    if data.len() as u64 > MAX_FILE {
+        bail!(
+            "{} has more than {MAX_FILE} bytes: it is no tokenizer; give the model's tokenizer.json",
+            file.display()
+        );
+    }
+    Ok(data)
 }
 
 fn in_folder(folder: &Path) -> anyhow::Result<PathBuf> {

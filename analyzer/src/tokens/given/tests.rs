@@ -152,6 +152,49 @@ fn what_our_engine_does_not_know_goes_to_the_library() {
 }
 
 #[test]
+fn texts_are_counted_whole_and_a_normalizer_cannot_blow_them_up() {
+    let mut file = json!({
+        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
+        "truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
+        "padding": {
+            "strategy": {"Fixed": 1_000}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+            "pad_type_id": 0, "pad_token": "?",
+        },
+        "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": {"one": 0, "?": 1}, "unk_token": "?"},
+    });
+    let loaded = read(file.to_string().as_bytes(), &[]).unwrap();
+    assert_eq!(loaded.count("one two three one five"), 5);
+    for (content, refused) in [("x".repeat(256), false), ("x".repeat(257), true)] {
+        file["normalizer"] =
+            json!({"type": "Replace", "pattern": {"String": "a"}, "content": content});
+        let error = read(file.to_string().as_bytes(), &[]).err();
+        let said = error.map(|error| error.to_string());
+        let expected = "its normalizer may make a text 257 times as long, more than 256 times";
+        assert_eq!(said.as_deref(), refused.then_some(expected));
+    }
+}
+
+#[test]
+fn what_was_given_is_loaded_by_the_first_count_from_what_was_seen() {
+    let words = json!({
+        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
+        "model": {"type": "WordLevel", "vocab": {"one": 0, "?": 1}, "unk_token": "?"},
+    });
+    let packed = Packed::new(words.to_string().as_bytes(), &["m*"]).unwrap();
+    assert!(matches!(packed.load(), Ok(Loaded::Foreign { .. })));
+    let mut tokenizers = Tokenizers::by_model();
+    let data = words.to_string();
+    // There is no such file: it is not read again.
+    tokenizers
+        .give("m*", Path::new("/gone/words.json"), data.as_bytes(), None)
+        .unwrap();
+    let tokenizer = tokenizers.choose(["m1"]).tokenizer;
+    assert_eq!(tokenizer.count("one two three"), 3);
+    assert_eq!(tokenizer.clone().count("one"), 1);
+}
+
+#[test]
 fn tiktoken_files_are_read_where_a_name_tells_the_model() {
     let line = |token: &[u8], rank: u32| format!("{} {rank}\n", BASE64_STANDARD.encode(token));
     let mut data: String = (0..=255u8).map(|byte| line(&[byte], byte.into())).collect();

@@ -54,16 +54,18 @@ impl Rule {
         let named = |part: &str| models.iter().any(|m| m.to_ascii_lowercase().contains(part));
         Some(match family {
             Family::OpenAi => Self::openai(named)?,
-            Family::Qwen2 if named("vl") => Self::Qwen {
+            Family::Qwen2 | Family::Qwen2Old if named("vl") => Self::Qwen {
                 side: 28,
                 min: 4 * 28 * 28,
                 max: 16_384 * 28 * 28,
             },
-            Family::Qwen3 if named("vl") => Self::Qwen {
-                side: 32,
-                min: 256 * 256,
-                max: 4_096 * 4_096,
-            },
+            Family::Qwen3 | Family::Qwen3Instruct | Family::Qwen3Thinking if named("vl") => {
+                Self::Qwen {
+                    side: 32,
+                    min: 256 * 256,
+                    max: 4_096 * 4_096,
+                }
+            }
             Family::Gemma if named("gemma-3") || named("gemma3") => Self::Gemma,
             Family::Llama31 if named("3.2") => Self::Llama,
             Family::Claude => Self::Claude,
@@ -202,7 +204,7 @@ mod tests {
             (Family::OpenAi, "o4-mini", Some((1_800, 2_400)), Detail::High, Some(2_498)),
             (Family::OpenAi, "gpt-3.5-turbo", Some((64, 64)), Detail::High, None),
             // smart_resize: 1092 by 812 is 39 by 29 squares.
-            (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((1_092, 812)), Detail::High, Some(1_133)),
+            (Family::Qwen2Old, "Qwen2.5-VL-7B-Instruct", Some((1_092, 812)), Detail::High, Some(1_133)),
             (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((10, 10)), Detail::High, Some(6)),
             (Family::Qwen2, "Qwen2.5-VL-7B-Instruct", Some((10, 3_000)), Detail::High, None),
             (Family::Qwen2, "Qwen2.5-7B-Instruct", Some((28, 28)), Detail::High, None),

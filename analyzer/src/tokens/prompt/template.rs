@@ -20,6 +20,7 @@ use minijinja::{
     value::{Kwargs, Serde, ValueKind},
 };
 use regex::Regex;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -121,6 +122,14 @@ impl std::ops::Add for TemplateFailures {
     }
 }
 
+/// What a template needs of a tokenizer.json; its vocabulary would take ten times the file's size.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OfTokenizer {
+    added_tokens: Json,
+    post_processor: Json,
+}
+
 const CHAT: &str = "chat";
 const WITH_TOOLS: &str = "tool_use";
 
@@ -138,12 +147,16 @@ impl Template {
     /// # Errors
     /// A file is there and cannot be read or understood.
     pub fn read(folder: &Path) -> Result<Option<Self>, TemplateError> {
-        let config = json_of(folder, CONFIG)?.unwrap_or(Json::Null);
+        let config: Json = json_of(folder, CONFIG)?.unwrap_or(Json::Null);
         let beside = text_of(folder, BESIDE, MAX_SOURCE)?;
         if beside.is_none() && config.get("chat_template").is_none() {
             return Ok(None);
         }
-        let tokenizer = json_of(folder, TOKENIZER)?.unwrap_or(Json::Null);
+        let tokenizer: OfTokenizer = json_of(folder, TOKENIZER)?.unwrap_or_default();
+        let tokenizer = json!({
+            "added_tokens": tokenizer.added_tokens,
+            "post_processor": tokenizer.post_processor,
+        });
         let name = folder.display().to_string();
         Self::new(&name, beside, &config, &tokenizer).map(Some)
     }
@@ -583,11 +596,14 @@ fn text_of(folder: &Path, name: &str, most: u64) -> Result<Option<String>, Templ
         file: path.display().to_string(),
         source,
     };
-    let file = match fs::File::open(&path) {
-        Ok(file) => file,
+    // A pipe would be waited for.
+    match fs::metadata(&path) {
+        Ok(data) if data.is_file() => {}
+        Ok(_) => return Err(failed(io::Error::other("it is no regular file"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
-    };
+    }
+    let file = fs::File::open(&path).map_err(failed)?;
     let mut text = String::new();
     file.take(most).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 == most {
@@ -598,7 +614,7 @@ fn text_of(folder: &Path, name: &str, most: u64) -> Result<Option<String>, Templ
     Ok(Some(text))
 }
 
-fn json_of(folder: &Path, name: &str) -> Result<Option<Json>, TemplateError> {
+fn json_of<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, TemplateError> {
     let Some(text) = text_of(folder, name, MAX_FILE)? else {
         return Ok(None);
     };

@@ -10,13 +10,45 @@ pub(super) enum Kind {
     Plain,
     /// A default for the system.
     Qwen2,
+    /// Another default, and neither tools nor calls.
+    Qwen2Old,
+    /// A default that asks for steps.
+    Qwen2Math,
     /// Thoughts in tags, kept where they belong to what is being worked on.
     Qwen3,
+    /// No thoughts.
+    Qwen3Instruct,
+    /// As [`Self::Qwen3`], and those of the answer are begun.
+    Qwen3Thinking,
     /// The thoughts of the answer are begun.
     Qwq,
 }
 
 const QWEN2_SYSTEM: &str = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
+
+const QWEN2_OLD_SYSTEM: &str = "You are a helpful assistant.";
+
+const QWEN2_MATH_SYSTEM: &str =
+    "Please reason step by step, and put your final answer within \\boxed{}.";
+
+impl Kind {
+    /// What the system says where nobody says anything else.
+    const fn system(self) -> Option<&'static str> {
+        match self {
+            Self::Qwen2 => Some(QWEN2_SYSTEM),
+            Self::Qwen2Old => Some(QWEN2_OLD_SYSTEM),
+            Self::Qwen2Math => Some(QWEN2_MATH_SYSTEM),
+            Self::Plain | Self::Qwen3 | Self::Qwen3Instruct | Self::Qwen3Thinking | Self::Qwq => {
+                None
+            }
+        }
+    }
+
+    /// Whether the template writes definitions of tools.
+    const fn has_tools(self) -> bool {
+        !matches!(self, Self::Plain | Self::Qwen2Old)
+    }
+}
 
 const TOOLS_BEFORE: &str = "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\
     You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
@@ -27,10 +59,9 @@ const TOOLS_AFTER: &str = "\n</tools>\n\nFor each function call, return a json o
 
 pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     let (system, rest) = chat.system();
-    let default = matches!(kind, Kind::Qwen2).then_some(QWEN2_SYSTEM);
     let has_system = system.is_some();
-    let system = system.as_deref().or(default);
-    if !chat.tools.is_empty() && !matches!(kind, Kind::Plain) {
+    let system = system.as_deref().or(kind.system());
+    if !chat.tools.is_empty() && kind.has_tools() {
         sink.text("<|im_start|>system\n");
         if let Some(system) = system {
             sink.text(system);
@@ -55,9 +86,9 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
     for (at, turn) in rest.iter().enumerate() {
         match turn.role {
             Role::Assistant => assistant(kind, turn, at, last_query, rest.len(), sink),
-            Role::Tool => result(rest, at, &turn.text(), sink),
-            // Qwen's templates leave out what they do not know.
-            Role::Other(_) if !matches!(kind, Kind::Plain) => {}
+            Role::Tool if !matches!(kind, Kind::Qwen2Old) => result(rest, at, &turn.text(), sink),
+            // Qwen's templates leave out what they do not know; the first one writes any name.
+            Role::Other(_) if !matches!(kind, Kind::Plain | Kind::Qwen2Old) => {}
             role => {
                 sink.text("<|im_start|>");
                 sink.text(role.as_str());
@@ -72,7 +103,7 @@ pub(super) fn write(kind: Kind, chat: &Chat<'_>, sink: &mut Sink<'_>) {
         sink.text("<|im_start|>assistant\n");
         match (kind, chat.thinking()) {
             (Kind::Qwen3, Some(false)) => sink.text("<think>\n\n</think>\n\n"),
-            (Kind::Qwq, _) => sink.text("<think>\n"),
+            (Kind::Qwq | Kind::Qwen3Thinking, _) => sink.text("<think>\n"),
             _ => {}
         }
     }
@@ -104,12 +135,12 @@ fn assistant(
     let mut content: &str = &text;
     sink.text("<|im_start|>assistant");
     match kind {
-        Kind::Qwen3 | Kind::Qwq => {
+        Kind::Qwen3 | Kind::Qwen3Thinking | Kind::Qwq => {
             let (thoughts, after) = split(&thoughts, &text);
             content = after;
             sink.text("\n");
             let is_kept = at > last_query && (at + 1 == turns || !thoughts.is_empty());
-            if is_kept && matches!(kind, Kind::Qwen3) {
+            if is_kept && !matches!(kind, Kind::Qwq) {
                 sink.text("<think>\n");
                 sink.text(thoughts.trim_matches('\n'));
                 sink.text("\n</think>\n\n");
@@ -118,16 +149,26 @@ fn assistant(
                 sink.text(content);
             }
         }
-        Kind::Plain | Kind::Qwen2 => {
+        Kind::Qwen3Instruct | Kind::Qwen2Old => {
+            sink.text("\n");
+            sink.text(content);
+        }
+        Kind::Plain | Kind::Qwen2 | Kind::Qwen2Math => {
             if turn.calls.is_empty() || !content.is_empty() {
                 sink.text("\n");
                 sink.text(content);
             }
         }
     }
-    for (n, call) in turn.calls.iter().enumerate() {
+    let calls = if matches!(kind, Kind::Qwen2Old) {
+        &[]
+    } else {
+        turn.calls.as_slice()
+    };
+    for (n, call) in calls.iter().enumerate() {
         // Qwen 2.5 has no line end before its calls but this one.
-        if n > 0 || !content.is_empty() || matches!(kind, Kind::Plain | Kind::Qwen2) {
+        let is_25 = matches!(kind, Kind::Plain | Kind::Qwen2 | Kind::Qwen2Math);
+        if n > 0 || !content.is_empty() || is_25 {
             sink.text("\n");
         }
         sink.text("<tool_call>\n{\"name\": \"");

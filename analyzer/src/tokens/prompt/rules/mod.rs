@@ -34,7 +34,11 @@ pub(super) fn write(choice: &Choice, chat: &Chat<'_>, sink: &mut Sink<'_>) -> bo
     match choice.family {
         Family::ChatMl => chatml::write(chatml::Kind::Plain, chat, sink),
         Family::Qwen2 => chatml::write(chatml::Kind::Qwen2, chat, sink),
+        Family::Qwen2Old => chatml::write(chatml::Kind::Qwen2Old, chat, sink),
+        Family::Qwen2Math => chatml::write(chatml::Kind::Qwen2Math, chat, sink),
         Family::Qwen3 => chatml::write(chatml::Kind::Qwen3, chat, sink),
+        Family::Qwen3Instruct => chatml::write(chatml::Kind::Qwen3Instruct, chat, sink),
+        Family::Qwen3Thinking => chatml::write(chatml::Kind::Qwen3Thinking, chat, sink),
         Family::Qwen35 => qwen35::write(chat, sink),
         Family::Qwq => chatml::write(chatml::Kind::Qwq, chat, sink),
         Family::Llama3 => llama::write_3(chat, sink),
@@ -98,7 +102,11 @@ pub(super) const fn before_text(family: Family) -> u64 {
         | Family::Gemini
         | Family::ChatMl
         | Family::Qwen2
+        | Family::Qwen2Old
+        | Family::Qwen2Math
         | Family::Qwen3
+        | Family::Qwen3Instruct
+        | Family::Qwen3Thinking
         | Family::Qwen35
         | Family::Qwq
         | Family::Kimi
@@ -113,7 +121,12 @@ pub(super) const fn before_text(family: Family) -> u64 {
 /// Tokens that frame the parts of a text with a gap: a beginning, a gap and an end.
 pub(super) const fn around_gap(family: Family) -> u64 {
     match family {
-        Family::Qwen2 | Family::Qwen3 | Family::Qwen35 | Family::DeepSeekV3 | Family::Glm4 => 3,
+        Family::Qwen2
+        | Family::Qwen3
+        | Family::Qwen3Instruct
+        | Family::Qwen35
+        | Family::DeepSeekV3
+        | Family::Glm4 => 3,
         Family::Mistral
         | Family::MistralTekken
         | Family::MistralV7
@@ -159,8 +172,12 @@ pub(super) fn specials(family: Family) -> &'static Specials {
     static HARMONY: LazyLock<Specials> =
         LazyLock::new(|| Specials::of(HARMONY_TOKENS.iter().copied()));
     match family {
-        Family::ChatMl | Family::Qwen2 => &QWEN2,
-        Family::Qwen3 | Family::Qwen35 | Family::Qwq => &QWEN3,
+        Family::ChatMl | Family::Qwen2 | Family::Qwen2Old | Family::Qwen2Math => &QWEN2,
+        Family::Qwen3
+        | Family::Qwen3Instruct
+        | Family::Qwen3Thinking
+        | Family::Qwen35
+        | Family::Qwq => &QWEN3,
         Family::Llama3 | Family::Llama31 => &LLAMA,
         Family::DeepSeekV3 => &DEEPSEEK,
         Family::DeepSeekV31 | Family::DeepSeekR1 => &DEEPSEEK_R1,
