@@ -207,7 +207,7 @@ fn a_hole_in_a_capture_is_told() -> Result<()> {
     );
     tcp.client(1_000, request);
     tcp.server(2_000, "HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{");
-    tcp.reserve_server("x".repeat(40));
+    let _ = tcp.reserve_server("x".repeat(40));
     tcp.server(4_000, "y".repeat(19)).client_ack(4_500);
     tcp.close(5_000);
     let folder = tempfile::tempdir()?;
