@@ -4,6 +4,7 @@
 //! family's rule (`rules/`); and the plain rule of the old tracker for models of which nothing is known.
 //! Pictures count by the published rule of the model's family, where there is one (`pictures.rs`).
 
+mod bounds;
 mod chat;
 mod pictures;
 mod plain;

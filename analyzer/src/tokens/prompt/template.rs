@@ -1,8 +1,9 @@
 //! A model's own chat template, rendered as transformers renders it.
 //!
 //! The template comes from the operator; the conversation comes off the wire and is hostile. So rendering
-//! has fuel, its output is counted as it comes and bounded, and a template can neither read a file nor
-//! another template.
+//! has fuel, what is written and walked through is bounded (`bounds.rs`), the output is counted as it comes, and a
+//! template can neither read a file nor another template. What a template makes of its own, and never writes, is
+//! not bounded everywhere: lists that it adds to themselves, and values in values that it nests without end.
 
 use std::{
     fs,
@@ -24,6 +25,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    bounds,
     chat::{Call, Chat, Piece, Turn},
     python::{self, Style},
     sink::{Sink, Specials, Strip},
@@ -172,7 +174,7 @@ impl Template {
         let mut environment = environment()?;
         let mut sources = Vec::new();
         match (source, config.get("chat_template")) {
-            (Some(source), _) => environment.add_template_owned(CHAT, readable(&source))?,
+            (Some(source), _) => bounds::add(&mut environment, CHAT, readable(&source))?,
             (None, Some(Json::Array(named))) => {
                 for one in named {
                     let text = |key: &str| one.get(key).and_then(Json::as_str).unwrap_or_default();
@@ -181,12 +183,12 @@ impl Template {
                         "default" => CHAT,
                         _ => continue,
                     };
-                    environment.add_template_owned(name, readable(text("template")))?;
+                    bounds::add(&mut environment, name, readable(text("template")))?;
                 }
             }
             (None, source) => {
                 let source = source.and_then(Json::as_str).unwrap_or_default();
-                environment.add_template_owned(CHAT, readable(source))?;
+                bounds::add(&mut environment, CHAT, readable(source))?;
             }
         }
         for (_, template) in environment.templates() {
@@ -289,6 +291,7 @@ impl Template {
                 unseen: 0,
             };
             let context = self.context(chat, arguments, time);
+            bounds::begin();
             template.render_captured_to(context, &mut output)?;
             Ok(output.sink)
         };
@@ -464,12 +467,17 @@ fn environment() -> Result<Environment<'static>, Error> {
         },
     );
     environment.add_filter("tojson", tojson);
+    environment.add_filter("length", bounds::length);
+    environment.add_filter("count", bounds::length);
     // Python's names for what has no text of its own.
     environment.set_formatter(|out, state, value| match value.kind() {
         ValueKind::None => out.write_str("None").map_err(Error::from),
         ValueKind::Bool if value.is_true() => out.write_str("True").map_err(Error::from),
         ValueKind::Bool => out.write_str("False").map_err(Error::from),
-        _ => minijinja::escape_formatter(out, state, value),
+        _ => {
+            bounds::charge(value)?;
+            minijinja::escape_formatter(out, state, value)
+        }
     });
     Ok(environment)
 }
@@ -486,6 +494,7 @@ fn tojson(value: &Value, arguments: Kwargs) -> Result<String, Error> {
     let separators: Option<Vec<String>> = arguments.get("separators")?;
     let sorted: Option<bool> = arguments.get("sort_keys")?;
     arguments.assert_all_used()?;
+    bounds::charge(value)?;
     let json = serde_json::to_value(value)
         .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
     let mut style = indent.map_or(Style::default(), |indent| {

@@ -320,6 +320,41 @@ fn a_template_that_will_not_end_is_stopped() {
             json!(turns),
         ),
         (
+            "adds a list to itself",
+            "{% set ns = namespace(x=[1,2]) %}{% for i in range(26) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x|length }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "writes a list that was added to itself",
+            "{% set ns = namespace(x=[1,2]) %}{% for i in range(26) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "nests a list twice each time",
+            "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "nests a list",
+            "{% set ns = namespace(x=[1]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "writes itself",
+            "{% set ns = namespace(x=[1]) %}{% set ns.x = ns %}{{ ns }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "writes itself as JSON",
+            "{% set ns = namespace(x=[1]) %}{% set ns.x = ns %}{{ ns|tojson }}",
+            json!([{"role": "user", "content": "a"}]),
+        ),
+        (
+            "makes JSON of a text again and again",
+            "{% for a in range(10000) %}{% for b in range(10000) %}{% set c = messages[0].content|tojson %}{% endfor %}{% endfor %}",
+            json!([{"role": "user", "content": long}]),
+        ),
+        (
             "repeats a text",
             "{{ messages[0].content * 1000000000 }}",
             json!([{"role": "user", "content": long}]),
