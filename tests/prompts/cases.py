@@ -165,6 +165,7 @@ CASES = {
         ]
     },
     "a content of null": {"messages": [user("hi"), assistant(None), user("on")]},
+    "an answer of no parts": {"messages": [user("hi"), assistant([]), user("on")]},
     "an empty answer": {"messages": [user("hi"), assistant(""), user("on")]},
     "spaces at an answer's end": {"messages": [user("a"), assistant("yes "), user("b"), assistant("no\n"), user("c ")]},
     "parts without text": {

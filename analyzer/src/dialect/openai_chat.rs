@@ -158,6 +158,7 @@ impl Visitor for ChatRequest {
             (Asks::Content | Asks::Part, Kind::String) => {
                 self.facts.prompt.end_part(Part::Content);
             }
+            (Asks::Content, Kind::Array) => self.facts.prompt.end_contents(),
             (Asks::Document, Kind::String) => self.facts.prompt.end_part(Part::Document),
             _ => {}
         }

@@ -192,6 +192,15 @@ impl Prompt {
         self.marks.push(Mark { end, part });
     }
 
+    /// A list of a content's parts is over; an empty one is an empty content, not none.
+    pub fn end_contents(&mut self) {
+        let has_any =
+            |mark: &Mark| matches!(mark.part, Part::Content | Part::Picture | Part::Other);
+        if !self.marks.last().is_some_and(has_any) {
+            self.end_part(Part::Content);
+        }
+    }
+
     /// The end of the text so far. The room is below 4 GiB, so it always fits.
     fn end(&self) -> u32 {
         u32::try_from(self.text.len()).unwrap_or(u32::MAX)
