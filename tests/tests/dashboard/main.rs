@@ -32,8 +32,9 @@ fn the_overview_says_what_the_api_says() -> Result<()> {
     let expected = format!("{} of {}", count(&total["errors"]), count(&total["calls"]));
     ensure!(errors.contains(&expected), "{errors}");
     let p95 = browser.text("[data-figure=ttft_p95] dd")?;
-    let millis = total["ttft"]["p95"].as_f64().context("ttft")? * 1e3;
-    assert_eq!(p95, format!("{millis:.0} ms"));
+    // One of fourteen took more than a second.
+    let seconds = total["ttft"]["p95"].as_f64().context("ttft")?;
+    assert_eq!(p95, format!("{seconds:.2} s"));
 
     browser.until("!!document.querySelector('.chart canvas')")?;
 
