@@ -265,11 +265,11 @@ fn filters_ranges_groups_and_colours_are_set_and_keep_the_focus() -> Result<()> 
     browser.tab_to("#filters select")?;
     for (key, value) in [("ArrowUp", "-30d"), ("ArrowDown", "all")] {
         // The address changes first, and then the list is made anew: what comes next is for that one.
-        browser.value("document.querySelector('#filters select').before = true")?;
+        browser.value("document.querySelector('#filters select').isOld = true")?;
         browser.key(key)?;
         browser.until(&format!("location.hash.includes('from={value}')"))?;
         browser.until(&format!(
-            "document.activeElement.matches('#filters select') && !document.activeElement.before && \
+            "document.activeElement.matches('#filters select') && !document.activeElement.isOld && \
              document.activeElement.value === '{value}'"
         ))?;
     }
