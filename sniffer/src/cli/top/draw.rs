@@ -1,7 +1,7 @@
 //! The view on the screen. Every text passes [`human::left`] or [`human::right`]: nothing off the wire drives the
 //! terminal, and a column is as wide as it should be whatever stands in it.
 
-use analyzer::time::Timestamp;
+use analyzer::{query::sketch::nearest_rank, time::Timestamp};
 use ratatui::{
     Frame,
     buffer::Buffer,
@@ -199,8 +199,8 @@ fn header(buffer: &mut Buffer, area: Rect, view: &View, look: &Look) {
         .collect();
     ttft.sort_by(f64::total_cmp);
     let at = |share: f64| {
-        let rank = ((share * ttft.len() as f64).ceil() as usize).max(1) - 1;
-        seconds(ttft.get(rank).copied())
+        let rank = nearest_rank(ttft.len() as u64, share);
+        seconds(rank.and_then(|rank| ttft.get(rank as usize).copied()))
     };
     let line = format!(
         "tokens {} in  {}/s   {} out  {}/s   ttft p50 {}  p95 {}",
