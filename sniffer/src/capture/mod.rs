@@ -27,6 +27,12 @@ const MAX_WARNINGS: usize = 100;
 /// after the other, so that the resident size (RSS) has it twice.
 pub const DEFAULT_RING_BYTES: u32 = 32 << 20;
 
+/// The least ring: one record of eBPF's largest class has to fit.
+pub const MIN_RING_BYTES: u32 = 128 << 10;
+
+/// The largest ring: the kernel takes it from memory that cannot be swapped.
+pub const MAX_RING_BYTES: u32 = 1 << 30;
+
 /// One captured frame, borrowed from the source's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {

@@ -8,6 +8,7 @@ use analyzer::{
     redact::{Expression, JsonPath},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sniffer::capture::{MAX_RING_BYTES, MIN_RING_BYTES};
 
 use super::{
     access::AccessArgs,
@@ -433,11 +434,9 @@ pub(crate) enum Rows {
 
 /// Bytes of the ring, within what both backends can have.
 fn ring_size(text: &str) -> Result<u32, String> {
-    const RANGE: std::ops::RangeInclusive<usize> = 128 * 1024..=1 << 30;
-    let bytes = size(text)?;
-    u32::try_from(bytes)
+    u32::try_from(size(text)?)
         .ok()
-        .filter(|_| RANGE.contains(&bytes))
+        .filter(|bytes| (MIN_RING_BYTES..=MAX_RING_BYTES).contains(bytes))
         .ok_or_else(|| "it must be from 128KiB to 1GiB".to_owned())
 }
 

@@ -8,11 +8,8 @@ use std::{
 
 use sniffer::{
     capture::{
-        Next, PacketSource as _,
-        ebpf::{
-            EbpfSettings, EbpfSource, Hook, InterfacePattern, Link, MIN_RING_BYTES,
-            NetworkNamespace,
-        },
+        MIN_RING_BYTES, Next, PacketSource as _,
+        ebpf::{EbpfSettings, EbpfSource, Hook, InterfacePattern, Link, NetworkNamespace},
     },
     check::CheckReport,
 };

@@ -36,7 +36,10 @@ use self::{
     netlink::Monitor,
     taps::{Taps, explain},
 };
-use super::{CaptureError, CaptureStats, LinkType, Next, Packet, PacketSource};
+use super::{
+    CaptureError, CaptureStats, LinkType, MAX_RING_BYTES, MIN_RING_BYTES, Next, Packet,
+    PacketSource,
+};
 
 pub use interfaces::{Interface, InterfacePattern, Link, list as list_interfaces};
 pub use namespace::NetworkNamespace;
@@ -45,12 +48,6 @@ pub use taps::{Hook, TappedInterface};
 
 /// The program, built by `cargo xtask ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("llmtap.bpf.o");
-
-/// The least size: one record of the largest class has to fit.
-pub const MIN_RING_BYTES: u32 = 128 << 10;
-
-/// The largest size: the kernel takes it from memory that cannot be swapped.
-pub const MAX_RING_BYTES: u32 = 1 << 30;
 
 /// The part of the ring that fills before the reader is woken: a quarter.
 const WAKE_PART: u32 = 4;
