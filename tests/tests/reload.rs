@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -134,6 +134,18 @@ impl Tapped {
     }
 }
 
+/// `llmtap serve` on a store in this folder, by the settings file there.
+fn serve(folder: &Path) -> Result<(Daemon, SocketAddr)> {
+    let mut command = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--config"])?;
+    command
+        .arg(folder.join("llmtap.toml"))
+        .arg("--db")
+        .arg(folder.join("llmtap.db"));
+    let daemon = Daemon::start(command)?;
+    let api = daemon.ready()?;
+    Ok((daemon, api))
+}
+
 #[test]
 fn what_can_change_does_for_the_calls_that_begin_afterwards() -> Result<()> {
     let mut tapped = Tapped::start("tokenizer = 'cl100k_base'\n")?;
@@ -245,13 +257,7 @@ fn rules_and_log_are_read_again_and_counts_go_on() -> Result<()> {
     let rules = path("rules");
     fs::write(&rules, "project \\w+\n")?;
     fs::write(path("llmtap.toml"), format!("redact-file = {rules:?}\n"))?;
-    let mut serve = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--config"])?;
-    serve
-        .arg(path("llmtap.toml"))
-        .arg("--db")
-        .arg(path("llmtap.db"));
-    let serve = Daemon::start(serve)?;
-    let api = serve.ready()?;
+    let (serve, api) = serve(folder.path())?;
     let report = |text: &str| {
         let request = json!({"model": "m", "messages": [{"role": "user", "content": text}]});
         let report = json!({"elapsed_time": 1.0, "request_body": request.to_string(), "response_body": "{}"});
@@ -321,13 +327,7 @@ fn prices_are_read_again() -> Result<()> {
     fs::write(&prices, table("EUR", 1))?;
     let settings = format!("prices = {prices:?}\n");
     fs::write(path("llmtap.toml"), &settings)?;
-    let mut serve = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--config"])?;
-    serve
-        .arg(path("llmtap.toml"))
-        .arg("--db")
-        .arg(path("llmtap.db"));
-    let serve = Daemon::start(serve)?;
-    let api = serve.ready()?;
+    let (serve, api) = serve(folder.path())?;
     let report = || {
         let report = json!({
             "elapsed_time": 1.0,
@@ -406,13 +406,7 @@ fn a_named_file_that_holds_something_else_is_told_and_taken() -> Result<()> {
         )
     };
     fs::write(path("llmtap.toml"), settings(Some(&first)))?;
-    let mut serve = process::llmtap(&["serve", "--listen", "127.0.0.1:0", "--config"])?;
-    serve
-        .arg(path("llmtap.toml"))
-        .arg("--db")
-        .arg(path("llmtap.db"));
-    let serve = Daemon::start(serve)?;
-    let api = serve.ready()?;
+    let (serve, api) = serve(folder.path())?;
     let mut reloads = 0;
     let mut reload = || -> Result<String> {
         serve.signal("HUP")?;
