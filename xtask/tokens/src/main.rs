@@ -266,7 +266,7 @@ fn documents<'a>(root: &Path) -> io::Result<Vec<(&'a str, String)>> {
         Some(format!("{text}\n"))
     };
     let mut english = String::new();
-    for file in ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "DEPLOYMENT.md"] {
+    for file in ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md"] {
         english.push_str(&fs::read_to_string(root.join(file)).unwrap_or_default());
     }
     english.extend(code.lines().filter_map(comment));
